@@ -1,0 +1,6 @@
+"""The only place that knows which parts are plugged in: the operator's door."""
+
+from headrace.assembly.platform import Platform, Running, forgetful_decisions, settings_here, stored_decisions
+from headrace.settings import Settings
+
+__all__ = ["Platform", "Running", "Settings", "forgetful_decisions", "settings_here", "stored_decisions"]

@@ -1,0 +1,138 @@
+"""Part: one service of a platform before it lives, with its options and bounds from the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from difflib import get_close_matches
+from typing import Any
+
+import msgspec
+
+from headrace.errors import InvalidConfiguration
+from headrace.serving.cores import usable_cores
+from headrace.serving.pipeline import services_of
+from headrace.serving.service import Guard, Service
+from headrace.settings import LimitSettings, ReplicaSettings, Settings, checked, size_bytes
+
+IN_FLIGHT_A_CORE = 16
+MOST_REPLICAS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One service of the platform before it lives: the instances that pipelines hold, its options and its bounds."""
+
+    name: str
+    bound: tuple[Service, ...]
+    options: Any
+    replicas: int
+    memory_bytes: int | None
+    wall_s: float
+
+    @property
+    def kind(self) -> type[Service]:
+        """The author's class."""
+        return type(self.bound[0])
+
+    def made(self) -> Service:
+        """A fresh instance with the options of this platform."""
+        service = self.kind()
+        service.options = self.options
+        return service
+
+    def guard(self) -> Guard | None:
+        """The author's bounds, with what the operator says of time and memory."""
+        guard = self.kind.guard
+        if guard is None:
+            return None
+        return replace(
+            guard,
+            wall_s=self.wall_s if guard.wall_s is None else guard.wall_s,
+            memory_bytes=guard.memory_bytes if self.memory_bytes is None else self.memory_bytes,
+        )
+
+
+def parts_of(instances: Sequence[object], settings: Settings) -> dict[str, Part]:
+    """The services of all pipelines by attribute name; two that share a name and a class share their replicas."""
+    found: dict[str, list[Service]] = {}
+    for instance in instances:
+        for name, service in services_of(instance).items():
+            others = found.setdefault(name, [])
+            if others and type(others[0]) is not type(service):
+                raise InvalidConfiguration(
+                    f"Two pipelines hold different services under the name {name!r}.",
+                    remedy="Rename one: settings and metrics go by the name.",
+                )
+            others.append(service)
+    for name in settings.services:
+        if name not in found:
+            raise _unknown(f"[services] {name!r} is no service of this platform", name, found)
+    return {name: _part(name, services, settings) for name, services in found.items()}
+
+
+def _part(name: str, services: Sequence[Service], settings: Settings) -> Part:
+    table = settings.services.get(name, {})
+    default = services[0].options
+    own = {field.name for field in fields(default)} if is_dataclass(default) else set()
+    general = {field.name for field in msgspec.structs.fields(ReplicaSettings)} - own
+    for key in table:
+        if key not in own | general:
+            raise _unknown(f"[services.{name}] {key!r} is no known setting", key, own | general)
+    where = f"services.{name}"
+    bounds = checked({key: value for key, value in table.items() if key in general}, ReplicaSettings, at=where)
+    options = default
+    if is_dataclass(default) and not isinstance(default, type):
+        given = {key: value for key, value in table.items() if key in own}
+        preset = _merged(msgspec.to_builtins(default), _limits(default, settings.limits))
+        options = checked(_merged(preset, given), type(default), at=where)
+    return Part(
+        name=name,
+        bound=tuple(services),
+        options=options,
+        replicas=_count(bounds.replicas, where),
+        memory_bytes=size_bytes(bounds.memory) if bounds.memory else None,
+        wall_s=settings.limits.document_seconds,
+    )
+
+
+def _limits(options: Any, limits: LimitSettings) -> dict[str, Any]:
+    """The options whose fields say `metadata={"limit": "pages"}`: they follow `[limits] pages`."""
+    found: dict[str, Any] = {}
+    for field in fields(options):
+        value = getattr(options, field.name)
+        if "limit" in field.metadata:
+            found[field.name] = getattr(limits, field.metadata["limit"])
+        elif is_dataclass(value):
+            found[field.name] = _limits(value, limits)
+    return found
+
+
+def _merged(base: Any, over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        is_table = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merged(merged[key], value) if is_table else value
+    return merged
+
+
+def _unknown(claim: str, key: str, known: Any) -> InvalidConfiguration:
+    near = get_close_matches(key, sorted(known), n=1, cutoff=0.0)
+    return InvalidConfiguration(f"{claim}.", remedy=f"Did you mean {near[0]!r}?" if near else "It has none.")
+
+
+def _count(replicas: str | int, where: str) -> int:
+    if replicas == "auto":
+        return min(MOST_REPLICAS, usable_cores())
+    if not str(replicas).isdecimal() or int(replicas) < 1:
+        raise InvalidConfiguration(
+            f"[{where}] replicas = {replicas!r} is no number of replicas.", remedy='Write "auto", or 1 or more.'
+        )
+    return int(replicas)
+
+
+def in_flight(limits: LimitSettings) -> int:
+    """How many questions are answered at once."""
+    if limits.inflight == "auto":
+        return IN_FLIGHT_A_CORE * usable_cores()
+    return _count(limits.inflight, "limits")

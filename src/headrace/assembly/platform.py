@@ -1,0 +1,154 @@
+"""Platform: builds the parts from settings, starts and stops them, and does nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from headrace import settings as settings_module
+from headrace.assembly.parts import in_flight, parts_of
+from headrace.assembly.pools import Tell, started_pools, watch
+from headrace.assembly.releases import release_of
+from headrace.domain.release import Release
+from headrace.domain.stores import DecisionStore
+from headrace.domain.training import Trainer
+from headrace.registry.registry import ModelRegistry
+from headrace.serving.admission import Admission
+from headrace.serving.endpoint import Endpoint
+from headrace.serving.meter import Meter
+from headrace.serving.pipeline import kebab, routes_of
+from headrace.serving.pool import Pool
+from headrace.serving.recorder import Recorder
+from headrace.serving.retention import keep_in_bounds
+from headrace.serving.runtime import Health
+from headrace.settings import Settings
+from headrace.storage.database import Database
+from headrace.storage.decisions import SqlDecisions
+from headrace.storage.memory import MemoryDecisions
+from headrace.telemetry import Metrics
+
+
+def _unheard(_event: str, _facts: Mapping[str, Any]) -> None:
+    return None
+
+
+def settings_here(overrides: Mapping[str, Any]) -> Settings:
+    """The settings of the working folder, of the environment, and of `overrides` such as `{"server.port": 8001}`."""
+    return settings_module.settings_here(overrides)
+
+
+def forgetful_decisions(*, bound: int = 1) -> DecisionStore:
+    """A store for runs that leave nothing behind: it keeps the newest `bound` decisions, in memory."""
+    return MemoryDecisions(bound=bound)
+
+
+def stored_decisions(settings: Settings) -> DecisionStore:
+    """The store that the settings name, opened; to be closed by the caller."""
+    return _opened(settings)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The parts of a platform that runs; `endpoints` by path, `services` by attribute name."""
+
+    settings: Settings
+    endpoints: Mapping[str, Endpoint]
+    services: Mapping[str, Pool]
+    releases: Mapping[str, Release]
+    registry: ModelRegistry
+    decisions: DecisionStore
+    recorder: Recorder
+    admission: Admission
+    metrics: Metrics
+
+    def health(self) -> dict[str, Health]:
+        """How each service is; cheap."""
+        return {name: pool.health() for name, pool in self.services.items()}
+
+
+class Platform:
+    """Pipelines and how their models are taught; describes, and does nothing until it is told to run."""
+
+    def __init__(self, *pipelines: type, trainers: Sequence[Trainer] = ()) -> None:
+        self.pipelines = pipelines
+        self.trainers = tuple(trainers)
+
+    @asynccontextmanager
+    async def running(
+        self, settings: Settings, *, decisions: DecisionStore | None = None, tell: Tell = _unheard
+    ) -> AsyncIterator[Running]:
+        """All parts, warm; on the way out what is in flight ends, then the parts end, the last one first.
+
+        `decisions` replaces the store that the settings name. `tell` hears of what an operator should know: the name
+        of an event, and its facts.
+
+        Raises:
+            InvalidConfiguration: the settings do not fit the pipelines.
+            UnreadableArtifact: a model's files are not what was registered.
+            ServiceFailed: a service did not come to life.
+        """
+        registry = ModelRegistry(settings.models_folder)
+        instances = [pipeline() for pipeline in self.pipelines]
+        parts = parts_of(instances, settings)
+        async with AsyncExitStack() as stack:
+            metrics = Metrics()
+            store = await asyncio.to_thread(_opened, settings) if decisions is None else decisions
+            stack.push_async_callback(asyncio.to_thread, store.close)
+            recorder = Recorder(store, on_outcome=lambda outcome, count: metrics.decisions.labels(outcome).inc(count))
+            stack.push_async_callback(asyncio.to_thread, recorder.close)
+            await _kept(stack, _retention(store, settings, tell))
+            pools = await started_pools(stack, parts, registry, tell)
+            watch(metrics, pools)
+            admission = Admission(bound=in_flight(settings.limits))
+            releases = {kebab(type(each).__name__): release_of(each, parts, pools) for each in instances}
+            endpoints = [
+                Endpoint(
+                    route,
+                    getattr(instance, route.method),
+                    admission=admission,
+                    witnesses=(recorder, Meter(metrics)),
+                    release=releases[kebab(type(instance).__name__)].id,
+                )
+                for instance in instances
+                for route in routes_of(type(instance))
+            ]
+            stack.push_async_callback(admission.drain, within_s=settings.server.drain_s)
+            yield Running(
+                settings=settings,
+                endpoints={endpoint.path: endpoint for endpoint in endpoints},
+                services=pools,
+                releases=releases,
+                registry=registry,
+                decisions=store,
+                recorder=recorder,
+                admission=admission,
+                metrics=metrics,
+            )
+
+
+def _opened(settings: Settings) -> DecisionStore:
+    return SqlDecisions(Database(settings.store_url))
+
+
+async def _kept(stack: AsyncExitStack, life: Coroutine[Any, Any, None]) -> None:
+    """A task that lives until the platform stops."""
+    task = asyncio.create_task(life)
+
+    async def end() -> None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    stack.push_async_callback(end)
+
+
+def _retention(store: DecisionStore, settings: Settings, tell: Tell) -> Coroutine[Any, Any, None]:
+    return keep_in_bounds(
+        store,
+        keep=timedelta(days=settings.store.keep_days),
+        most=settings.store.keep_decisions,
+        on_failure=lambda failure: tell("retention_failed", {"error": str(failure)}),
+    )

@@ -1,0 +1,92 @@
+"""`headrace`: all commands by name; each one's module is imported when it is asked for, so that help comes at once."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+from headrace.cli.terminal import tell_error
+from headrace.errors import HeadraceError
+
+COMMANDS = {
+    "analyze": ("headrace.cli.analyze", "Say what documents are, why, and what they say."),
+    "up": ("headrace.cli.up", "Serve over HTTP on this machine."),
+    "train": ("headrace.cli.train", "Teach a model from examples and let it answer from now on."),
+    "decisions": ("headrace.cli.decisions", "Look up what was answered, and why."),
+    "doctor": ("headrace.cli.doctor", "Say what is installed, reachable and writable, and how to mend what is not."),
+}
+"""Each module has a function, or a typer application, of the command's name."""
+
+INTERRUPTED = 130
+
+
+class Commands(TyperGroup):
+    """The commands, known by name and one line until one of them is run."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the signature of the framework
+        """In the order in which people need them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - the signature of the framework
+        """A stand-in, which is enough for the list in `--help`."""
+        if cmd_name not in COMMANDS:
+            return None
+        return TyperCommand(cmd_name, help=COMMANDS[cmd_name][1], rich_markup_mode="rich")
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The real command, imported now."""
+        name, stand_in, rest = super().resolve_command(ctx, args)
+        return name, None if stand_in is None else _imported(str(name)), rest
+
+
+def _imported(name: str) -> Any:
+    found = getattr(import_module(COMMANDS[name][0]), name)
+    if not isinstance(found, typer.Typer):
+        wrapped = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
+        wrapped.command(name)(found)
+        found = wrapped
+    command = get_command(found)
+    command.name = name
+    return command
+
+
+app = typer.Typer(
+    cls=Commands,
+    name="headrace",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def headrace() -> None:
+    """Headrace puts AI into production: it serves, watches, explains and retrains it, on a laptop or a cluster.
+
+    Example: [bold]headrace analyze invoices/ --out report[/bold]
+    """
+
+
+def run(arguments: Sequence[str] | None = None) -> None:
+    """The program: exits with 0 when done, 1 when failed, 2 when called wrongly, 3 when some inputs failed."""
+    try:
+        app(args=None if arguments is None else list(arguments), prog_name="headrace")
+    except HeadraceError as error:
+        tell_error(error)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.stderr.write("\nStopped.\n")
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read our output has gone; Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(1)

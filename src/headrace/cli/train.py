@@ -1,0 +1,228 @@
+"""`headrace train`: examples in, a new champion in the registry out, and how it fared on what it had not seen."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import re
+import zlib
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from headrace.assembly import Settings, forgetful_decisions, settings_here
+from headrace.cli.answering import Answering, AnsweringHere, patiently
+from headrace.cli.application import DEFAULT, Application, load_application
+from headrace.cli.inputs import inputs_of, read, shown
+from headrace.cli.terminal import answers, bar, clean, remarks, tell_failure
+from headrace.domain.model import CHAMPION, ModelVersion
+from headrace.domain.training import Example, TrainedModel, Trainer, TrainingReport
+from headrace.errors import HeadraceError, InvalidInput, NotFound, Unreadable
+from headrace.registry.registry import ModelRegistry
+from headrace.serving.cores import usable_cores
+
+EXAMPLE = """Example: [bold]headrace train contracts-and-invoices/ --model document-classifier[/bold]
+
+The folder holds one folder a label, each with documents of any kind that `analyze` reads; or name a .jsonl or .jsonl.gz
+file with lines such as {"text": "…", "label": "invoice"}."""
+SHOWN_LABELS = 20
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One line of a file of examples."""
+
+    text: str
+    label: Annotated[str, msgspec.Meta(min_length=1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """The examples that could be read, and how many could not."""
+
+    examples: list[Example]
+    failed: int
+
+
+def train(
+    data_dir: Annotated[str, typer.Argument(metavar="DATA_DIR", help="DATA_DIR/<label>/<document>, or a .jsonl[.gz].")],
+    *,
+    model: Annotated[str, typer.Option(help="The name of the model to teach.")] = "document-classifier",
+    budget: Annotated[str, typer.Option(help="Time to learn in on one core, as 60s or 5m.")] = "60s",
+    seed: Annotated[int, typer.Option(help="The same examples, budget and seed give the same model.")] = 0,
+    data: Annotated[str | None, typer.Option(metavar="DIR", help="Where models and decisions are kept.")] = None,
+    app: Annotated[str, typer.Option(help="The application, as module:attribute.")] = DEFAULT,
+) -> None:
+    """Teach a model from examples and let it answer from now on."""
+    budget_s = _seconds(budget)
+    settings = settings_here({"data": data})
+    application = load_application(app)
+    trainer = _trainer(application, model)
+    errors = remarks()
+    gathered = _gathered(data_dir, application, settings, errors)
+    with bar(errors, f"Teaching {model}", total=None) as progress:
+        trained = trainer.train(gathered.examples, seed=seed, budget_s=budget_s, on_progress=progress.stage)
+    version = _registered(settings, model, trained)
+    _show(answers(), version, trained, gathered)
+    if gathered.failed:
+        errors.print(f"{gathered.failed} documents could not be read and were left out.")
+        raise typer.Exit(3)
+
+
+train.__doc__ = f"{train.__doc__}\n\n{EXAMPLE}"
+
+
+def _seconds(budget: str) -> float:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|h)?", budget.strip())
+    seconds = float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2] or "s"] if found else 0.0
+    if seconds <= 0:
+        raise typer.BadParameter(f"{budget!r} is no time. Write it as 60s or 5m.", param_hint="--budget")
+    return seconds
+
+
+def _trainer(application: Application, model: str) -> Trainer:
+    known = {trainer.model: trainer for trainer in application.platform.trainers}
+    if model not in known:
+        raise InvalidInput(
+            f"The application has no trainer for {model!r}.", remedy=f"It can teach: {', '.join(known) or 'nothing'}."
+        )
+    return known[model]
+
+
+def _gathered(data_dir: str, application: Application, settings: Settings, errors: Console) -> Gathered:
+    path = Path(data_dir)
+    if path.is_dir():
+        return asyncio.run(_from_folder(path, application, settings, errors))
+    if path.is_file() and path.name.endswith((".jsonl", ".jsonl.gz")):
+        return Gathered(list(_from_lines(path)), failed=0)
+    if path.exists():
+        raise InvalidInput(f"{data_dir} is neither a folder nor a .jsonl file.", remedy="See `headrace train --help`.")
+    raise NotFound(f"There is no folder or file {data_dir}.", remedy="Check the path.")
+
+
+async def _from_folder(folder: Path, application: Application, settings: Settings, errors: Console) -> Gathered:
+    named = _labelled(folder)
+    if application.reader is None:
+        raise InvalidInput("This application has no reader for documents.", remedy="Give a .jsonl of texts instead.")
+    found: list[Example] = []
+    failed = 0
+    async with application.reader.running(settings, decisions=forgetful_decisions()) as running:
+        answering = AnsweringHere(running)
+        with bar(errors, "Reading examples", total=len(named)) as progress:
+            pending: deque[asyncio.Task[Example | HeadraceError]] = deque()
+            waiting = deque(named)
+            while waiting or pending:
+                while waiting and len(pending) < usable_cores() * 2:
+                    pending.append(asyncio.create_task(_example(waiting.popleft(), answering, settings)))
+                outcome = await pending.popleft()
+                progress.advance()
+                if isinstance(outcome, Example):
+                    found.append(outcome)
+                else:
+                    failed += 1
+                    tell_failure(errors, named[len(found) + failed - 1][1], outcome)
+    if not found:
+        raise Unreadable(f"None of the {failed} documents below {folder} could be read.", remedy="See why above.")
+    return Gathered(found, failed)
+
+
+def _labelled(folder: Path) -> list[tuple[str, str]]:
+    """Pairs of label and file, by the folders right below `folder`."""
+    homes = sorted(each for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))
+    named = [
+        (shown(home.name), each.name)
+        for home in homes
+        for each in inputs_of([str(home)])
+        if not (isinstance(each.problem, NotFound) and each.name == str(home))
+    ]
+    if not named:
+        raise InvalidInput(
+            f"{folder} holds no examples.", remedy="Put documents into one folder a label: DATA_DIR/<label>/<document>."
+        )
+    return named
+
+
+async def _example(named: tuple[str, str], answering: Answering, settings: Settings) -> Example | HeadraceError:
+    label, name = named
+    try:
+        each = inputs_of([name])[0]
+        upload = await asyncio.to_thread(read, each, limit_bytes=settings.limits.upload_bytes)
+        text = (await patiently(answering, upload)).text
+    except HeadraceError as error:
+        return error
+    if not text.strip():
+        return Unreadable("No text was found in it.", remedy="Is it a picture, and is there language data for OCR?")
+    return Example(text=text, label=label, source=shown(name))
+
+
+def _from_lines(path: Path) -> Iterator[Example]:
+    opener = gzip.open if path.name.endswith(".gz") else open
+    try:
+        with opener(path, "rb") as lines:
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    yield _line(line, number, path)
+    except (OSError, EOFError, zlib.error) as error:
+        raise Unreadable(f"{path} cannot be read: {error}.", remedy="Check that it is whole.") from error
+
+
+def _line(line: bytes, number: int, path: Path) -> Example:
+    try:
+        fields = msgspec.json.decode(line, type=Line)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput(
+            f'Line {number} of {path} is not of the form {{"text": "…", "label": "…"}}.', remedy="Mend or remove it."
+        ) from error
+    return Example(text=fields.text, label=fields.label, source=f"{path.name}:{number}")
+
+
+def _registered(settings: Settings, model: str, trained: TrainedModel) -> ModelVersion:
+    registry = ModelRegistry(settings.models_folder)
+    before = registry.alias(model)
+    version = registry.register(model, trained.files, metrics=trained.metrics, lineage=trained.lineage)
+    registry.move_alias(version, CHAMPION, expected=before)
+    return version
+
+
+def _show(console: Console, version: ModelVersion, trained: TrainedModel, gathered: Gathered) -> None:
+    metrics = Table(
+        "figure", "value", box=box.SIMPLE_HEAD, title="On examples that it had not seen", title_justify="left"
+    )
+    metrics.columns[1].justify = "right"
+    for name, value in trained.metrics.items():
+        metrics.add_row(clean(name.replace("_", " ")), f"{value:,.3f}".rstrip("0").rstrip("."))
+    console.print(metrics)
+    console.print(_classes(trained.report))
+    if len(trained.report.labels) <= SHOWN_LABELS:
+        console.print(_confusion(trained.report))
+    for note in trained.report.notes:
+        console.print(f"- {clean(note)}")
+    console.print(f"{version.name}@{CHAMPION} is now {version.digest} ({len(gathered.examples)} examples).")
+
+
+def _classes(report: TrainingReport) -> Table:
+    table = Table("label", "examples", "precision", "recall", "F1", box=box.SIMPLE_HEAD)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for each in report.classes:
+        figures = (f"{value:.3f}" for value in (each.precision, each.recall, each.f1))
+        table.add_row(clean(each.label), str(each.examples), *figures)
+    return table
+
+
+def _confusion(report: TrainingReport) -> Table:
+    labels: Sequence[str] = report.labels
+    table = Table(box=box.SIMPLE_HEAD, title="Rows: what they are. Columns: what was answered.", title_justify="left")
+    table.add_column("")
+    for label in labels:
+        table.add_column(clean(label), justify="right")
+    for label, row in zip(labels, report.confusion, strict=True):
+        table.add_row(clean(label), *(str(count) if count else "·" for count in row))
+    return table

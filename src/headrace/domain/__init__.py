@@ -1,0 +1,1 @@
+"""The nouns of the house and the promises of its stores: frozen data and pure rules, no I/O."""

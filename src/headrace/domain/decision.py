@@ -1,0 +1,58 @@
+"""Decision and Step: what was answered, by which versions, and how long each part took."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One call to a service within a decision; times in milliseconds, `model` the digest that answered."""
+
+    service: str
+    method: str
+    queued_ms: float
+    compute_ms: float
+    batch_size: int = 1
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DegradedStep:
+    """A service that did not answer in its best way: why, and what answered instead."""
+
+    service: str
+    reason: str
+    used: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One answered question. `body` and `explanation` are JSON as sent; offsets in them count characters of `text`."""
+
+    id: str
+    created_at: datetime
+    endpoint: str
+    release: str
+    variant: str
+    input_digest: str
+    body: bytes
+    duration_ms: float
+    steps: tuple[Step, ...] = ()
+    degraded: tuple[DegradedStep, ...] = ()
+    text: str | None = None
+    explanation: bytes | None = None
+    confidence: float | None = None
+    request_id: str = ""
+    trace_id: str = ""
+
+
+def new_id(prefix: str) -> str:
+    """A fresh id, `prefix_` and a UUIDv7 (RFC 9562): sorted by time, unguessable in its last 74 bits."""
+    milliseconds = time.time_ns() // 1_000_000
+    value = milliseconds << 80 | 0x7 << 76 | secrets.randbits(12) << 64 | 0b10 << 62 | secrets.randbits(62)
+    return f"{prefix}_{UUID(int=value)}"

@@ -1,0 +1,1 @@
+"""HTTP: one routes file a noun."""

@@ -1,0 +1,26 @@
+"""Answer: the promise of values that know their own form on the wire, their text and their explanation."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+
+@runtime_checkable
+class Answer(Protocol):
+    """Kept by values that an endpoint returns; other values go out as `{"output": ...}`."""
+
+    def body(self) -> dict[str, Any]:
+        """The fields on the wire, without those that the endpoint adds (decision, release, timings, degraded)."""
+        ...
+
+    def text(self) -> str | None:
+        """The text that all offsets of the answer count in."""
+        ...
+
+    def explanation(self) -> dict[str, Any] | None:
+        """Everything that speaks for and against the answer, where `body` lists the strongest only."""
+        ...
+
+    def confidence(self) -> float | None:
+        """From 0 to 1; None where there is no such thing."""
+        ...

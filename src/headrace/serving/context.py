@@ -1,0 +1,142 @@
+"""What a call carries with it: deadline, key, priority, trace, progress, and what was degraded on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import Context as Variables
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from enum import StrEnum
+from time import monotonic
+
+from headrace.errors import DeadlineExceeded
+
+
+class Priority(StrEnum):
+    """Who goes first."""
+
+    INTERACTIVE = "interactive"
+    BATCH = "batch"
+
+
+@dataclass(frozen=True, slots=True)
+class Degraded:
+    """A service that did not answer in its best way: why, and what answered instead."""
+
+    service: str
+    reason: str
+    used: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a call has come: `done` of `total` units (pages, chunks) of `stage`."""
+
+    stage: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceCall:
+    """One call to a service and what it took, in milliseconds; `model` is the digest of the version that answered."""
+
+    service: str
+    method: str
+    queued_ms: float
+    compute_ms: float
+    batch_size: int
+    model: str | None
+
+
+def _ignore(_: Progress) -> None:
+    return None
+
+
+@dataclass(slots=True)
+class Context:
+    """One call's luggage. `deadline` is on the clock of `time.monotonic`, in seconds; None is no deadline."""
+
+    deadline: float | None = None
+    key: str = ""
+    priority: Priority = Priority.INTERACTIVE
+    trace_id: str = ""
+    progress: Callable[[Progress], None] = _ignore
+    degraded: list[Degraded] = field(default_factory=list)
+    calls: list[ServiceCall] = field(default_factory=list)
+
+    @property
+    def members(self) -> tuple[Context, ...]:
+        """The contexts of all questions that are answered together, in their order; of one question its own."""
+        return (self,)
+
+    def remaining_s(self) -> float | None:
+        """Seconds left of the caller's budget, never below 0; None when there is no deadline."""
+        return None if self.deadline is None else max(0.0, self.deadline - monotonic())
+
+    def is_over(self) -> bool:
+        """Whether nothing is left of the budget."""
+        return self.deadline is not None and monotonic() >= self.deadline
+
+    def check(self) -> None:
+        """Raises `DeadlineExceeded` when nothing is left of the budget."""
+        if self.is_over():
+            raise DeadlineExceeded("The caller's time budget is spent.", remedy="Give more time or send less.")
+
+    def report_degraded(self, service: str, *, reason: str, used: str) -> None:
+        """Says that `service` answered by `used` instead of its best way, because of `reason`."""
+        self.degraded.append(Degraded(service=service, reason=reason, used=used))
+
+
+_current: ContextVar[Context] = ContextVar("headrace_context")
+
+
+def current_context() -> Context:
+    """The context of the call that is being answered; a fresh one outside any call, where nobody listens."""
+    return _current.get(None) or Context()
+
+
+@contextmanager
+def within(context: Context) -> Iterator[Context]:
+    """Makes `context` the current one for what runs inside."""
+    token = _current.set(context)
+    try:
+        yield context
+    finally:
+        _current.reset(token)
+
+
+def place_in(variables: Variables, context: Context) -> None:
+    """Makes `context` the current one for all that will run within `variables`."""
+    variables.run(_current.set, context)
+
+
+def shared_by(contexts: Sequence[Context]) -> Context:
+    """One context for calls that are answered together: the nearest deadline, and what is degraded is told to all."""
+    if len(contexts) == 1:
+        return contexts[0]
+    deadlines = [context.deadline for context in contexts if context.deadline is not None]
+    return SharedContext(deadline=min(deadlines, default=None), sharing=tuple(contexts))
+
+
+@dataclass(slots=True)
+class SharedContext(Context):
+    """The context of a batch; `members` has those of its questions, for a service that tells them apart."""
+
+    sharing: tuple[Context, ...] = ()
+
+    @property
+    def members(self) -> tuple[Context, ...]:
+        """The contexts of all questions, in their order."""
+        return self.sharing
+
+    def report_degraded(self, service: str, *, reason: str, used: str) -> None:
+        """Told to every member."""
+        for member in self.sharing:
+            member.report_degraded(service, reason=reason, used=used)
+
+
+def report_progress(stage: str, done: int, total: int) -> None:
+    """Tells the caller how far this call has come; cheap, may be called for every page."""
+    current_context().progress(Progress(stage=stage, done=done, total=total))

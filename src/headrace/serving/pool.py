@@ -1,0 +1,80 @@
+"""Pool: the replicas of one service as its pipeline sees them; and the place of a service that nobody bound."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from typing import Any
+
+from headrace.errors import ServiceFailed
+from headrace.serving.context import ServiceCall, current_context
+from headrace.serving.runtime import Health, Replicas, ReplicaState
+from headrace.serving.runtimes.guarded import GuardedReplicas, origin_of
+from headrace.serving.service import Method, Service
+
+
+class Pool:
+    """What a bound service's calls go through: each is noted in its context with what it took."""
+
+    def __init__(self, name: str, replicas: Replicas, *, model: str | None) -> None:
+        self.name = name
+        self._replicas = replicas
+        self.model = model
+
+    async def call(self, method: Method, question: object) -> Any:
+        """The answer of one replica."""
+        context = current_context()
+        reply = await self._replicas.ask(method, question, context)
+        context.calls.append(
+            ServiceCall(
+                service=self.name,
+                method=method.name,
+                queued_ms=reply.queued_ms,
+                compute_ms=reply.compute_ms,
+                batch_size=reply.batch_size,
+                model=self.model,
+            )
+        )
+        return reply.value
+
+    async def start(self) -> None:
+        """Returns when the service is warm."""
+        await self._replicas.start()
+
+    async def close(self) -> None:
+        """Ends the replicas."""
+        await self._replicas.close()
+
+    def health(self) -> Health:
+        """How the replicas are."""
+        return self._replicas.health()
+
+
+class Solo:
+    """The one guarded worker of a service that is used unbound, in a notebook or a test.
+
+    Started by the first call, kept from one event loop to the next, and ended with the service or at exit.
+    """
+
+    def __init__(self, service: Service) -> None:
+        if service.guard is None:
+            raise ServiceFailed(f"{type(service).__name__} has no guard.")
+        origin = origin_of(service, guard=service.guard, artifact=None)
+        self._replicas = GuardedReplicas(origin, type(service).methods, count=1, spares=0)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._starting = asyncio.Lock()
+        weakref.finalize(service, self._replicas.kill)
+
+    async def call(self, method: Method, question: object) -> Any:
+        """The answer of the worker."""
+        await self._ensure_started()
+        return (await self._replicas.ask(method, question, current_context())).value
+
+    async def _ensure_started(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            self._loop, self._starting = loop, asyncio.Lock()
+            self._replicas.move_to_this_loop()
+        async with self._starting:
+            if self._replicas.health().state is ReplicaState.STOPPED:
+                await self._replicas.start()

@@ -1,0 +1,161 @@
+"""Service: one model and its methods, as an author writes it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, TypeVar, cast
+
+Self = TypeVar("Self")
+Question = TypeVar("Question")
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Limits of the guarded worker process that a service runs in; one call at a time in each process.
+
+    `memory_bytes` is the address space, `cpu_s` the processor time of one call, `wall_s` its longest duration whatever
+    the caller's deadline (None: as long as the platform allows for a document), `readable` the files and folders it
+    may read besides Python and its libraries. A process over a limit is killed with its group and replaced.
+    """
+
+    memory_bytes: int = 1536 * 1024 * 1024
+    cpu_s: float = 120.0
+    wall_s: float | None = None
+    readable: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One endpoint of a service: what to run, and for how many questions at once."""
+
+    name: str
+    run: Callable[..., Coroutine[Any, Any, Any]]
+    max_batch_size: int | None
+
+
+class Binding(Protocol):
+    """Where the calls of a service go: its pool of replicas on a platform, itself when unbound."""
+
+    async def call(self, method: Method, question: object) -> Any:
+        """The answer of `method` to `question`; raises what the method raises."""
+        ...
+
+
+class Service:
+    """Subclass it, load the model in `load`, and write public async methods of one argument: these are its endpoints.
+
+    Unbound, the methods run right here. On a platform every instance that a pipeline holds is bound from outside to a
+    pool of replicas, each of which is an instance of the same class with its own `loaded`.
+    """
+
+    model: ClassVar[str | None] = None
+    """A name in the registry; its champion's files are given to `load`."""
+
+    guard: ClassVar[Guard | None] = None
+    """Set for services that touch untrusted bytes: replicas are guarded worker processes instead of threads."""
+
+    options: Any = None
+    """A frozen dataclass with the author's settings; `[services.<attribute>]` of headrace.toml replaces its fields."""
+
+    loaded: Any = None
+    """What `load` returned; annotate it in the subclass."""
+
+    methods: ClassVar[dict[str, Method]] = {}
+
+    solo: ClassVar[Callable[[Service], Binding] | None] = None
+    """Where the calls of a guarded service go that nobody bound; set at the author's door."""
+
+    _binding: Binding | None = None
+    _is_loaded: bool = False
+
+    def __init_subclass__(cls) -> None:
+        """Every public async method becomes an endpoint that goes through the binding."""
+        super().__init_subclass__()
+        cls.methods = dict(cls.methods)
+        for name, attribute in list(vars(cls).items()):
+            if name.startswith("_"):
+                continue
+            method = getattr(attribute, "__headrace_method__", None)
+            if method is None and inspect.iscoroutinefunction(attribute):
+                method = Method(name=name, run=attribute, max_batch_size=None)
+                setattr(cls, name, _through_binding(method))
+            if method is not None:
+                cls.methods[name] = method
+
+    def load(self, artifact: Path | None) -> Any:  # noqa: ARG002 - the argument is for authors
+        """What answers need and is slow to make: weights, sessions, tables. Runs once a replica, in its own thread.
+
+        `artifact` is the folder with the files of the model version named by `model`, verified by digest; None when
+        the registry has none under that name.
+        """
+        return None
+
+    def unload(self) -> None:
+        """Gives back what `load` took, where the garbage collector does not."""
+        return
+
+    def warm_up(self) -> Iterable[tuple[str, object]]:
+        """Pairs of (method name, question) that a replica answers before it counts as ready."""
+        return ()
+
+    def bind(self, binding: Binding | None) -> None:
+        """From now on the calls of this instance go through `binding`; done by whoever builds the platform."""
+        self._binding = binding
+
+    def ensure_loaded(self) -> None:
+        """Loads what an unbound service has not loaded yet, without any registry."""
+        if not self._is_loaded and self.loaded is None:
+            self.load_once(None)
+
+    def load_once(self, artifact: Path | None) -> None:
+        """Keeps what `load` gives as `loaded`; from now on nothing loads it again."""
+        self.loaded = self.load(artifact)
+        self._is_loaded = True
+
+
+class Here:
+    """The binding of a replica: its calls to its own methods run in place and never leave it."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def call(self, method: Method, question: object) -> Any:
+        """The answer, computed by the caller itself."""
+        self._service.ensure_loaded()
+        if method.max_batch_size is None:
+            return await method.run(self._service, question)
+        return (await method.run(self._service, [question]))[0]
+
+
+def batched(
+    *, max_size: int
+) -> Callable[
+    [Callable[[Self, list[Question]], Coroutine[Any, Any, list[Answer]]]],
+    Callable[[Self, Question], Coroutine[Any, Any, Answer]],
+]:
+    """The method is written for a list of up to `max_size` questions and called with one; answers keep their order."""
+
+    def decorate(
+        run: Callable[[Self, list[Question]], Coroutine[Any, Any, list[Answer]]],
+    ) -> Callable[[Self, Question], Coroutine[Any, Any, Answer]]:
+        method = Method(name=cast(Any, run).__name__, run=run, max_batch_size=max_size)
+        return cast("Callable[[Self, Question], Coroutine[Any, Any, Answer]]", _through_binding(method))
+
+    return decorate
+
+
+def _through_binding(method: Method) -> Callable[[Service, Any], Coroutine[Any, Any, Any]]:
+    @wraps(method.run)
+    async def call(self: Service, question: Any) -> Any:
+        if self._binding is None:
+            solo = None if self.guard is None else Service.solo
+            self._binding = Here(self) if solo is None else solo(self)
+        return await self._binding.call(method, question)
+
+    cast(Any, call).__headrace_method__ = method
+    return call

@@ -1,0 +1,187 @@
+"""The only reader of `headrace.toml` and of the environment.
+
+A setting comes from the file in the working folder, then from `HEADRACE_<SECTION>__<KEY>` in the environment, then from
+flags; the last one wins. An unknown key is an error that names the nearest known one. Nothing needs to be set.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import msgspec
+
+from headrace.errors import InvalidConfiguration
+
+FILE = "headrace.toml"
+PREFIX = "HEADRACE_"
+_SIZE = re.compile(r"\s*([\d_.]+)\s*([KMGT]i?B|B)?\s*", re.IGNORECASE)
+_UNITS = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+_UNITS |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
+
+
+class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[server]`. `auth`: "auto" is open on loopback and refuses other addresses, as there are no keys yet; "off"."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    auth: str = "auto"
+    drain_s: float = 30.0
+    allowed_url_hosts: tuple[str, ...] = ()
+
+
+class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[store]`. What decisions are kept in, for how long and how many of them at most."""
+
+    url: str = "sqlite:///{data}/headrace.db"
+    keep_days: float = 30.0
+    keep_decisions: int = 1_000_000
+
+
+class ArtifactSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[artifacts]`. Where models lie."""
+
+    url: str = "{data}/models"
+
+
+class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[limits]`. `inflight`: questions answered at once, "auto" is 16 a core. `request_seconds`: the usual budget."""
+
+    upload: str | int = "50 MiB"
+    pages: int = 2000
+    document_seconds: float = 60.0
+    request_seconds: float = 120.0
+    inflight: str | int = "auto"
+
+    @property
+    def upload_bytes(self) -> int:
+        """`upload` as a number."""
+        return size_bytes(self.upload)
+
+
+class ReplicaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What `[services.<name>]` may say of any service, besides the service's own options."""
+
+    replicas: str | int = "auto"
+    memory: str | int = ""
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All settings. `data` is the folder of everything that is kept; `services` are tables that assembly checks."""
+
+    data: str = ".headrace"
+    server: ServerSettings = ServerSettings()
+    store: StoreSettings = StoreSettings()
+    artifacts: ArtifactSettings = ArtifactSettings()
+    limits: LimitSettings = LimitSettings()
+    services: dict[str, dict[str, Any]] = {}
+
+    @property
+    def store_url(self) -> str:
+        """Where the store is."""
+        return self.store.url.replace("{data}", self.data)
+
+    @property
+    def models_folder(self) -> Path:
+        """Where the registry is."""
+        return Path(self.artifacts.url.replace("{data}", self.data))
+
+
+def load_settings(folder: Path, environ: Mapping[str, str], overrides: Mapping[str, Any]) -> Settings:
+    """The settings of `folder`; `overrides` are `{"server.port": 8001}` from flags, and None there means not given.
+
+    Raises:
+        InvalidConfiguration: a key is unknown, or a value is of the wrong type; the message names both.
+    """
+    tables = _file(folder / FILE)
+    for path, value in [*_environment(environ), *overrides.items()]:
+        if value is not None:
+            _put(tables, path.split("."), value)
+    settings: Settings = checked(tables, Settings, at="")
+    return settings
+
+
+def settings_here(overrides: Mapping[str, Any]) -> Settings:
+    """The settings of the working folder and of this process's environment."""
+    return load_settings(Path.cwd(), os.environ, overrides)
+
+
+def checked(table: Mapping[str, Any], kind: type[Any], *, at: str) -> Any:
+    """`table` as `kind`; raises `InvalidConfiguration` that names the key at fault and its place."""
+    _check_keys(table, kind, at)
+    try:
+        return msgspec.convert(table, kind, strict=False)
+    except msgspec.ValidationError as error:
+        where = f"[{at}] " if at else ""
+        raise InvalidConfiguration(f"{where}{error}.", remedy=f"Mend it in {FILE} or in the environment.") from error
+
+
+def size_bytes(size: str | int) -> int:
+    """`"50 MiB"` as a number of bytes."""
+    if isinstance(size, int):
+        return size
+    found = _SIZE.fullmatch(size)
+    if not found:
+        raise InvalidConfiguration(f"{size!r} is no size.", remedy='Write it as "50 MiB".')
+    return int(float(found[1].replace("_", "")) * _UNITS[(found[2] or "B").lower()])
+
+
+def _file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidConfiguration(f"{path.name} cannot be read: {error}.", remedy="It has to be TOML.") from error
+
+
+def _environment(environ: Mapping[str, str]) -> list[tuple[str, Any]]:
+    """`HEADRACE_SERVICES__CLASSIFIER__FEATURES=["words"]` as a path and its value, TOML where it is TOML."""
+    found = []
+    for name, text in sorted(environ.items()):
+        if name.startswith(PREFIX) and len(name) > len(PREFIX):
+            path = name.removeprefix(PREFIX).lower().replace("__", ".")
+            try:
+                value = tomllib.loads(f"value = {text}")["value"]
+            except tomllib.TOMLDecodeError:
+                value = text
+            found.append((path, value))
+    return found
+
+
+def _put(tables: dict[str, Any], path: list[str], value: Any) -> None:
+    for part in path[:-1]:
+        inner = tables.setdefault(part, {})
+        if not isinstance(inner, dict):
+            raise InvalidConfiguration(f"{part!r} is both a value and a section.", remedy="Name one of them otherwise.")
+        tables = inner
+    tables[path[-1]] = value
+
+
+def _check_keys(table: Mapping[str, Any], kind: type[Any], at: str) -> None:
+    known = _fields_of(kind)
+    for key, value in table.items():
+        if key not in known:
+            near = get_close_matches(key, known, n=1, cutoff=0.0)
+            raise InvalidConfiguration(
+                f"{f'[{at}] ' if at else ''}{key!r} is no known setting.",
+                remedy=f"Did you mean {near[0]!r}?" if near else "This section has none.",
+            )
+        inner = known[key]
+        if isinstance(value, Mapping) and _fields_of(inner):
+            _check_keys(value, inner, f"{at}.{key}" if at else key)
+
+
+def _fields_of(kind: Any) -> dict[str, Any]:
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return {field.name: field.type for field in msgspec.structs.fields(kind)}
+    if isinstance(kind, type) and hasattr(kind, "__dataclass_fields__"):
+        hints = get_type_hints(kind)
+        return {field.name: hints[field.name] for field in fields(kind)}
+    return {}

@@ -1,0 +1,72 @@
+"""Logs and metrics in one voice: structured lines on stderr, and one registry of metrics that is passed on."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any, TextIO
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+
+def configured_logs(stream: TextIO | None = None, *, level: str = "info") -> structlog.stdlib.BoundLogger:
+    """A logger that writes one JSON object a line; what was bound by `structlog.contextvars` stands in each."""
+    target = stream or sys.stderr
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.WriteLoggerFactory(file=target),
+        cache_logger_on_first_use=False,
+    )
+    logger: structlog.stdlib.BoundLogger = structlog.get_logger()
+    return logger
+
+
+class Metrics:
+    """All metrics of one process, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        own: dict[str, Any] = {"registry": self.registry}
+        self.requests = Counter(
+            "headrace_requests", "Answered requests by route and status.", ["route", "status"], **own
+        )
+        self.request_seconds = Histogram(
+            "headrace_request_seconds", "Time from the first byte to the answer.", ["route"], buckets=SECONDS, **own
+        )
+        self.stage_seconds = Histogram(
+            "headrace_stage_seconds",
+            "Time of each service within answers, queued or computing.",
+            ["service", "stage"],
+            buckets=SECONDS,
+            **own,
+        )
+        self.batch_size = Histogram(
+            "headrace_batch_questions",
+            "Questions that shared a call.",
+            ["service"],
+            buckets=(1, 2, 4, 8, 16, 32),
+            **own,
+        )
+        self.in_flight = Gauge("headrace_in_flight_requests", "Questions being answered.", **own)
+        self.degraded = Counter(
+            "headrace_degraded_answers", "Answers that a lesser way gave.", ["service", "reason"], **own
+        )
+        self.decisions = Counter(
+            "headrace_decisions", "Decisions by what became of them: accepted, stored, refused.", ["outcome"], **own
+        )
+        self.replicas = Gauge("headrace_replicas", "Live replicas.", ["service"], **own)
+        self.restarts = Gauge("headrace_replica_restarts", "Replicas that were replaced.", ["service"], **own)
+
+    def exposition(self) -> bytes:
+        """The Prometheus text format."""
+        return generate_latest(self.registry)

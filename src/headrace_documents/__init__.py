@@ -1,0 +1,1 @@
+"""The flagship application: documents in, classified, summarised and explained answers out."""

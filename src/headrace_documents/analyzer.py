@@ -1,0 +1,134 @@
+"""DocumentAnalyzer: the whole story of a document on one page."""
+
+from __future__ import annotations
+
+from asyncio import gather
+from typing import Any
+
+from headrace import pipeline
+from headrace_documents.classification import ClassificationService
+from headrace_documents.extraction import TextExtractionService
+from headrace_documents.schema import (
+    Box,
+    Classification,
+    Document,
+    Evidence,
+    Explanation,
+    Finding,
+    Sentence,
+    Summary,
+    Text,
+)
+from headrace_documents.summarization import SummarizationService
+
+REMARKS = frozenset({"attachment"})
+"""Findings that are worth telling and cast no doubt on the answer; every other one makes it suspect."""
+
+UNSURE_BELOW = 0.5
+"""Less likely than all other labels together."""
+
+
+class Analysis:
+    """What a document is, why, and what it says. Keeps the promise of an answer; `reading` is the text with places."""
+
+    def __init__(self, *, text: Text, classification: Classification, summary: Summary) -> None:
+        self.reading = text
+        self.classification = classification
+        self.summary = summary
+
+    def body(self) -> dict[str, Any]:
+        """The fields on the wire."""
+        found = self.classification
+        return {
+            "document": self.reading.document,
+            "classification": {
+                "label": found.label,
+                "confidence": found.confidence,
+                "probabilities": found.probabilities,
+                "explanation": _explanation(found.explanation),
+            },
+            "summary": {
+                "method": self.summary.method,
+                "sentences": [_sentence(sentence) for sentence in self.summary.sentences],
+            },
+            "quality": {"verdict": self.verdict(), "findings": [_finding(each) for each in self.findings()]},
+        }
+
+    def text(self) -> str:
+        """What all offsets count in."""
+        return self.reading.characters
+
+    def explanation(self) -> dict[str, Any]:
+        """Every contribution to the score of the label."""
+        return {"label": self.classification.label} | _explanation(self.classification.contributions)
+
+    def confidence(self) -> float:
+        """How likely the label is."""
+        return self.classification.confidence
+
+    def findings(self) -> tuple[Finding, ...]:
+        """What a reader of the answer should know: of the reading first, then of the answer."""
+        found = self.reading.findings
+        sure = self.classification.confidence
+        if self.reading.characters and sure < UNSURE_BELOW:
+            detail = f"The label is unsure: {self.classification.label} with {sure:.0%}."
+            found += (Finding("low_confidence", detail),)
+        return found
+
+    def verdict(self) -> str:
+        """`suspect` when a finding casts doubt on the answer, else `ok`."""
+        return "suspect" if any(finding.code not in REMARKS for finding in self.findings()) else "ok"
+
+
+@pipeline
+class DocumentAnalyzer:
+    """Reads a document, says what it is and why, and sums it up."""
+
+    def __init__(self) -> None:
+        self.text_extractor = TextExtractionService()
+        self.classifier = ClassificationService()
+        self.summarizer = SummarizationService()
+
+    async def analyze(self, document: Document) -> Analysis:
+        """What kind of document it is, which words say so, and its most telling sentences."""
+        text = await self.text_extractor.extract(document)
+        classification, summary = await gather(self.classifier.classify(text), self.summarizer.summarize(text))
+        return Analysis(text=text, classification=classification, summary=summary)
+
+
+def _explanation(explanation: Explanation) -> dict[str, Any]:
+    return {
+        "method": explanation.method,
+        "base": explanation.base,
+        "rest": explanation.rest,
+        "total": explanation.total,
+        "evidence": [_evidence(each) for each in explanation.evidence],
+    }
+
+
+def _evidence(evidence: Evidence) -> dict[str, Any]:
+    fields = {
+        "text": evidence.text,
+        "weight": evidence.weight,
+        "start": evidence.start,
+        "end": evidence.end,
+        "occurrences": evidence.occurrences,
+    }
+    return fields | _place(evidence.page, evidence.boxes)
+
+
+def _sentence(sentence: Sentence) -> dict[str, Any]:
+    fields = {"text": sentence.text, "score": sentence.score, "start": sentence.start, "end": sentence.end}
+    if not sentence.supported:
+        fields["supported"] = False
+    return fields | _place(sentence.page, sentence.boxes)
+
+
+def _place(page: int | None, boxes: list[Box]) -> dict[str, Any]:
+    """Formats without pages have neither page nor boxes."""
+    return {} if page is None else {"page": page, "boxes": boxes}
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    fields: dict[str, Any] = {"code": finding.code, "detail": finding.detail}
+    return fields if finding.page is None else fields | {"page": finding.page}

@@ -1,0 +1,100 @@
+"""ClassificationService: what kind of document a text is, how sure that is, and which of its words say so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from headrace import InvalidConfiguration, Service, batched, current_context
+from headrace_documents.classifier.classifier import Classifier
+from headrace_documents.classifier.encoder import EncoderReader
+from headrace_documents.classifier.head import Head
+from headrace_documents.classifier.office_labels import OFFICE_LABELS
+from headrace_documents.classifier.tokens import StaticReader, TokenReader
+from headrace_documents.classifier.zero_shot import zero_shot_head
+from headrace_documents.joining import joined
+from headrace_documents.readers.reader import Passage, Reading
+from headrace_documents.schema import Classification, DocumentInfo, Text
+
+FEATURES = ("words", "static", "minilm")
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifierOptions:
+    """`labels` in words are used until a model is trained; `cache` is where the encoder's graph is kept.
+
+    `features` of the untrained classifier besides words: `static`, `minilm`. `evidence` is how many contributions an
+    answer lists.
+    """
+
+    labels: Mapping[str, str] = field(default_factory=lambda: OFFICE_LABELS)
+    features: tuple[str, ...] = ("words", "static")
+    cache: str = ".headrace/cache"
+    evidence: int = 10
+
+
+class ClassificationService(Service):
+    """Classifies texts by the model from the registry, or by its labels' words while there is none."""
+
+    model = "document-classifier"
+    options: ClassifierOptions = ClassifierOptions()
+    loaded: Classifier
+
+    def load(self, artifact: Path | None) -> Classifier:
+        """The classifier from its files, verified; without any the one that knows its labels by their words."""
+        if artifact is not None:
+            head = Head.open(artifact)
+            return Classifier(head, token_readers(head.readers, Path(self.options.cache)))
+        unknown = sorted(set(self.options.features) - set(FEATURES))
+        if unknown:
+            raise InvalidConfiguration(
+                f"{unknown[0]!r} is no feature of the classifier.", remedy=f"Choose from {', '.join(FEATURES)}."
+            )
+        names = [name for name in self.options.features if name != "words"]
+        readers = token_readers(names, Path(self.options.cache))
+        table = readers.get(StaticReader.name) or StaticReader()
+        return Classifier(zero_shot_head(self.options.labels, list(readers.values()), table), readers)
+
+    def warm_up(self) -> Iterable[tuple[str, object]]:
+        """One short text through everything."""
+        return [("classify", plain_text("Invoice number 1: the amount due is 100."))]
+
+    @batched(max_size=32)
+    async def classify(self, texts: list[Text]) -> list[Classification]:
+        """The label of each text; each is computed by itself, so no answer depends on the others.
+
+        Of a long text as much is read as the caller's time allows, which `characters_read` says.
+        """
+        return [self._classified(text, len(texts) - done) for done, text in enumerate(texts)]
+
+    def _classified(self, text: Text, left: int) -> Classification:
+        context = current_context()
+        remaining_s = context.remaining_s()
+        share_s = None if remaining_s is None else remaining_s / left
+        reading = self.loaded.read(text.characters, remaining_s=share_s)
+        if reading.is_cut:
+            context.report_degraded(
+                "classifier", reason="deadline", used=f"the first {reading.read} of {len(text.characters)} characters"
+            )
+        return self.loaded.classification(text, reading, model=self.model or "", evidence=self.options.evidence)
+
+
+def token_readers(names: Iterable[str], cache: Path) -> dict[str, TokenReader]:
+    """The readers of these names, opened; raises `InvalidConfiguration` for one that is not installed or unknown."""
+    readers: dict[str, TokenReader] = {}
+    for name in names:
+        if name == StaticReader.name:
+            readers[name] = StaticReader()
+        elif name == EncoderReader.name:
+            readers[name] = EncoderReader(cache)
+        else:
+            raise InvalidConfiguration(f"No token vectors are called {name!r}.", remedy="Known are static and minilm.")
+    return readers
+
+
+def plain_text(characters: str) -> Text:
+    """A text that came without pages, with the places of its words."""
+    size = len(characters.encode())
+    info = DocumentInfo(None, "text/plain", size, "", None, len(characters), None, ocr=False, title=None)
+    return joined(Reading(passages=(Passage(characters),)), info)

@@ -1,0 +1,1 @@
+"""How a text is classified: its words, its token vectors, the linear head over them, and why."""

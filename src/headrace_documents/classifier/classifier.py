@@ -1,0 +1,103 @@
+"""Classifier: a head and the readers that it was taught with, ready to answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+
+from headrace import InvalidConfiguration
+from headrace_documents.classifier.blending import probabilities
+from headrace_documents.classifier.contributions import contributions_of
+from headrace_documents.classifier.head import Head, Reading
+from headrace_documents.classifier.surface import surface_of
+from headrace_documents.classifier.tokens import TokenReader
+from headrace_documents.classifier.words import pairs_of
+from headrace_documents.schema import Classification, Text
+
+# Of the time that a caller has left, reading may take this share: scoring and the services beside it need the rest.
+_SHARE_OF_TIME = 0.5
+_FEWEST_TOKENS = 32
+_FEWEST_CHARACTERS = 2_000
+
+
+@dataclass(slots=True)
+class Pace:
+    """How fast something is read, in units a second, learned as it goes; starts from a careful guess."""
+
+    per_s: float
+
+    def learn(self, units: int, seconds: float) -> None:
+        """Moves a fifth of the way to what was just seen; short readings tell nothing."""
+        if units >= _FEWEST_TOKENS and seconds > 0:
+            self.per_s += 0.2 * (units / seconds - self.per_s)
+
+    def within(self, seconds: float, *, least: int) -> int:
+        """How many units can be read in `seconds`: a power of two of `least`, so that small changes change nothing."""
+        units = least
+        while units * 2 <= seconds * self.per_s:
+            units *= 2
+        return units
+
+
+class Classifier:
+    """Answers with a label, its probability and what each word adds; each text is computed by itself."""
+
+    def __init__(self, head: Head, readers: Mapping[str, TokenReader], *, contextual: str = "minilm") -> None:
+        for name, digest in head.readers.items():
+            if name not in readers or readers[name].digest != digest:
+                raise InvalidConfiguration(
+                    f"The model was taught with token vectors {name!r} of {digest[:24]}, which are not here.",
+                    remedy="Install them as they were, or train the model again.",
+                )
+        self.head = head
+        self._readers = {name: readers[name] for name in head.readers}
+        self._contextual = contextual
+        self._words_pace = Pace(200_000.0)
+        self._tokens_pace = Pace(3_000.0)
+
+    def read(self, characters: str, *, remaining_s: float | None = None) -> Reading:
+        """What the head needs of a text. Less of it is read when `remaining_s` seconds would not do for all."""
+        budget_s = None if remaining_s is None else remaining_s * _SHARE_OF_TIME
+        wanted, limit = len(characters), self.head.tokens
+        if budget_s is not None:
+            characters = characters[: self._words_pace.within(budget_s / 2, least=_FEWEST_CHARACTERS)]
+            limit = min(limit, self._tokens_pace.within(budget_s / 2, least=_FEWEST_TOKENS))
+        begun = perf_counter()
+        surface = surface_of(characters)
+        pairs = pairs_of(surface)
+        entries = {name: terms.entries(surface, pairs) for name, terms in self.head.vocabularies.items()}
+        tokens = {name: reader.read(characters) for name, reader in self._readers.items() if name != self._contextual}
+        self._words_pace.learn(len(characters), perf_counter() - begun)
+        if self._contextual in self._readers:
+            begun = perf_counter()
+            tokens[self._contextual] = self._readers[self._contextual].read(characters, tokens=limit)
+            self._tokens_pace.learn(len(tokens[self._contextual].ends), perf_counter() - begun)
+        read = min((part.read for part in tokens.values()), default=len(characters))
+        is_cut = len(characters) < wanted or (limit < self.head.tokens and read < len(characters))
+        return Reading(surface, pairs, entries, tokens, read, is_cut)
+
+    def classification(self, text: Text, reading: Reading, *, model: str, evidence: int = 10) -> Classification:
+        """The answer for a text that was read.
+
+        Probabilities are rounded to six places. `total` of the explanation is the label's raw linear score; the
+        softmax of all labels' scores is `probabilities`.
+        """
+        scores = self.head.scores(reading)
+        shares = probabilities(scores)
+        best = int(np.argmax(shares))
+        found = contributions_of(self.head, reading, best, float(scores[best]))
+        return Classification(
+            label=self.head.labels[best],
+            confidence=round(float(shares[best]), 6),
+            probabilities=dict(
+                zip((self.head.labels[i] for i in np.argsort(-shares, kind="stable")),
+                    (round(share, 6) for share in sorted(shares.tolist(), reverse=True)), strict=True)
+            ),
+            explanation=found.explanation(text, found.strongest(evidence)),
+            contributions=found.explanation(text, found.every()),
+            characters_read=reading.read,
+            model=model,
+        )  # fmt: skip

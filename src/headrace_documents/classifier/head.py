@@ -1,0 +1,158 @@
+"""The linear head: what each feature of a text adds to the score of each label, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors.numpy import load_file, save
+
+from headrace import UnreadableArtifact
+from headrace_documents.classifier.surface import Ints, Surface
+from headrace_documents.classifier.tokens import Tokens
+from headrace_documents.classifier.words import Entries, Vocabulary
+
+Floats = npt.NDArray[np.float32]
+Scores = npt.NDArray[np.float64]
+
+WORDS = "words"
+"""What the examples say of words, pairs and n-grams."""
+TERMS = "terms"
+"""What the descriptions of the labels say of words."""
+FORMAT = 1
+_ARTIFACT = "classifier.json"
+_TENSORS = "head.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read of a text: its words, `entries` by vocabulary, and `tokens` by reader.
+
+    Row p of `pairs` (pairs, 4) is a distinct pair of words: their kinds, the number of the first word where it stands
+    first, and how often it stands. `read` is how many characters all of it covers, `is_cut` whether time allowed less
+    than the model wants.
+    """
+
+    surface: Surface
+    pairs: Ints
+    entries: Mapping[str, Entries]
+    tokens: Mapping[str, Tokens]
+    read: int
+    is_cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """`base` (labels,) and for every feature `weights` (width, labels), float32; a score is their plain sum.
+
+    Token vectors are divided by the length of their sum, which is taken as given: thus each token's share is exact.
+    `tokens` is how many of them the contextual reader reads, `readers` the digests of the readers it was taught with.
+    """
+
+    labels: tuple[str, ...]
+    base: Floats
+    weights: Mapping[str, Floats]
+    vocabularies: Mapping[str, Vocabulary] = field(default_factory=dict)
+    tokens: int = 254
+    readers: Mapping[str, str] = field(default_factory=dict)
+
+    def scores(self, reading: Reading) -> Scores:
+        """The score of every label, (labels,) float64: the log of its probability up to a constant for all labels."""
+        total = self.base.astype(np.float64)
+        for name, entries in reading.entries.items():
+            total += entries.values @ self.weights[name][entries.columns]
+        for name, tokens in reading.tokens.items():
+            total += tokens.pooled() @ self.weights[name]
+        return total
+
+    def shares(self, reading: Reading, label: int) -> tuple[Scores, list[tuple[Tokens, Scores]]]:
+        """What each owner among the sparse features adds to the score of `label`, and each token of each reader."""
+        owners = len(reading.surface.keys) + len(reading.pairs)
+        sparse: Scores = np.zeros(owners)
+        for name, entries in reading.entries.items():
+            parts = entries.values * self.weights[name][entries.columns, label]
+            sparse += np.bincount(entries.owners, weights=parts, minlength=owners)
+        dense = []
+        for name, tokens in reading.tokens.items():
+            length = tokens.length()
+            part = tokens.vectors @ self.weights[name][:, label] / length if length else np.zeros(len(tokens.ends))
+            dense.append((tokens, part.astype(np.float64)))
+        return sparse, dense
+
+    def files(self) -> dict[str, bytes]:
+        """The head as files of JSON and safetensors; the same head gives the same bytes."""
+        tensors = {"base": self.base} | {f"weights.{name}": value for name, value in self.weights.items()}
+        described: dict[str, Any] = {
+            "format": FORMAT,
+            "labels": list(self.labels),
+            "features": sorted(self.weights),
+            "tokens": self.tokens,
+            "readers": dict(self.readers),
+        }
+        files = {_ARTIFACT: _json(described)}
+        for name, vocabulary in self.vocabularies.items():
+            tensors[f"idf.{name}"] = vocabulary.idf
+            files[f"{name}.json"] = _json({"words": vocabulary.words, "grams": vocabulary.grams})
+        return files | {_TENSORS: save({name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)})}
+
+    @classmethod
+    def open(cls, folder: Path) -> Head:
+        """The head whose files lie in `folder`.
+
+        Raises:
+            UnreadableArtifact: a file is missing, of another edition, or its shapes do not fit together.
+        """
+        try:
+            described = json.loads((folder / _ARTIFACT).read_bytes())
+            tensors = load_file(folder / _TENSORS)
+            head = cls(
+                labels=tuple(described["labels"]),
+                base=tensors["base"],
+                weights={name: tensors[f"weights.{name}"] for name in described["features"]},
+                vocabularies={
+                    name: _vocabulary(folder, name, tensors) for name in (WORDS, TERMS) if name in described["features"]
+                },
+                tokens=int(described["tokens"]),
+                readers=described["readers"],
+            )
+            head.check(described["format"])
+        # A damaged file may fail in any of a dozen ways; each means the same.
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as broken:
+            raise UnreadableArtifact(f"The classifier cannot be read: {broken}.", remedy="Train it again.") from broken
+        except Exception as broken:
+            raise UnreadableArtifact("The classifier's tensors cannot be read.", remedy="Train it again.") from broken
+        return head
+
+    def check(self, edition: int = FORMAT) -> None:
+        """Raises ValueError when the parts do not fit together, or `edition` is not the one read here."""
+        if edition != FORMAT:
+            raise ValueError(f"it is of format {edition}, and this version reads {FORMAT}")
+        size = len(self.labels)
+        widths = {name: vocabulary.width for name, vocabulary in self.vocabularies.items()}
+        if any(len(vocabulary.idf) != vocabulary.width for vocabulary in self.vocabularies.values()):
+            raise ValueError("its vocabulary and the rarity of its terms differ in length")
+        for name, value in {"base": self.base[None, :], **self.weights}.items():
+            if value.ndim != 2 or value.shape[1] != size or not np.isfinite(value).all():
+                raise ValueError(f"its weights of {name} do not fit {size} labels or are not finite")
+            if name in widths and len(value) != widths[name]:
+                raise ValueError(f"its weights of {name} do not fit {widths[name]} terms")
+
+
+def _vocabulary(folder: Path, name: str, tensors: Mapping[str, Floats]) -> Vocabulary:
+    terms = json.loads((folder / f"{name}.json").read_bytes())
+    return Vocabulary(_strings(terms["words"]), _strings(terms["grams"]), tensors[f"idf.{name}"])
+
+
+def _strings(values: Sequence[object]) -> list[str]:
+    if not all(isinstance(value, str) for value in values):
+        raise ValueError("its vocabulary holds something that is no text")
+    return [str(value) for value in values]
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

@@ -1,0 +1,103 @@
+"""How the parts of a head are learned, each by itself, and how they fare on examples that they had not seen."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_matrix
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.svm import LinearSVC
+
+from headrace_documents.classifier.blending import Scores
+from headrace_documents.classifier.surface import Ints, Surface
+from headrace_documents.classifier.words import Vocabulary, pairs_of
+
+Features = Any
+"""(texts, width) float32: a `csr_matrix` of words, or a plain array of pooled token vectors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One linear part: `weights` (width, labels) and `base` (labels,), float64."""
+
+    weights: Scores
+    base: Scores
+
+    def scores(self, features: Features) -> Scores:
+        """(texts, labels) float64."""
+        total: Scores = np.asarray(features @ self.weights) + self.base
+        return total
+
+
+def taught(features: Features, truth: Ints, labels: int, *, seed: int) -> Part:
+    """A support vector machine for each label against all others (Fan et al., 2008), squared hinge, C = 1.
+
+    A label without an example gets no weights and the base of a clear no.
+    """
+    present = np.unique(truth)
+    weights, base = np.zeros((features.shape[1], labels)), np.full(labels, -1.0)
+    if len(present) == 1:
+        base[present] = 1.0
+        return Part(weights, base)
+    machine = LinearSVC(C=1.0, dual=True, tol=2e-2, max_iter=200, random_state=seed)
+    with warnings.catch_warnings():
+        # A machine that stops a little early is as good here: its scores are judged on unseen examples anyway.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        machine.fit(features, truth)
+    rows, shifts = machine.coef_, machine.intercept_
+    if len(present) == 2:
+        rows, shifts = np.concatenate([-rows, rows]), np.concatenate([-shifts, shifts])
+    weights[:, present] = rows.T
+    base[present] = shifts
+    return Part(weights, base)
+
+
+def unseen_scores(
+    features: Features, truth: Ints, labels: int, folds: Ints, *, seed: int, each: Callable[[], None]
+) -> Scores:
+    """The scores of every text by a part taught without its fold, (texts, labels); calls `each` after each fold."""
+    scores = np.zeros((len(truth), labels))
+    for fold in np.unique(folds):
+        held = folds == fold
+        if held.all():
+            continue
+        scores[held] = taught(features[~held], truth[~held], labels, seed=seed).scores(features[held])
+        each()
+    return scores
+
+
+def folds_of(texts: Sequence[str], truth: Ints, *, count: int, seed: int) -> Ints:
+    """A fold for every text, (texts,): each label is spread evenly, and equal texts never part.
+
+    The order within a label comes from a digest of text and seed, not from the order of the examples.
+    """
+    digests = [hashlib.sha256(f"{seed}\n{text}".encode(errors="replace")).digest() for text in texts]
+    fold_of: dict[bytes, int] = {}
+    dealt: dict[int, int] = {}
+    for place in sorted(range(len(texts)), key=lambda place: (int(truth[place]), digests[place])):
+        if digests[place] not in fold_of:
+            label = int(truth[place])
+            # Labels start at different folds, so that labels of one or two examples do not all fall into the first.
+            fold_of[digests[place]] = (dealt.get(label, label)) % count
+            dealt[label] = dealt.get(label, label) + 1
+    return np.array([fold_of[digest] for digest in digests], np.int64)
+
+
+def sparse_features(vocabulary: Vocabulary, surfaces: Sequence[Surface]) -> csr_matrix:
+    """The features of all texts, (texts, columns) float32."""
+    columns, values, starts = [], [], [0]
+    for surface in surfaces:
+        entries = vocabulary.entries(surface, pairs_of(surface))
+        columns.append(entries.columns)
+        values.append(entries.values)
+        starts.append(starts[-1] + len(entries.columns))
+    matrix = csr_matrix(
+        (np.concatenate(values), np.concatenate(columns), np.array(starts)), shape=(len(surfaces), vocabulary.width)
+    )
+    matrix.sum_duplicates()
+    return matrix

@@ -1,0 +1,73 @@
+"""The words of a text as they stand in it, in any script."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+
+# Scripts that put no space between words: each character counts as a word, and pairs of them do the rest.
+_UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u309f\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    "\U00020000-\U0003ffff"
+)
+_LONGEST_WORD = 64
+
+
+def _marks() -> str:
+    """Combining marks as ranges of a character class: vowels of Hindi or Thai are marks and belong to their word."""
+    points = [point for point in range(0x300, 0x20000) if unicodedata.category(chr(point)).startswith("M")]
+    known = set(points)
+    starts = (point for point in points if point - 1 not in known)
+    ends = (point for point in points if point + 1 not in known)
+    return "".join(f"{chr(start)}-{chr(end)}" for start, end in zip(starts, ends, strict=True))
+
+
+_MARKS = _marks()
+_WORD = re.compile(f"[{_UNSPACED}][{_MARKS}]*|[^\\W{_UNSPACED}]+(?:[{_MARKS}]+[^\\W{_UNSPACED}]*)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Surface:
+    """The words of a text: word i is `[starts[i], ends[i])` and of the distinct kind `keys[kinds[i]]`.
+
+    `starts`, `ends`, `kinds`: (words,) int64, sorted. Keys are casefolded and normalised (NFKC), so that one word is
+    one key however it is written.
+    """
+
+    characters: str
+    starts: Ints
+    ends: Ints
+    kinds: Ints
+    keys: list[str]
+
+    def owners(self, ends: Ints) -> Ints:
+        """For tokens that end at `ends` (n,) the kind of the word that each belongs to; -1 for those in no word."""
+        if not len(self.starts):
+            return np.full(len(ends), -1, np.int64)
+        word = np.searchsorted(self.starts, ends - 1, side="right") - 1
+        inside = (word >= 0) & (ends <= self.ends[word])
+        return np.where(inside, self.kinds[word], -1)
+
+    def first(self) -> Ints:
+        """For every kind the number of the word where it stands first."""
+        return np.unique(self.kinds, return_index=True)[1].astype(np.int64)
+
+
+def surface_of(characters: str) -> Surface:
+    """The words of `characters`; a run of more than 64 letters without a break counts by its first 64."""
+    kinds: dict[str, int] = {}
+    spans: list[tuple[int, int, int]] = []
+    for match in _WORD.finditer(characters):
+        start, end = match.span()
+        key = match.group()[:_LONGEST_WORD].casefold()
+        if not key.isascii():
+            key = unicodedata.normalize("NFKC", key)
+        spans.append((start, end, kinds.setdefault(key, len(kinds))))
+    columns = np.array(spans, dtype=np.int64).reshape(-1, 3)
+    return Surface(characters, columns[:, 0], columns[:, 1], columns[:, 2], list(kinds))

@@ -1,0 +1,134 @@
+"""EML and MSG: subject, body and attached texts; attachments are named."""
+
+from __future__ import annotations
+
+import email
+import io
+import re
+from collections.abc import Iterator
+from email import policy
+from email.message import EmailMessage
+
+from oxmsg import Message
+
+from headrace import Unreadable
+from headrace_documents.readers.encodings import decoded
+from headrace_documents.readers.reader import Flow, Limits, Passage, Reading
+from headrace_documents.readers.web import text_of
+from headrace_documents.schema import Finding
+
+_HEADER = re.compile(rb"^[!-9;-~]{1,100}:", re.MULTILINE)
+HEAD_BYTES = 256_000
+LONGEST_LINE = 64_000
+DEEPEST = 20
+
+
+def read(content: bytes, limits: Limits) -> Reading:
+    """A mail as RFC 5322 has it: the subject, the plain body or else the HTML one, and what is attached as text."""
+    _check(content, limits)
+    try:
+        message = email.message_from_bytes(content, policy=policy.default)
+        subject = _subject(message)
+        flow = Flow(limits)
+        flow.paragraph(subject)
+        findings: list[Finding] = []
+        for number, part in enumerate(_leaves(message)):
+            limits.check("parts", number, limits.attachments)
+            _add_part(flow, part, findings)
+    except (ValueError, LookupError, RecursionError, AttributeError, TypeError, IndexError, KeyError) as error:
+        # The standard library's mail parser raises all of these on headers that break the standard.
+        raise Unreadable(f"The mail is damaged: {error}.", remedy="Save it anew.") from error
+    return Reading(passages=(flow.passage(),), title=subject or None, findings=tuple(findings))
+
+
+def read_msg(content: bytes, limits: Limits) -> Reading:
+    """A mail as Outlook saves it."""
+    limits.check("bytes", len(content), limits.unpacked_bytes)
+    try:
+        message = Message.load(io.BytesIO(content))
+        subject, body, markup = message.subject or "", message.body or "", message.html_body or ""
+        attached = [each.file_name or "unnamed" for each in message.attachments]
+    # oxmsg has no error of its own: a damaged container surfaces as whatever its parsing stumbles over.
+    except Exception as error:
+        raise Unreadable(f"The mail is damaged: {type(error).__name__}.", remedy="Save it anew.") from error
+    limits.check("attachments", len(attached), limits.attachments)
+    flow = Flow(limits)
+    flow.paragraph(subject)
+    if body.strip():
+        flow.paragraph(body)
+    elif markup:
+        _add(flow, text_of(markup, limits))
+    findings = tuple(_named(name) for name in attached)
+    return Reading(passages=(flow.passage(),), title=subject.strip() or None, findings=findings)
+
+
+def _check(content: bytes, limits: Limits) -> None:
+    head = content[:HEAD_BYTES].replace(b"\r\n", b"\n").partition(b"\n\n")[0]
+    limits.check("bytes of headers", len(head), HEAD_BYTES - 1)
+    limits.check("headers", len(_HEADER.findall(head)), limits.headers)
+    limits.check("bytes in one header line", max(map(len, head.split(b"\n")), default=0), LONGEST_LINE)
+    limits.check("nested parts", content.lower().count(b"content-type: multipart/"), limits.attachments)
+    limits.check("parts", content.lower().count(b"content-type:"), limits.attachments * 4)
+
+
+def _subject(message: EmailMessage | email.message.Message) -> str:
+    return " ".join(str(message.get("subject", "")).split())
+
+
+def _leaves(message: email.message.Message, depth: int = 0) -> Iterator[email.message.Message]:
+    """The parts that hold something, of alternatives the plainest; mails within mails after their subject."""
+    if depth > DEEPEST:
+        return
+    kind = message.get_content_type()
+    if kind == "multipart/alternative":
+        parts = [part for part in message.get_payload() if isinstance(part, email.message.Message)]
+        plain = [part for part in parts if part.get_content_type() == "text/plain" and _text(part).strip()]
+        chosen = plain[:1] or parts[-1:]
+        for part in chosen:
+            yield from _leaves(part, depth + 1)
+    elif message.is_multipart():
+        for inner in message.get_payload():
+            if isinstance(inner, email.message.Message):
+                yield from _leaves(inner, depth + 1)
+    else:
+        yield message
+
+
+def _add_part(flow: Flow, part: email.message.Message, findings: list[Finding]) -> None:
+    name = part.get_filename()
+    kind = part.get_content_type()
+    is_attached = part.get_content_disposition() == "attachment" or (name and part.get_content_maintype() != "text")
+    if is_attached or name:
+        findings.append(_named(" ".join(str(name or kind).split())))
+    if kind == "text/html":
+        _add(flow, text_of(_text(part), flow.limits))
+    elif part.get_content_maintype() == "text" and kind not in {"text/calendar", "text/x-vcard", "text/vcard"}:
+        flow.paragraph(_text(part))
+
+
+def _text(part: email.message.Message) -> str:
+    payload = part.get_payload(decode=True)
+    content = payload if isinstance(payload, bytes) else str(part.get_payload()).encode(errors="replace")
+    charset = part.get_content_charset()
+    if charset:
+        try:
+            return content.decode(charset)
+        except (LookupError, UnicodeDecodeError):
+            pass
+    return decoded(content)
+
+
+def _add(flow: Flow, passage: Passage) -> None:
+    offset = 0
+    tables = {table.start: table for table in passage.tables}
+    for block in passage.characters.split("\n\n"):
+        table = tables.get(offset)
+        offset += len(block) + 2
+        if table is not None:
+            flow.table([list(row) for row in table.rows])
+        else:
+            flow.paragraph(block)
+
+
+def _named(name: str) -> Finding:
+    return Finding("attachment", f"Attached: {name}")

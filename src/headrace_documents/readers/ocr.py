@@ -1,0 +1,212 @@
+"""Pages that are pictures: read by Tesseract in this process, with the box and confidence of every word."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tesserocr import OEM, PSM, RIL, PyTessBaseAPI, iterate_level
+
+from headrace import current_context
+from headrace_documents.readers.page_text import PageWords, passage_of
+from headrace_documents.readers.reader import Passage
+from headrace_documents.schema import Finding
+
+FOLDERS = (
+    "/usr/share/tesseract-ocr/5/tessdata",
+    "/usr/share/tesseract-ocr/4.00/tessdata",
+    "/usr/share/tessdata",
+    "/usr/local/share/tessdata",
+)
+DPI = 300
+LOW_CONFIDENCE = 60
+LEAST_CONFIDENCE = 25
+PAGE_S = 4.0
+"""What a page takes at most when all is well: with less time left it is not begun."""
+
+# Which languages are tried for a script that was recognised, of those that are installed.
+_SCRIPTS = {
+    "Latin": ("eng", "deu", "fra", "spa", "ita", "por", "nld", "pol", "tur", "swe", "ces"),
+    "Cyrillic": ("rus", "ukr", "bul", "srp", "eng"),
+    "Greek": ("ell", "eng"),
+    "Arabic": ("ara", "fas"),
+    "Hebrew": ("heb",),
+    "Han": ("chi_sim", "chi_tra", "jpn"),
+    "Hiragana": ("jpn",),
+    "Katakana": ("jpn",),
+    "Japanese": ("jpn",),
+    "Hangul": ("kor",),
+    "Korean": ("kor",),
+    "Devanagari": ("hin",),
+    "Thai": ("tha",),
+}
+_AT_ONCE = 4
+
+
+@dataclass(slots=True)
+class Ocr:
+    """Tesseract with the language data of one folder; engines are loaded when first needed and kept."""
+
+    folder: str | None
+    languages: tuple[str, ...]
+    _engines: dict[str, PyTessBaseAPI] = field(default_factory=dict)
+
+    @classmethod
+    def found(cls, folder: str | None = None) -> Ocr:
+        """With the data of `folder`, or of the first usual place that has any."""
+        for each in [folder] if folder else FOLDERS:
+            path = Path(each)
+            languages = tuple(sorted(file.stem for file in path.glob("*.traineddata"))) if path.is_dir() else ()
+            if set(languages) - {"osd"}:
+                return cls(folder=str(path), languages=languages)
+        return cls(folder=None, languages=())
+
+    @property
+    def is_available(self) -> bool:
+        """Whether there is any language to read."""
+        return self.folder is not None
+
+    def read(
+        self, picture: Image.Image, *, page: int, width: float, height: float
+    ) -> tuple[Passage, tuple[Finding, ...]]:
+        """The passage of a page from its grey picture, and what is to be said of it; sizes in points as shown."""
+        if not self.is_available:
+            return _empty(page, width, height), (_UNAVAILABLE.on(page),)
+        remaining_s = current_context().remaining_s()
+        if remaining_s is not None and remaining_s < PAGE_S:
+            return _empty(page, width, height), (
+                Finding("page_not_read", "The time was over before this scanned page was read.", page=page),
+            )
+        turn, script = self._orientation(picture)
+        upright = picture.rotate(turn, expand=True, fillcolor=255) if turn else picture
+        words, confidences = self._words(upright, self._languages_for(script))
+        passage = passage_of(
+            _turned_back(words, turn, picture.size, width, height), page=page, width=width, height=height, ocr=True
+        )
+        findings = []
+        if not passage.characters:
+            findings.append(Finding("no_text_on_page", "No text was found on this page.", page=page))
+        elif float(np.mean(confidences)) < LOW_CONFIDENCE:
+            detail = f"The scan is hard to read: Tesseract is {np.mean(confidences):.0f} % sure of its words."
+            findings.append(Finding("low_ocr_confidence", detail, page=page))
+        return passage, tuple(findings)
+
+    def close(self) -> None:
+        """Gives the engines' memory back."""
+        for engine in self._engines.values():
+            engine.End()
+        self._engines.clear()
+
+    def _orientation(self, picture: Image.Image) -> tuple[int, str]:
+        """Degrees by which the picture has to be turned counter-clockwise to stand upright, and its script."""
+        if "osd" not in self.languages:
+            return 0, "Latin"
+        engine = self._engine("osd", mode=PSM.OSD_ONLY)
+        engine.SetImage(_smaller(picture))
+        found = engine.DetectOrientationScript()
+        if not found:
+            return 0, "Latin"
+        turn = int(found["orient_deg"]) if found["orient_conf"] > 2.0 else 0
+        script = str(found["script_name"]) if found["script_conf"] > 1.0 else "Latin"
+        return turn, script
+
+    def _languages_for(self, script: str) -> str:
+        present = [each for each in _SCRIPTS.get(script, ()) if each in self.languages]
+        present = present or [each for each in ("eng",) if each in self.languages]
+        return "+".join((present or [each for each in self.languages if each != "osd"])[:_AT_ONCE])
+
+    def _engine(self, languages: str, *, mode: int) -> PyTessBaseAPI:
+        if languages not in self._engines:
+            engine = PyTessBaseAPI(
+                path=self.folder, lang=languages, psm=mode, oem=OEM.LSTM_ONLY if mode else OEM.DEFAULT
+            )
+            self._engines[languages] = engine
+        return self._engines[languages]
+
+    def _words(self, picture: Image.Image, languages: str) -> tuple[PageWords, list[float]]:
+        engine = self._engine(languages, mode=PSM.AUTO)
+        engine.SetImage(picture)
+        engine.SetSourceResolution(DPI)
+        engine.Recognize()
+        words: list[str] = []
+        lines: list[int] = []
+        boxes: list[tuple[float, float, float, float]] = []
+        confidences: list[float] = []
+        line = -1
+        found = engine.GetIterator()
+        for each in iterate_level(found, RIL.WORD) if found else ():
+            if each.IsAtBeginningOf(RIL.TEXTLINE):
+                line += 1
+            text = (each.GetUTF8Text(RIL.WORD) or "").strip()
+            confidence = float(each.Confidence(RIL.WORD))
+            if text and confidence >= LEAST_CONFIDENCE:
+                words.append(text)
+                lines.append(max(line, 0))
+                boxes.append(each.BoundingBox(RIL.WORD))
+                confidences.append(confidence)
+        engine.Clear()
+        joined = _unbroken(words, lines)
+        return (
+            PageWords(
+                words=words,
+                lines=np.array(lines, dtype=np.int32),
+                joined=joined,
+                boxes=np.array(boxes, dtype=np.float32).reshape(-1, 4),
+            ),
+            confidences,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Notice:
+    code: str
+    detail: str
+
+    def on(self, page: int) -> Finding:
+        return Finding(self.code, self.detail, page=page)
+
+
+_UNAVAILABLE = _Notice(
+    "ocr_unavailable",
+    "This page is a picture, and no Tesseract language data is installed (Debian: tesseract-ocr-eng).",
+)
+
+
+def _empty(page: int, width: float, height: float) -> Passage:
+    return Passage(characters="", page=page, width=width, height=height, ocr=True)
+
+
+def _smaller(picture: Image.Image) -> Image.Image:
+    """Orientation is seen at half the size as well, in a quarter of the time."""
+    return picture.resize((picture.width // 2, picture.height // 2)) if min(picture.size) > 1600 else picture
+
+
+def _unbroken(words: list[str], lines: list[int]) -> list[bool]:
+    """Marks words that go on from a hyphen at the end of the line before, and takes that hyphen away."""
+    joined = [False] * len(words)
+    for index in range(1, len(words)):
+        before = words[index - 1]
+        is_broken = lines[index] == lines[index - 1] + 1 and len(before) > 2 and before[-1] in "-\u2010\xad"
+        if is_broken and before[-2].isalpha() and words[index][:1].islower():
+            words[index - 1] = before[:-1]
+            joined[index] = True
+    return joined
+
+
+def _turned_back(words: PageWords, turn: int, size: tuple[int, int], width: float, height: float) -> PageWords:
+    """Boxes in pixels of the upright picture as points of the page as it came."""
+    x0, y0, x1, y1 = words.boxes.T
+    across, down = size
+    if turn == 90:
+        turned = (across - y1, x0, across - y0, x1)
+    elif turn == 180:
+        turned = (across - x1, down - y1, across - x0, down - y0)
+    elif turn == 270:
+        turned = (y0, down - x1, y1, down - x0)
+    else:
+        turned = (x0, y0, x1, y1)
+    scale = np.array([width / across, height / down, width / across, height / down], dtype=np.float32)
+    boxes = np.stack(turned, axis=1).astype(np.float32) * scale
+    return PageWords(words=words.words, lines=words.lines, joined=words.joined, boxes=boxes)

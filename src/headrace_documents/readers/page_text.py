@@ -1,0 +1,167 @@
+"""The words of one page as text: lines in reading order, broken words joined, tables as tab-separated rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace_documents.readers.layout import Order, reading_order, same_row
+from headrace_documents.readers.page_tables import Cell, Grid, cells_of, grids_of
+from headrace_documents.readers.reader import Passage, Places, cleaned
+from headrace_documents.schema import Table
+
+
+@dataclass(frozen=True, slots=True)
+class PageWords:
+    """The words of a page in the engine's order. Columns of one length n.
+
+    `lines`: (n,) the line of each, rising. `joined`: whether a word goes on where the one before broke off.
+    `boxes`: (n, 4) points from the top left as shown; NaN where a word has none.
+    """
+
+    words: list[str]
+    lines: npt.NDArray[np.int32]
+    joined: list[bool]
+    boxes: npt.NDArray[np.float32]
+
+
+def passage_of(page_words: PageWords, *, page: int, width: float, height: float, ocr: bool = False) -> Passage:
+    """The passage of a page, whose words and tables have their offsets in it."""
+    if not page_words.words:
+        return Passage(characters="", page=page, width=width, height=height, ocr=ocr)
+    first_words = np.flatnonzero(np.diff(page_words.lines, prepend=-1))
+    bounds = [*first_words.tolist(), len(page_words.words)]
+    filled = _filled(page_words.boxes)
+    line_boxes = np.concatenate(
+        [
+            np.minimum.reduceat(filled[:, :2], first_words, axis=0),
+            np.maximum.reduceat(filled[:, 2:], first_words, axis=0),
+        ],
+        axis=1,
+    )
+    order = reading_order(line_boxes)
+    writer = _Writer(page_words, filled)
+    for group in _rows(order, line_boxes):
+        writer.add_row([(bounds[line], bounds[line + 1]) for line in group.lines], begins_block=group.begins_block)
+    return writer.passage(page=page, width=width, height=height, ocr=ocr)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    lines: tuple[int, ...]
+    begins_block: bool
+
+
+def _rows(order: Order, boxes: npt.NDArray[np.float32]) -> list[_Row]:
+    """Lines that follow one another side by side are one row: the cells of a table, or a label and its value."""
+    rows: list[_Row] = []
+    for line, begins in zip(order.lines, order.begins_block, strict=True):
+        if rows and same_row(boxes[rows[-1].lines[-1]], boxes[line]) and _is_beside(boxes, rows[-1].lines, line):
+            rows[-1] = _Row((*rows[-1].lines, line), rows[-1].begins_block)
+        else:
+            rows.append(_Row((line,), begins))
+    return rows
+
+
+def _is_beside(boxes: npt.NDArray[np.float32], lines: tuple[int, ...], line: int) -> bool:
+    return all(min(boxes[other, 2], boxes[line, 2]) - max(boxes[other, 0], boxes[line, 0]) < 1.0 for other in lines)
+
+
+def _filled(boxes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Boxes with those that are missing put where the word before stands."""
+    missing = np.isnan(boxes[:, 0])
+    if not missing.any():
+        return boxes
+    source = np.where(missing, 0, np.arange(len(boxes)))
+    np.maximum.accumulate(source, out=source)
+    return np.nan_to_num(boxes[source], nan=0.0)
+
+
+class _Writer:
+    """Puts rows into text and notes where every word went."""
+
+    def __init__(self, page_words: PageWords, boxes: npt.NDArray[np.float32]) -> None:
+        self._source = page_words
+        self._boxes = boxes
+        self._order: list[int] = []
+        self._rows: list[tuple[int, int, bool]] = []
+
+    def add_row(self, spans: list[tuple[int, int]], *, begins_block: bool) -> None:
+        """A row of one or more lines given as spans of word numbers; side by side ones are put from left to right."""
+        if len(spans) > 1:
+            spans = sorted(spans, key=lambda span: float(self._boxes[span[0], 0]))
+        first = len(self._order)
+        for begin, end in spans:
+            self._order += range(begin, end)
+        self._rows.append((first, len(self._order), begins_block))
+
+    def passage(self, *, page: int, width: float, height: float, ocr: bool) -> Passage:
+        """All rows as text."""
+        boxes = self._boxes[self._order]
+        grids = self._grids(boxes)
+        cell_ends = {cell.last for grid in grids for row in grid.cells for cell in row if cell}
+        pieces, starts, ends, kept = self._written(cell_ends, grids)
+        row_of_word = {kept_index: position for position, kept_index in enumerate(kept)}
+        tables = tuple(self._table(grid, row_of_word, starts, ends, page) for grid in grids)
+        return Passage(
+            characters="".join(pieces),
+            page=page,
+            width=width,
+            height=height,
+            ocr=ocr,
+            places=Places(
+                starts=np.array(starts, dtype=np.int32),
+                ends=np.array(ends, dtype=np.int32),
+                boxes=self._source.boxes[self._order][kept],
+            ),
+            tables=tables,
+        )
+
+    def _grids(self, boxes: npt.NDArray[np.float32]) -> list[Grid]:
+        rows = [cells_of(boxes, first, last) for first, last, _ in self._rows]
+        if sum(len(row) > 1 for row in rows) < 2:
+            return []
+        tops = [(float(boxes[first:last, 1].min()), float(boxes[first:last, 3].max())) for first, last, _ in self._rows]
+        return grids_of(rows, tops)
+
+    def _written(self, cell_ends: set[int], grids: list[Grid]) -> tuple[list[str], list[int], list[int], list[int]]:
+        inside = {row for grid in grids for row in range(grid.first_row + 1, grid.last_row)}
+        at_edge = {grid.first_row for grid in grids} | {grid.last_row for grid in grids}
+        pieces: list[str] = []
+        starts: list[int] = []
+        ends: list[int] = []
+        kept: list[int] = []
+        position = 0
+        for number, (first, last, begins) in enumerate(self._rows):
+            for index in range(first, last):
+                source = self._order[index]
+                word = cleaned(self._source.words[source])
+                if not word:
+                    continue
+                between = ""
+                if kept and self._source.joined[source] and self._order[index - 1] == source - 1:
+                    between = ""
+                elif kept and index > first:
+                    between = "\t" if index in cell_ends else " "
+                elif kept:
+                    is_block = number in at_edge or (begins and number not in inside)
+                    between = "\n\n" if is_block else "\n"
+                pieces += (between, word)
+                starts.append(position + len(between))
+                position += len(between) + len(word)
+                ends.append(position)
+                kept.append(index)
+        return pieces, starts, ends, kept
+
+    def _table(self, grid: Grid, position_of: dict[int, int], starts: list[int], ends: list[int], page: int) -> Table:
+        def words(cell: Cell | None) -> list[int]:
+            return [] if cell is None else [each for each in range(cell.first, cell.last) if each in position_of]
+
+        rows = tuple(
+            tuple(" ".join(cleaned(self._source.words[self._order[word]]) for word in words(cell)) for cell in row)
+            for row in grid.cells
+        )
+        placed = [position_of[word] for row in grid.cells for cell in row for word in words(cell)]
+        return Table(rows=rows, start=starts[min(placed)], end=ends[max(placed)], page=page)

@@ -1,0 +1,190 @@
+"""PDF: each page's words with their boxes by pdfium, in the order in which they are read; scanned pages by OCR.
+
+No call into the engine is made per character: text comes a page at once, places a word at once.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pypdfium2 as pdfium
+import pypdfium2.raw as engine
+
+from headrace import Unreadable, report_progress
+from headrace_documents.readers.page_text import PageWords, passage_of
+from headrace_documents.readers.reader import Limits, Passage, Reading
+from headrace_documents.schema import Finding
+
+# pdfium writes U+FFFE (or U+0002) where a word was broken at the end of a line.
+HYPHENS = "\ufffe\x02"
+_WORD = re.compile(f"[^\\s{HYPHENS}\x00]+")
+_LINE = re.compile(r"\r\n|\r|\n")
+FEWEST_LETTERS = 8
+
+ReadPicture = Callable[["pdfium.PdfPage", int], tuple[Passage, tuple[Finding, ...]] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class PdfReader:
+    """Reads PDFs; `ocr` reads a page that has no text, and gives None where it cannot."""
+
+    ocr: ReadPicture
+
+    def __call__(self, content: bytes, limits: Limits) -> Reading:
+        """A passage a page; raises `Unreadable` when pdfium cannot open it."""
+        document = opened(content, limits)
+        try:
+            findings: list[Finding] = []
+            passages = tuple(self._passages(document, limits, findings))
+            title = (document.get_metadata_value("Title") or "").strip() or None
+            return Reading(passages=passages, title=title, pages=len(document), findings=tuple(findings))
+        finally:
+            document.close()
+
+    def _passages(self, document: pdfium.PdfDocument, limits: Limits, findings: list[Finding]) -> Iterator[Passage]:
+        total = len(document)
+        size = 0
+        for number in range(1, total + 1):
+            try:
+                page = document[number - 1]
+            except pdfium.PdfiumError:
+                findings.append(Finding("page_damaged", "This page could not be loaded.", page=number))
+                continue
+            try:
+                passage = self._passage(page, number, limits, findings)
+            finally:
+                page.close()
+            size += len(passage.characters)
+            limits.check("characters", size, limits.characters)
+            yield passage
+            if number % 10 == 0 or passage.ocr or number == total:
+                report_progress("extract", number, total)
+
+    def _passage(self, page: pdfium.PdfPage, number: int, limits: Limits, findings: list[Finding]) -> Passage:
+        width, height = page.get_size()
+        limits.check("points on a side", max(width, height), limits.page_points)
+        passage = passage_of(words_of(page), page=number, width=width, height=height)
+        letters = sum(map(str.isalnum, passage.characters[:400]))
+        if letters >= FEWEST_LETTERS or not has_picture(page):
+            return passage
+        found = self.ocr(page, number)
+        if found is None:
+            return passage
+        findings += found[1]
+        return found[0] if len(found[0].characters) > len(passage.characters) else passage
+
+
+def opened(content: bytes, limits: Limits) -> pdfium.PdfDocument:
+    """The document, with no more pages than the limit; raises `Unreadable` when it is encrypted or damaged."""
+    try:
+        document = pdfium.PdfDocument(content)
+        count = len(document)
+    except pdfium.PdfiumError as error:
+        if "password" in str(error).lower():
+            raise Unreadable("It is encrypted.", remedy="Send a copy without a password.") from error
+        raise Unreadable(f"The PDF is damaged: {error}.", remedy="Save or print it anew.") from error
+    if 0 < count <= limits.pages:
+        return document
+    document.close()
+    limits.check("pages", count, limits.pages)
+    raise Unreadable("The PDF has no page.", remedy="It may be cut off: send it again.")
+
+
+def words_of(page: pdfium.PdfPage) -> PageWords:
+    """The words of a page in the engine's order, by line, with boxes in points from the top left as shown."""
+    textpage = page.get_textpage()
+    try:
+        raw = textpage.raw
+        text, places = _text(raw)
+        spans: list[tuple[int, int]] = []
+        lines: list[int] = []
+        joined: list[bool] = []
+        words: list[str] = []
+        line, position = 0, 0
+        for match in _WORD.finditer(text):
+            between = text[position : match.start()]
+            is_hyphen = any(sign in between for sign in HYPHENS)
+            if position and (is_hyphen or _LINE.search(between)):
+                line += 1
+            words.append(match[0])
+            spans.append(match.span())
+            lines.append(line)
+            joined.append(is_hyphen and bool(words[:-1]))
+            position = match.end()
+        boxes = _boxes(raw, [places(start, end) for start, end in spans])
+    finally:
+        textpage.close()
+    return PageWords(words=words, lines=np.array(lines, dtype=np.int32), joined=joined, boxes=_shown(page, boxes))
+
+
+def _text(raw: engine.FPDF_TEXTPAGE) -> tuple[str, Callable[[int, int], tuple[int, int]]]:
+    """The text of a page, and where in the engine's count of characters a span of it lies."""
+    count = engine.FPDFText_CountChars(raw)
+    if count <= 0:
+        return "", lambda start, end: (start, end - start)
+    buffer = ctypes.create_string_buffer((count + 1) * 4)
+    written = engine.FPDFText_GetText(raw, 0, count, ctypes.cast(buffer, ctypes.POINTER(ctypes.c_ushort)))
+    data = buffer.raw[: max(0, written - 1) * 2]
+    text = data.decode("utf-16-le", errors="surrogatepass")
+    is_plain = len(text) * 2 == len(data)
+    index = engine.FPDFText_GetCharIndexFromTextIndex
+    if is_plain and written - 1 == count:
+        return text, lambda start, end: (start, end - start)
+    text = data.decode("utf-16-le", errors="replace")
+    # Characters beyond the basic plane count twice in the engine's text and once in ours.
+    units = None if is_plain else np.cumsum([0, *(2 if ord(each) > 0xFFFF else 1 for each in text)])
+
+    def places(start: int, end: int) -> tuple[int, int]:
+        if units is not None:
+            start, end = int(units[start]), int(units[end])
+        first = index(raw, start)
+        last = index(raw, end - 1)
+        return (first, last - first + 1) if first >= 0 and last >= first else (0, 0)
+
+    return text, places
+
+
+def _boxes(raw: engine.FPDF_TEXTPAGE, places: list[tuple[int, int]]) -> npt.NDArray[np.float64]:
+    """For each place the left, bottom, right and top of its characters in page space; NaN without any."""
+    boxes = np.full((len(places), 4), np.nan)
+    left, top, right, bottom = (ctypes.c_double() for _ in range(4))
+    pointers = [ctypes.byref(each) for each in (left, top, right, bottom)]
+    count_rects, get_rect = engine.FPDFText_CountRects, engine.FPDFText_GetRect
+    for word, (first, size) in enumerate(places):
+        rects = count_rects(raw, first, size) if size > 0 else 0
+        for rect in range(rects):
+            if not get_rect(raw, rect, *pointers):
+                continue
+            if rect == 0:
+                boxes[word] = left.value, bottom.value, right.value, top.value
+            else:
+                box = boxes[word]
+                box[:2] = min(box[0], left.value), min(box[1], bottom.value)
+                box[2:] = max(box[2], right.value), max(box[3], top.value)
+    return boxes
+
+
+def _shown(page: pdfium.PdfPage, boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    """Boxes of page space as they are seen: from the top left of the visible part, turned as the page is."""
+    left, bottom, right, top = page.get_bbox()
+    x0, y0, x1, y1 = boxes.T if len(boxes) else np.zeros((4, 0))
+    rotation = page.get_rotation()
+    if rotation == 90:
+        turned = (y0 - bottom, x0 - left, y1 - bottom, x1 - left)
+    elif rotation == 180:
+        turned = (right - x1, y0 - bottom, right - x0, y1 - bottom)
+    elif rotation == 270:
+        turned = (top - y1, right - x1, top - y0, right - x0)
+    else:
+        turned = (x0 - left, top - y1, x1 - left, top - y0)
+    return np.stack(turned, axis=1).astype(np.float32)
+
+
+def has_picture(page: pdfium.PdfPage) -> bool:
+    """Whether a page shows anything at all: one without any object is blank, and OCR would find nothing."""
+    return bool(engine.FPDFPage_CountObjects(page.raw) > 0)

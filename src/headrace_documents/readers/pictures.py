@@ -1,0 +1,146 @@
+"""PNG, JPEG and TIFF: each picture a page, read by OCR; and the pictures of pages that a report shows."""
+
+from __future__ import annotations
+
+import io
+import math
+import warnings
+from dataclasses import dataclass
+
+import pypdfium2 as pdfium
+from PIL import Image, ImageOps, ImageSequence
+
+from headrace import Unreadable
+from headrace_documents.readers.ocr import DPI, Ocr
+from headrace_documents.readers.pdf import opened
+from headrace_documents.readers.reader import Limits, Passage, Reading
+from headrace_documents.schema import Finding
+
+Image.MAX_IMAGE_PIXELS = None
+LARGEST_SIDE = 6_000
+FORMATS = ("PNG", "JPEG", "TIFF", "MPO")
+
+
+@dataclass(frozen=True, slots=True)
+class PictureReader:
+    """Reads pictures by `ocr`."""
+
+    ocr: Ocr
+
+    def __call__(self, content: bytes, limits: Limits) -> Reading:
+        """A passage a picture; raises `Unreadable` when it is damaged."""
+        passages: list[Passage] = []
+        findings: list[Finding] = []
+        with _opened(content) as picture:
+            limits.check("pictures", getattr(picture, "n_frames", 1), limits.pages)
+            try:
+                for number, frame in enumerate(ImageSequence.Iterator(picture), 1):
+                    limits.check("pixels", frame.width * frame.height, limits.pixels)
+                    width, height = _points(frame)
+                    passage, found = self.ocr.read(_prepared(frame), page=number, width=width, height=height)
+                    passages.append(passage)
+                    findings += found
+            except (OSError, ValueError, SyntaxError, EOFError) as error:
+                if not passages:
+                    raise Unreadable(f"The picture is damaged: {error}.", remedy="Scan it anew.") from error
+                findings.append(Finding("truncated", f"Only {len(passages)} pictures could be read: {error}."))
+        return Reading(passages=tuple(passages), pages=len(passages), findings=tuple(findings))
+
+
+@dataclass(frozen=True, slots=True)
+class PdfPagePictures:
+    """Reads pages of a PDF that have no text; keeps the promise that `PdfReader` asks for."""
+
+    ocr: Ocr
+    limits: Limits
+
+    def __call__(self, page: pdfium.PdfPage, number: int) -> tuple[Passage, tuple[Finding, ...]] | None:
+        """The passage of a page from its picture."""
+        width, height = page.get_size()
+        scale = min(
+            DPI / 72, math.sqrt(self.limits.pixels / max(width * height, 1.0)), LARGEST_SIDE / max(width, height)
+        )
+        bitmap = page.render(scale=scale, grayscale=True)
+        try:
+            picture = bitmap.to_pil().convert("L")
+        finally:
+            bitmap.close()
+        return self.ocr.read(picture, page=number, width=width, height=height)
+
+
+def page_picture(content: bytes, media_type: str, *, page: int, dpi: float, limits: Limits) -> bytes:
+    """The picture of one page as PNG; raises `Unreadable` when there is no such page."""
+    if media_type == "application/pdf":
+        picture = _pdf_picture(content, page, dpi, limits)
+    else:
+        with _opened(content) as frames:
+            try:
+                frames.seek(page - 1)
+            except EOFError as error:
+                raise Unreadable(f"It has no page {page}.", remedy="Ask for one that it has.") from error
+            limits.check("pixels", frames.width * frames.height, limits.pixels)
+            width, _ = _points(frames)
+            whole = ImageOps.exif_transpose(frames).convert("RGB")
+            scale = dpi / 72 * width / whole.width
+            picture = whole.resize((max(1, round(whole.width * scale)), max(1, round(whole.height * scale))))
+    output = io.BytesIO()
+    picture.save(output, format="PNG", optimize=False)
+    return output.getvalue()
+
+
+def _pdf_picture(content: bytes, page: int, dpi: float, limits: Limits) -> Image.Image:
+    document = opened(content, limits)
+    try:
+        if not 1 <= page <= len(document):
+            raise Unreadable(f"It has no page {page}.", remedy=f"Ask for one of its {len(document)} pages.")
+        loaded = document[page - 1]
+        width, height = loaded.get_size()
+        scale = _scale(width, height, dpi, limits)
+        picture: Image.Image = loaded.render(scale=scale).to_pil().convert("RGB")
+    except pdfium.PdfiumError as error:
+        raise Unreadable(f"Page {page} cannot be drawn: {error}.", remedy="Print it anew.") from error
+    else:
+        return picture
+    finally:
+        document.close()
+
+
+def _scale(width: float, height: float, dpi: float, limits: Limits) -> float:
+    """Pixels a point for a page of this size at `dpi`, or fewer where the picture would be too large."""
+    return min(dpi / 72, math.sqrt(limits.pixels / max(width * height, 1.0)), LARGEST_SIDE / max(width, height))
+
+
+def _opened(content: bytes) -> Image.Image:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return Image.open(io.BytesIO(content), formats=FORMATS)
+    except (OSError, ValueError, SyntaxError, TypeError, OverflowError) as error:
+        raise Unreadable("The picture is damaged.", remedy="Scan it anew.") from error
+
+
+def _points(picture: Image.Image) -> tuple[float, float]:
+    """The size in points by the resolution that the picture claims, or as if it were a page of A4 or Letter."""
+    is_turned = picture.getexif().get(0x0112, 1) in {5, 6, 7, 8}
+    across, down = (picture.height, picture.width) if is_turned else picture.size
+    claimed = picture.info.get("dpi")
+    dpi = float(claimed[0]) if claimed else 0.0
+    if not 50 <= dpi <= 1200:
+        dpi = max(across, down) / (842 / 72)
+    return across * 72 / dpi, down * 72 / dpi
+
+
+def _prepared(picture: Image.Image) -> Image.Image:
+    """Grey, upright by its own note, on white where it is clear, and large enough for the engine."""
+    upright = ImageOps.exif_transpose(picture)
+    if upright.mode in {"RGBA", "LA", "PA"} or "transparency" in upright.info:
+        white = Image.new("RGBA", upright.size, "white")
+        upright = Image.alpha_composite(white, upright.convert("RGBA"))
+    grey = upright.convert("L")
+    width, _ = _points(picture)
+    scale = min(DPI / 72 * width / grey.width, LARGEST_SIDE / max(grey.size), 3.0)
+    if scale > 1.15 or scale < 0.8:
+        grey = grey.resize(
+            (max(1, round(grey.width * scale)), max(1, round(grey.height * scale))), Image.Resampling.LANCZOS
+        )
+    return grey

@@ -1,0 +1,128 @@
+"""What all readers give, whatever the format: passages of characters, with places where the format has them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace import TooLarge
+from headrace_documents.schema import Finding, Table
+
+# Control characters that are no white space mean nothing in a text and break terminals, JSON readers and databases.
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a document may ask of its reader; checked before it is parsed. Sizes in bytes, unpacked."""
+
+    pages: int = 2000
+    pixels: int = 100_000_000
+    page_points: float = 14_400.0
+    unpacked_bytes: int = 400_000_000
+    ratio: int = 200
+    members: int = 10_000
+    cells: int = 5_000_000
+    sheets: int = 500
+    xml_depth: int = 200
+    headers: int = 1_000
+    attachments: int = 500
+    characters: int = 20_000_000
+
+    def check(self, what: str, value: float, limit: float) -> None:
+        """Raises `TooLarge` naming both when `value` is above `limit`."""
+        if value > limit:
+            raise TooLarge(
+                f"It has {value:,.0f} {what}, and at most {limit:,.0f} are read.",
+                remedy="Split it, or raise the limit in [services.text_extractor].",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the words of a passage stand: `starts`, `ends` (n,) int32 within it, `boxes` (n, 4) float32 points."""
+
+    starts: npt.NDArray[np.int32]
+    ends: npt.NDArray[np.int32]
+    boxes: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A stretch of text that belongs together: a page, or the whole of a format without pages.
+
+    Offsets of `tables` and `places` count within `characters`. `width` and `height` in points, 0 without pages.
+    """
+
+    characters: str
+    page: int | None = None
+    width: float = 0.0
+    height: float = 0.0
+    ocr: bool = False
+    places: Places | None = None
+    tables: tuple[Table, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """All that a reader found."""
+
+    passages: tuple[Passage, ...]
+    title: str | None = None
+    pages: int | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+class Reader(Protocol):
+    """Reads one family of formats."""
+
+    def __call__(self, content: bytes, limits: Limits) -> Reading:
+        """What stands in `content`; raises `InvalidInput` when it is too large, encrypted or damaged."""
+        ...
+
+
+@dataclass(slots=True)
+class Flow:
+    """Gathers paragraphs and tables in the order in which they are read."""
+
+    limits: Limits
+    tables: list[Table] = field(default_factory=list)
+    _parts: list[str] = field(default_factory=list)
+    _size: int = 0
+
+    def paragraph(self, text: str) -> None:
+        """A block of lines; nothing when it is blank."""
+        clean = cleaned(text).strip()
+        if clean:
+            self._append(clean)
+
+    def table(self, rows: list[list[str]]) -> None:
+        """Rows of cells as tab-separated lines; line breaks inside a cell become spaces. Empty tables are left out."""
+        flat = [tuple(" ".join(cleaned(cell).split()) for cell in row) for row in rows]
+        flat = [row for row in flat if any(row)]
+        if not flat:
+            return
+        text = "\n".join("\t".join(row) for row in flat)
+        start = self._size + (2 if self._parts else 0)
+        self.tables.append(Table(rows=tuple(flat), start=start, end=start + len(text)))
+        self._append(text)
+
+    def passage(self) -> Passage:
+        """All that was gathered."""
+        return Passage(characters="\n\n".join(self._parts), tables=tuple(self.tables))
+
+    def _append(self, text: str) -> None:
+        self._size += len(text) + (2 if self._parts else 0)
+        self.limits.check("characters", self._size, self.limits.characters)
+        self._parts.append(text)
+
+
+def cleaned(text: str) -> str:
+    """`text` with line ends as one newline, and without control characters and halves of surrogate pairs."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return _SURROGATE.sub("\ufffd", _CONTROL.sub("", text))

@@ -1,0 +1,133 @@
+"""XLSX, XLS and ODS through calamine, once the claimed size of every sheet was checked: it trusts that claim."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable
+from datetime import date, datetime, time
+from typing import Any
+
+import olefile
+from python_calamine import CalamineError, CalamineWorkbook, PasswordError, ZipError
+
+from headrace import Unreadable
+from headrace_documents.readers.containers import DECRYPT, ENCRYPTED, member, names, opened
+from headrace_documents.readers.reader import Flow, Limits, Passage, Reading
+
+_DIMENSION = re.compile(rb'<(?:\w+:)?dimension\s[^>]*ref="([A-Z]{1,3})(\d{1,9}):([A-Z]{1,3})(\d{1,9})"')
+_CELL = re.compile(rb'<(?:\w+:)?c\s[^>]*?r="([A-Z]{1,3})(\d{1,9})"')
+_REPEATED = re.compile(rb'number-(columns|rows)-repeated="(\d{1,12})"')
+
+
+def read(content: bytes, limits: Limits) -> Reading:
+    """Each sheet as a table; no passage for an empty one."""
+    if content[:2] == b"PK":
+        _check_container(content, limits)
+    else:
+        _check_stream(content, limits)
+    try:
+        workbook = CalamineWorkbook.from_filelike(io.BytesIO(content))
+        listed = list(workbook.sheet_names)
+        limits.check("sheets", len(listed), limits.sheets)
+        passages = []
+        for number, name in enumerate(listed, 1):
+            rows = workbook.get_sheet_by_name(name).to_python(skip_empty_area=True)
+            limits.check("cells", sum(map(len, rows)), limits.cells)
+            passages.append(_sheet(rows, number, limits))
+    except PasswordError as error:
+        raise Unreadable(ENCRYPTED, remedy=DECRYPT) from error
+    except (CalamineError, ZipError, OSError, ValueError, IndexError) as error:
+        raise Unreadable(f"The workbook is damaged: {error}.", remedy="Save it anew.") from error
+    return Reading(passages=tuple(passages), pages=len(listed))
+
+
+def _sheet(rows: list[list[Any]], number: int, limits: Limits) -> Passage:
+    flow = Flow(limits)
+    for table in _tables(rows):
+        if all(len([cell for cell in row if cell]) <= 1 for row in table) and len(table) == 1:
+            flow.paragraph(" ".join(cell for cell in table[0] if cell))
+        else:
+            flow.table(table)
+    found = flow.passage()
+    return Passage(characters=found.characters, tables=found.tables, page=number)
+
+
+def _tables(rows: Iterable[list[Any]]) -> Iterable[list[list[str]]]:
+    """Stretches of rows between empty ones, without the columns at the right that are empty in all of them."""
+    block: list[list[str]] = []
+    for row in [*rows, []]:
+        texts = [shown(cell) for cell in row]
+        if any(texts):
+            block.append(texts)
+        elif block:
+            width = max(index + 1 for each in block for index, cell in enumerate(each) if cell)
+            first = min(index for each in block for index, cell in enumerate(each) if cell)
+            yield [(each + [""] * width)[first:width] for each in block]
+            block = []
+
+
+def shown(value: Any) -> str:
+    """A cell as a person sees it: whole numbers without a point, moments without a midnight."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    if isinstance(value, datetime):
+        return value.date().isoformat() if value.time() == time() else value.isoformat(sep=" ")
+    return value.isoformat() if isinstance(value, date | time) else str(value).strip()
+
+
+def _check_container(content: bytes, limits: Limits) -> None:
+    with opened(content, limits) as container:
+        present = names(container)
+        if "META-INF/manifest.xml" in present and b"encryption-data" in member(container, "META-INF/manifest.xml"):
+            raise Unreadable(ENCRYPTED, remedy=DECRYPT)
+        for name in present:
+            if re.fullmatch(r"xl/worksheets/[^/]*\.xml", name):
+                _check_sheet(member(container, name), limits)
+            elif name == "content.xml":
+                _check_repeated(member(container, name), limits)
+
+
+def _check_sheet(data: bytes, limits: Limits) -> None:
+    """The rectangle that calamine will lay out: of the claimed dimension, and of the outermost cell."""
+    claimed = _DIMENSION.search(data[:4096])
+    if claimed:
+        width = _column(claimed[3]) - _column(claimed[1]) + 1
+        limits.check("cells", width * (int(claimed[4]) - int(claimed[2]) + 1), limits.cells)
+    columns = rows = 0
+    for cell in _CELL.finditer(data):
+        columns, rows = max(columns, _column(cell[1])), max(rows, int(cell[2]))
+    # Real sheets have a stray cell far out now and then: the rectangle may be larger than the cells are many.
+    limits.check("cells", columns * rows, limits.cells * 4)
+
+
+def _column(name: bytes) -> int:
+    number = 0
+    for letter in name:
+        number = number * 26 + letter - 64
+    return number
+
+
+def _check_repeated(data: bytes, limits: Limits) -> None:
+    """ODS writes the empty rest of a sheet as a cell repeated; filled cells that repeat are what blows up."""
+    rows = columns = 1
+    for kind, count in _REPEATED.findall(data):
+        if kind == b"rows":
+            rows = max(rows, int(count))
+        else:
+            columns = max(columns, int(count))
+    if rows > 2_000_000 or columns > 20_000:
+        limits.check("cells", rows * columns, limits.cells)
+
+
+def _check_stream(content: bytes, limits: Limits) -> None:
+    if not olefile.isOleFile(content):
+        return
+    with olefile.OleFileIO(content) as container:
+        if container.exists("EncryptedPackage"):
+            raise Unreadable(ENCRYPTED, remedy=DECRYPT)
+    limits.check("bytes", len(content), limits.unpacked_bytes)

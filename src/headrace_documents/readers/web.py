@@ -1,0 +1,262 @@
+"""HTML and EPUB: the main text of a page without its navigation, tables as rows."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote
+
+from resiliparse.extract.html2text import extract_plain_text
+from resiliparse.parse.encoding import bytes_to_str, detect_encoding
+from resiliparse.parse.html import HTMLTree
+
+from headrace import Unreadable
+from headrace_documents.readers.containers import member, names, opened, parsed
+from headrace_documents.readers.encodings import decoded
+from headrace_documents.readers.reader import Flow, Limits, Passage, Reading
+
+_META = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([A-Za-z0-9_.:-]{2,40})""", re.IGNORECASE)
+_XML = re.compile(rb"""^\s*<\?xml[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9_.:-]{2,40})""", re.IGNORECASE)
+_TAG = re.compile(r"<[a-zA-Z!/?]")
+# Elements in the middle of a line: all others part lines.
+_INLINE = {
+    *("a", "abbr", "acronym", "b", "bdi", "bdo", "big", "cite", "code", "data", "del", "dfn", "em", "font", "i"),
+    *("ins", "kbd", "label", "mark", "q", "rp", "rt", "ruby", "s", "samp", "small", "span", "strike", "strong"),
+    *("sub", "sup", "time", "tt", "u", "var", "wbr", "img"),
+}
+_SILENT = {"script", "style", "noscript", "template", "head", "svg", "math", "iframe", "object", "select", "textarea"}
+_PARTS = {"p", "div", "section", "article", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "dl", "blockquote", "pre"}
+# What frames the text of a page: a page with none of it is all text.
+_FRAME = re.compile(
+    r"<(nav|aside|footer|header|menu)\b|\b(role|id|class)\s*=\s*[\"'][^\"'>]{0,80}"
+    r"\b(nav|navigation|navbar|menu|sidebar|footer|banner|cookie|breadcrumbs?|advert\w*|promo|toolbar)\b",
+    re.IGNORECASE,
+)
+MARKUP = 200_000
+LEAST_SHARE = 0.3
+LONG_LINE = 40
+
+
+def read(content: bytes, limits: Limits) -> Reading:
+    """The text of an HTML page."""
+    text = _decoded(content)
+    limits.check("tags", len(_TAG.findall(text)), MARKUP * 5)
+    tree = HTMLTree.parse(text)
+    return Reading(passages=(_passage(tree, text, limits),), title=_title(tree))
+
+
+def read_epub(content: bytes, limits: Limits) -> Reading:
+    """The chapters of an EPUB in the order of its spine, a passage each."""
+    with opened(content, limits) as container:
+        if "META-INF/encryption.xml" in names(container) and "META-INF/rights.xml" in names(container):
+            raise Unreadable("It is protected by digital rights management.", remedy="Send an unprotected copy.")
+        package = _package(container, limits)
+        root = parsed(member(container, package), limits)
+        folder = package.rpartition("/")[0]
+        opf = "{http://www.idpf.org/2007/opf}"
+        items = {each.get("id", ""): each for each in root.iter(f"{opf}item")}
+        passages = []
+        for each in root.iter(f"{opf}itemref"):
+            item = items.get(each.get("idref", ""))
+            if item is None or "nav" in (item.get("properties") or "").split():
+                continue
+            name = _path(folder, item.get("href", ""))
+            if name in names(container):
+                chapter = _decoded(member(container, name))
+                passages.append(_whole(HTMLTree.parse(chapter), limits))
+        limits.check("chapters", len(passages), limits.members)
+        title = root.findtext(".//{http://purl.org/dc/elements/1.1/}title")
+    return Reading(passages=tuple(passages), title=(title or "").strip() or None)
+
+
+def _title(tree: HTMLTree) -> str | None:
+    """What the page calls itself, or else its first heading."""
+    title = str(tree.title or "")
+    if not title.strip() and tree.document is not None:
+        heading = tree.document.query_selector("h1")
+        title = "" if heading is None else str(heading.text or "")
+    return " ".join(title.split()) or None
+
+
+def text_of(markup: str, limits: Limits) -> Passage:
+    """The text of markup that came inside something else, such as a mail: all of it, for a mail has no navigation."""
+    return _whole(HTMLTree.parse(markup), limits)
+
+
+def _decoded(content: bytes) -> str:
+    """By byte order mark, then by what the page says if its bytes agree, then by its bytes."""
+    if content[:2] in {b"\xff\xfe", b"\xfe\xff"} or content[:3] == b"\xef\xbb\xbf":
+        return decoded(content)
+    declared = _META.search(content[:4096]) or _XML.search(content[:200])
+    if declared:
+        try:
+            return content.decode(declared[1].decode("ascii"))
+        except (LookupError, UnicodeDecodeError):
+            pass
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        return bytes_to_str(content, detect_encoding(content) or "utf-8", fallback_encodings=("utf-8", "windows-1252"))
+
+
+def _passage(tree: HTMLTree, markup: str, limits: Limits) -> Passage:
+    """The main content of a page that has a frame around it, such as a menu; the whole of a page that has none."""
+    whole = _whole(tree, limits)
+    if not _FRAME.search(markup):
+        return whole
+    main = [_letters(line) for line in extract_plain_text(markup, main_content=True, alt_texts=False).split("\n")]
+    if sum(map(len, main)) < LEAST_SHARE * len(_letters(whole.characters)):
+        return whole
+    return _narrowed(whole, main, limits)
+
+
+def _letters(text: str) -> str:
+    """`text` without white space and marks: renderers differ in those."""
+    return "".join(character for character in text if character.isalnum())
+
+
+def _narrowed(whole: Passage, main: list[str], limits: Limits) -> Passage:
+    """The lines of the whole that the main content has, so that tables stay rows and lines stay lines."""
+    lines, text = set(main), "".join(main)
+    flow = Flow(limits)
+    tables = {table.start: table for table in whole.tables}
+    offset = 0
+    for block in whole.characters.split("\n\n"):
+        table = tables.get(offset)
+        offset += len(block) + 2
+        if table is not None:
+            cells = [_letters(cell) for row in table.rows for cell in row if cell]
+            if sum(cell in text for cell in cells) * 2 >= len(cells):
+                flow.table([list(row) for row in table.rows])
+        else:
+            flow.paragraph("\n".join(line for line in block.split("\n") if _is_in(_letters(line), lines, text)))
+    return flow.passage()
+
+
+def _is_in(line: str, lines: set[str], text: str) -> bool:
+    """Whether a line is part of the main content; short ones, such as names in a menu, only as a line of their own."""
+    return line in lines or (len(line) >= LONG_LINE and line in text)
+
+
+class _Walk:
+    """Gathers the text of a tree block by block."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.flow = Flow(limits)
+        self._line: list[str] = []
+
+    def visit(self, root: object) -> Flow:
+        """The flow of all below `root`. Iterative: a page may nest deeper than Python may recurse."""
+        stack: list[tuple[object, bool, bool]] = [(root, False, False)]
+        while stack:
+            node, is_leaving, is_preformatted = stack.pop()
+            tag = getattr(node, "tag", "")
+            if is_leaving:
+                self._part(tag)
+                continue
+            if tag == "#text":
+                text = getattr(node, "value", "") or ""
+                self._line.append(text if is_preformatted else re.sub(r"\s+", " ", text))
+                continue
+            if tag in _SILENT or tag == "#comment":
+                continue
+            if tag == "table" and _is_data(node):
+                self._part("div")
+                self.flow.table(_rows(node))
+                continue
+            if tag == "br":
+                self._line.append("\n")
+                continue
+            if tag not in _INLINE:
+                self._part(tag)
+                stack.append((node, True, is_preformatted))
+            children = list(getattr(node, "child_nodes", ()) or ())
+            stack += [(child, False, is_preformatted or tag == "pre") for child in reversed(children)]
+        self._part("div")
+        return self.flow
+
+    def _part(self, tag: str) -> None:
+        """Ends the line; block elements end the paragraph."""
+        text = "".join(self._line)
+        if tag in {"li", "dt", "dd", "tr", "option", "figcaption", "caption"} and text.strip():
+            self._line.append("\n")
+            return
+        if text.strip() or tag in _PARTS or tag:
+            self.flow.paragraph("\n".join(line.strip() for line in text.split("\n") if line.strip()))
+            self._line.clear()
+
+
+def _whole(tree: HTMLTree, limits: Limits) -> Passage:
+    return _Walk(limits).visit(tree.body or tree.document).passage()
+
+
+def _is_data(table: object) -> bool:
+    """Whether a table holds data: one that holds tables, or one column only, is layout."""
+    rows = _rows(table)
+    has_inner = len(table.get_elements_by_tag_name("table")) > 0  # type: ignore[attr-defined]
+    return not has_inner and len(rows) > 1 and max((len(row) for row in rows), default=0) > 1
+
+
+def _rows(table: object) -> list[list[str]]:
+    """The cells of a table; places that a cell spans besides its own are empty."""
+    rows: list[list[str]] = []
+    hanging: dict[int, int] = {}
+    for row in table.get_elements_by_tag_name("tr"):  # type: ignore[attr-defined]
+        cells: list[str] = []
+        for cell in row.child_nodes:
+            if cell.tag not in {"td", "th"}:
+                continue
+            _hang(cells, hanging)
+            down, across = _span(cell, "rowspan"), _span(cell, "colspan")
+            if down > 1:
+                hanging |= dict.fromkeys(range(len(cells), len(cells) + across), down - 1)
+            cells += [_cell(cell)] + [""] * (across - 1)
+        _hang(cells, hanging)
+        rows.append(cells)
+    return [row for row in rows if row]
+
+
+def _hang(cells: list[str], hanging: dict[int, int]) -> None:
+    """Fills the places that a cell of a row above reaches down into."""
+    while (left := hanging.get(len(cells), 0)) > 0:
+        hanging[len(cells)] = left - 1
+        cells.append("")
+
+
+def _span(cell: object, name: str) -> int:
+    value = cell.getattr(name, "1") or "1"  # type: ignore[attr-defined]
+    return max(1, min(int(value), 1000)) if value.isascii() and value.isdigit() and len(value) < 6 else 1
+
+
+def _cell(cell: object) -> str:
+    """The text of a cell, its blocks parted by blanks."""
+    pieces: list[str] = []
+    stack = [cell]
+    while stack:
+        node = stack.pop()
+        tag = getattr(node, "tag", "")
+        if tag == "#text":
+            pieces.append(getattr(node, "value", "") or "")
+            continue
+        if tag in _SILENT or tag == "#comment":
+            continue
+        if tag not in _INLINE:
+            pieces.append(" ")
+        stack += reversed(list(getattr(node, "child_nodes", ()) or ()))
+    return " ".join("".join(pieces).split())
+
+
+def _package(container: object, limits: Limits) -> str:
+    root = parsed(member(container, "META-INF/container.xml"), limits)  # type: ignore[arg-type]
+    for each in root.iter("{urn:oasis:names:tc:opendocument:xmlns:container}rootfile"):
+        return str(each.get("full-path", ""))
+    raise Unreadable("The EPUB does not name its package.", remedy="Save it anew.")
+
+
+def _path(folder: str, href: str) -> str:
+    parts: list[str] = []
+    for part in f"{folder}/{unquote(href.partition('#')[0])}".split("/"):
+        if part == "..":
+            parts = parts[:-1]
+        elif part not in {"", "."}:
+            parts.append(part)
+    return "/".join(parts)

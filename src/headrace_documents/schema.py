@@ -1,0 +1,230 @@
+"""What the documents application talks about: the document that comes in, the text read from it, and the answers.
+
+Words are kept in columns, not as objects: a manual of 200 pages has 100,000 of them, and they cross a process border.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace import Upload
+
+Box = tuple[float, float, float, float]
+"""`(x0, y0, x1, y1)` in PDF points (1/72 inch) from the top left of the page as it is shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A file as it came: its bytes and what the sender said of it, neither of which is trusted."""
+
+    content: bytes
+    filename: str | None = None
+    media_type: str | None = None
+
+    @classmethod
+    def from_upload(cls, upload: Upload) -> Document:
+        """The document that was sent; what it is will be decided by its content."""
+        return cls(upload.content, filename=upload.filename, media_type=upload.media_type)
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentInfo:
+    """What was found out about a document; `media_type` is decided by content."""
+
+    filename: str | None
+    media_type: str
+    size_bytes: int
+    sha256: str
+    pages: int | None
+    characters: int
+    language: str | None
+    ocr: bool
+    title: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something a reader of the answer should know: `code` for machines, `detail` in words."""
+
+    code: str
+    detail: str
+    page: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page: its number from 1, its size in points as shown, and its span `[start, end)` of the text."""
+
+    number: int
+    width: float
+    height: float
+    start: int
+    end: int
+    ocr: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table as rows of cell texts; `[start, end)` is its span of the text, where it stands as tab-separated lines."""
+
+    rows: tuple[tuple[str, ...], ...]
+    start: int
+    end: int
+    page: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word and its place: `text.characters[start:end]`; page and box are None where the format has no pages."""
+
+    text: str
+    start: int
+    end: int
+    page: int | None
+    box: Box | None
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """All words of a text in columns of equal length n, sorted by `starts`, never overlapping.
+
+    `starts`, `ends`: (n,) int32 character offsets. `pages`: (n,) int32, 0 where there are no pages.
+    `boxes`: (n, 4) float32 points; NaN where there is no box.
+    """
+
+    starts: npt.NDArray[np.int32]
+    ends: npt.NDArray[np.int32]
+    pages: npt.NDArray[np.int32]
+    boxes: npt.NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """What was read from a document. Lines end in one newline; blocks and pages are parted by an empty line.
+
+    All offsets anywhere in an answer count characters of `characters`.
+    """
+
+    characters: str
+    words: Words
+    document: DocumentInfo
+    pages: tuple[Page, ...] = ()
+    tables: tuple[Table, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    def each_word(self) -> Iterator[Word]:
+        """Every word as an object; for reports and tests, not for hot paths."""
+        for start, end, page, box in zip(
+            self.words.starts.tolist(),
+            self.words.ends.tolist(),
+            self.words.pages.tolist(),
+            self.words.boxes.tolist(),
+            strict=True,
+        ):
+            placed = page > 0 and box[0] == box[0]
+            yield Word(
+                text=self.characters[start:end],
+                start=start,
+                end=end,
+                page=page or None,
+                box=(box[0], box[1], box[2], box[3]) if placed else None,
+            )
+
+    def place(self, start: int, end: int) -> tuple[int | None, list[Box]]:
+        """The page where `[start, end)` begins and one box a line for its words on that page."""
+        first = int(np.searchsorted(self.words.ends, start, side="right"))
+        last = int(np.searchsorted(self.words.starts, end, side="left"))
+        if first >= last or self.words.pages[first] == 0:
+            return None, []
+        page = int(self.words.pages[first])
+        on_page = self.words.boxes[first:last][self.words.pages[first:last] == page]
+        return page, _lines(on_page[~np.isnan(on_page[:, 0])])
+
+
+def _lines(boxes: npt.NDArray[np.float32]) -> list[Box]:
+    """Neighbouring word boxes joined while they share a line: their vertical spans overlap by half the lower one."""
+    joined: list[Box] = []
+    for raw in boxes.tolist():
+        x0, y0, x1, y1 = (round(value, 2) for value in raw)
+        if joined:
+            a0, b0, a1, b1 = joined[-1]
+            overlap = min(b1, y1) - max(b0, y0)
+            if overlap > 0.5 * min(b1 - b0, y1 - y0) and x0 - a1 < 3 * (y1 - y0) and a0 - x1 < 3 * (y1 - y0):
+                joined[-1] = (min(a0, x0), min(b0, y0), max(a1, x1), max(b1, y1))
+                continue
+        joined.append((x0, y0, x1, y1))
+    return joined
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One contribution to a score: the words `text` at their first place, and the weight of all their occurrences."""
+
+    text: str
+    weight: float
+    start: int
+    end: int
+    page: int | None
+    boxes: list[Box]
+    occurrences: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a label: `base` + the weights listed + `rest` = `total`, the score of the label, to within 1e-4.
+
+    `total` is the raw linear score; the softmax over all labels' scores gives their probabilities. The evidence may be
+    made only when it is looked at: take `list(evidence)` to keep it.
+    """
+
+    method: str
+    base: float
+    rest: float
+    total: float
+    evidence: Sequence[Evidence]
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """The label of a text, how sure the model is, and why.
+
+    `explanation` lists the strongest contributions, `contributions` all of them. `characters_read` says how much of
+    a long text was read within the caller's deadline.
+    """
+
+    label: str
+    confidence: float
+    probabilities: dict[str, float]
+    explanation: Explanation
+    contributions: Explanation
+    characters_read: int
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One sentence of a summary. `sources` are spans of the text that support it (its own span when extractive)."""
+
+    text: str
+    score: float
+    start: int | None
+    end: int | None
+    page: int | None
+    boxes: list[Box]
+    supported: bool = True
+    sources: list[tuple[int, int]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The sentences that stand for a text, in reading order; `method` is how they were made."""
+
+    method: str
+    sentences: list[Sentence]

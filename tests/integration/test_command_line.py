@@ -1,0 +1,218 @@
+"""The commands as a user runs them: real processes, real documents, real exit codes."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SAMPLES = Path(__file__).parents[2] / "samples"
+DEADLINE_S = 120
+
+
+def headrace(*arguments: object, cwd, input=None):  # noqa: A002 - named as in subprocess.run
+    """Its finished process; the data folder is the test's own."""
+    return subprocess.run(
+        [sys.executable, "-c", "from headrace.cli.main import run; run()", *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+        input=input,
+    )
+
+
+@pytest.fixture(scope="module")
+def analysed(tmp_path_factory):
+    """A folder with good documents, a broken one and one made to harm, analysed once with a report."""
+    home = tmp_path_factory.mktemp("analysed")
+    inbox = home / "inbox"
+    inbox.mkdir()
+    for name in ("A7-final-signed.pdf", "d_0417.txt"):
+        shutil.copy(SAMPLES / "inbox" / name, inbox)
+    (inbox / "broken.pdf").write_bytes(b"%PDF-1.7\nthis is no PDF")
+    script = "<script>document.title='run'</script><b>Invoice</b> number 7: the amount due is 100."
+    (inbox / "<img src=x onerror=alert(1)>.txt").write_text(script)
+    os.mkfifo(inbox / "pipe")
+    return home, headrace("analyze", "inbox", "--json", "--out", "report", cwd=home)
+
+
+def test_json_lines_come_in_the_order_of_the_names_with_all_fields(analysed):
+    _, done = analysed
+
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["path"] for line in lines] == [
+        "inbox/<img src=x onerror=alert(1)>.txt", "inbox/A7-final-signed.pdf", "inbox/d_0417.txt",
+    ]  # fmt: skip
+    for line in lines:
+        assert {"decision_id", "release", "document", "classification", "summary", "quality", "timings_ms"} <= set(line)
+        explanation = line["classification"]["explanation"]
+        weights = sum(each["weight"] for each in explanation["evidence"])
+        assert explanation["base"] + weights + explanation["rest"] == pytest.approx(explanation["total"], abs=1e-4)
+
+
+def test_failures_are_told_with_reason_and_remedy_and_the_others_are_delivered(analysed):
+    _, done = analysed
+
+    assert done.returncode == 3
+    told = [line for line in done.stderr.splitlines() if line.startswith("inbox/")]
+    assert len(told) == 2
+    assert told[0].startswith("inbox/broken.pdf: ")
+    assert "a pipe" in told[1]
+
+
+def test_a_decision_can_be_looked_up_and_explained_afterwards(analysed):
+    home, done = analysed
+    decision_id = json.loads(done.stdout.splitlines()[0])["decision_id"]
+
+    shown = headrace("decisions", "show", decision_id, "--json", cwd=home)
+    explained = headrace("decisions", "explain", decision_id, cwd=home)
+
+    assert json.loads(shown.stdout)["decision_id"] == decision_id
+    assert explained.returncode == 0
+    assert "base" in explained.stdout
+
+
+def test_a_real_browser_shows_the_report_and_runs_nothing_of_the_documents(analysed, tmp_path):
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        message = "No Chromium: the report was not looked at in a browser. apt-get install chromium"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    home, _ = analysed
+    page = next((home / "report" / "documents").glob("*img-src*.html"))
+    flags = [
+        "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-component-update",
+        "--disable-background-networking", "--disable-sync", f"--user-data-dir={tmp_path}",
+    ]  # fmt: skip
+
+    done = subprocess.run(
+        [browser, *flags, "--dump-dom", page.as_uri()], capture_output=True, text=True, timeout=DEADLINE_S, check=False
+    )
+
+    assert "<title>run</title>" not in done.stdout
+    assert "the amount due is 100" in done.stdout
+    assert "&lt;script&gt;" in done.stdout
+    assert "<script" not in done.stdout
+
+
+def test_documents_of_which_none_can_be_read_are_a_failure(tmp_path):
+    (tmp_path / "empty.txt").write_bytes(b"")
+
+    done = headrace("analyze", "empty.txt", "missing.pdf", cwd=tmp_path)
+
+    assert done.returncode == 1
+    assert "missing.pdf: There is no such file" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_standard_input_is_a_document(tmp_path):
+    done = headrace("analyze", "-", "--json", cwd=tmp_path, input="Invoice number 7: the amount due is 100.")
+
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["document"]["media_type"].startswith("text/")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["analyze"], ["analyze", "a", "--colour"], ["frobnicate"], ["train", ".", "--budget", "soon"]]
+)
+def test_a_wrong_call_ends_with_2(tmp_path, arguments):
+    done = headrace(*arguments, cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert "Usage" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["analyze", "train", "doctor"])
+def test_every_command_has_help_with_an_example(tmp_path, command):
+    done = headrace(command, "--help", cwd=tmp_path)
+
+    assert done.returncode == 0
+    assert f"headrace {command}" in done.stdout
+    assert "Example" in done.stdout
+
+
+def test_the_list_of_commands_imports_none_of_them(tmp_path):
+    program = (
+        "import sys\nfrom headrace.cli.main import run\n"
+        "try:\n    run(['--help'])\nexcept SystemExit:\n    pass\n"
+        "print(sorted({'sqlalchemy', 'onnxruntime', 'headrace.assembly'} & set(sys.modules)))"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=DEADLINE_S, check=True
+    )
+
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_training_tells_what_could_not_be_read_and_crowns_the_new_model(tmp_path):
+    shutil.copytree(SAMPLES / "train" / "invoice", tmp_path / "examples" / "invoice")
+    shutil.copytree(SAMPLES / "train" / "cv", tmp_path / "examples" / "cv")
+    (tmp_path / "examples" / "cv" / "broken.pdf").write_bytes(b"%PDF-1.7\nno")
+
+    done = headrace("train", "examples", "--budget", "5s", cwd=tmp_path)
+
+    assert done.returncode == 3, done.stderr
+    assert "broken.pdf" in done.stderr
+    assert "document-classifier@champion is now sha256:" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ('{"text": "a", "label": "x"}\n{"text": "b", "label": "x"}', "at least two labels"),
+        ('{"text": "a", "label": "x"}\nnonsense', "Line 2"),
+        ('{"text": "a"}', "Line 1"),
+        ("", "at least two labels"),
+    ],
+)
+def test_examples_that_teach_nothing_are_refused_with_the_reason(tmp_path, lines, told):
+    (tmp_path / "examples.jsonl").write_text(lines)
+
+    done = headrace("train", "examples.jsonl", cwd=tmp_path)
+
+    assert done.returncode == 1
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_empty_folder_teaches_nothing(tmp_path):
+    (tmp_path / "examples").mkdir()
+
+    done = headrace("train", "examples", cwd=tmp_path)
+
+    assert done.returncode == 1
+    assert "one folder a label" in done.stderr
+
+
+def test_the_doctor_names_what_is_broken_and_the_remedy(tmp_path):
+    (tmp_path / "headrace.toml").write_text("[limits]\nuplod = 3\n")
+
+    done = headrace("doctor", cwd=tmp_path)
+
+    assert done.returncode == 1
+    assert "upload" in done.stdout
+
+
+def test_the_doctor_finds_this_machine_well(tmp_path):
+    done = headrace("doctor", "--json", cwd=tmp_path)
+
+    findings = {line["what"]: line for line in map(json.loads, done.stdout.splitlines())}
+    assert done.returncode == 0
+    assert findings["data folder"]["state"] == "ok"
+    assert findings["text_extractor is confined by"]["detail"]
+
+
+def test_a_server_that_is_not_there_is_named(tmp_path):
+    (tmp_path / "a.txt").write_text("x")
+
+    done = headrace("analyze", "a.txt", "--server", "http://127.0.0.1:9", cwd=tmp_path)
+
+    assert done.returncode == 1
+    assert "headrace up" in done.stderr
