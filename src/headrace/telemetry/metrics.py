@@ -1,34 +1,12 @@
-"""Logs and metrics in one voice: structured lines on stderr, and one registry of metrics that is passed on."""
+"""Metrics: all of one process in one registry, which is passed on."""
 
 from __future__ import annotations
 
-import logging
-import sys
-from typing import Any, TextIO
+from typing import Any
 
-import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-
-
-def configured_logs(stream: TextIO | None = None, *, level: str = "info") -> structlog.stdlib.BoundLogger:
-    """A logger that writes one JSON object a line; what was bound by `structlog.contextvars` stands in each."""
-    target = stream or sys.stderr
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.WriteLoggerFactory(file=target),
-        cache_logger_on_first_use=False,
-    )
-    logger: structlog.stdlib.BoundLogger = structlog.get_logger()
-    return logger
 
 
 class Metrics:
