@@ -19,10 +19,11 @@ from headrace.errors import (
     UnreadableArtifact,
     UnsupportedType,
 )
-from headrace.serving.context import current_context, report_progress
+from headrace.serving.context import Context, current_context, report_progress
 from headrace.serving.pipeline import pipeline
 from headrace.serving.pool import Solo
 from headrace.serving.service import Guard, Service, batched
+from headrace.serving.shared_work import SharedWork, Shelf
 from headrace.serving.upload import Upload
 
 # The door joins the two: a service itself does not know where it lives.
@@ -31,6 +32,7 @@ Service.solo = Solo
 __all__ = [
     "ClassFigures",
     "Conflict",
+    "Context",
     "DeadlineExceeded",
     "Decision",
     "Example",
@@ -46,6 +48,8 @@ __all__ = [
     "Retry",
     "Service",
     "ServiceFailed",
+    "SharedWork",
+    "Shelf",
     "TooLarge",
     "TrainedModel",
     "Trainer",

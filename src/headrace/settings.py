@@ -45,9 +45,10 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ArtifactSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[artifacts]`. Where models lie."""
+    """`[artifacts]`. Where models lie; `cache` bounds what is kept warm of releases that nobody uses."""
 
     url: str = "{data}/models"
+    cache: str | int = "512 MiB"
 
 
 class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -91,6 +92,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def models_folder(self) -> Path:
         """Where the registry is."""
         return Path(self.artifacts.url.replace("{data}", self.data))
+
+    @property
+    def cache_bytes(self) -> int:
+        """`[artifacts] cache` as a number."""
+        return size_bytes(self.artifacts.cache)
 
 
 def load_settings(folder: Path, environ: Mapping[str, str], overrides: Mapping[str, Any]) -> Settings:

@@ -6,18 +6,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from headrace import InvalidConfiguration, Service, batched, current_context
+from headrace import Context, InvalidConfiguration, Service, Shelf, batched, current_context
 from headrace_documents.classifier.classifier import Classifier
-from headrace_documents.classifier.encoder import EncoderReader
+from headrace_documents.classifier.encoder import GRAPH_EDITION, EncoderReader
 from headrace_documents.classifier.head import Head
 from headrace_documents.classifier.office_labels import OFFICE_LABELS
 from headrace_documents.classifier.tokens import StaticReader, TokenReader
+from headrace_documents.classifier.weights import MINILM, WORDLLAMA
 from headrace_documents.classifier.zero_shot import zero_shot_head
 from headrace_documents.joining import joined
 from headrace_documents.readers.reader import Passage, Reading
 from headrace_documents.schema import Classification, DocumentInfo, Text
 
 FEATURES = ("words", "static", "minilm")
+ENCODER_BYTES, TABLE_BYTES = 30_000_000, 33_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +46,17 @@ class ClassificationService(Service):
     def load(self, artifact: Path | None) -> Classifier:
         """The classifier from its files, verified; without any the one that knows its labels by their words."""
         if artifact is not None:
-            head = Head.open(artifact)
-            return Classifier(head, token_readers(head.readers, Path(self.options.cache)))
+            # The folder of an artifact is named by its digest: all replicas of a release share the head.
+            head = self.shelf.shared(f"head:{artifact.resolve()}", lambda: Head.open(artifact))
+            return Classifier(head, token_readers(head.readers, Path(self.options.cache), self.shelf))
         unknown = sorted(set(self.options.features) - set(FEATURES))
         if unknown:
             raise InvalidConfiguration(
                 f"{unknown[0]!r} is no feature of the classifier.", remedy=f"Choose from {', '.join(FEATURES)}."
             )
         names = [name for name in self.options.features if name != "words"]
-        readers = token_readers(names, Path(self.options.cache))
-        table = readers.get(StaticReader.name) or StaticReader()
+        readers = token_readers(names, Path(self.options.cache), self.shelf)
+        table = readers.get(StaticReader.name) or static_reader(self.shelf)
         return Classifier(zero_shot_head(self.options.labels, list(readers.values()), table), readers)
 
     def warm_up(self) -> Iterable[tuple[str, object]]:
@@ -66,13 +69,14 @@ class ClassificationService(Service):
 
         Of a long text as much is read as the caller's time allows, which `characters_read` says.
         """
-        return [self._classified(text, len(texts) - done) for done, text in enumerate(texts)]
+        members = current_context().members
+        return [self._classified(text, members[done], len(texts) - done) for done, text in enumerate(texts)]
 
-    def _classified(self, text: Text, left: int) -> Classification:
+    def _classified(self, text: Text, member: Context, left: int) -> Classification:
         context = current_context()
         remaining_s = context.remaining_s()
         share_s = None if remaining_s is None else remaining_s / left
-        reading = self.loaded.read(text.characters, remaining_s=share_s)
+        reading = self.loaded.read(text.characters, remaining_s=share_s, work=member.work)
         if reading.is_cut:
             context.report_degraded(
                 "classifier", reason="deadline", used=f"the first {reading.read} of {len(text.characters)} characters"
@@ -80,17 +84,27 @@ class ClassificationService(Service):
         return self.loaded.classification(text, reading, model=self.model or "", evidence=self.options.evidence)
 
 
-def token_readers(names: Iterable[str], cache: Path) -> dict[str, TokenReader]:
-    """The readers of these names, opened; raises `InvalidConfiguration` for one that is not installed or unknown."""
+def token_readers(names: Iterable[str], cache: Path, shelf: Shelf) -> dict[str, TokenReader]:
+    """The readers of these names, those on the shelf or opened.
+
+    Raises:
+        InvalidConfiguration: one is not installed or unknown.
+    """
     readers: dict[str, TokenReader] = {}
     for name in names:
         if name == StaticReader.name:
-            readers[name] = StaticReader()
+            readers[name] = static_reader(shelf)
         elif name == EncoderReader.name:
-            readers[name] = EncoderReader(cache)
+            key = f"{EncoderReader.name}:{MINILM.sha256}:{GRAPH_EDITION}:{cache.resolve()}"
+            readers[name] = shelf.shared(key, lambda: EncoderReader(cache), size_bytes=ENCODER_BYTES)
         else:
             raise InvalidConfiguration(f"No token vectors are called {name!r}.", remedy="Known are static and minilm.")
     return readers
+
+
+def static_reader(shelf: Shelf) -> StaticReader:
+    """The table of static vectors, one in a process."""
+    return shelf.shared(f"{StaticReader.name}:{WORDLLAMA.sha256}", StaticReader, size_bytes=TABLE_BYTES)
 
 
 def plain_text(characters: str) -> Text:

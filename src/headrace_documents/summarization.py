@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headrace import Service, batched, current_context
-from headrace_documents.classification import plain_text
-from headrace_documents.classifier.tokens import StaticReader
+from headrace_documents.classification import plain_text, static_reader
 from headrace_documents.schema import Sentence, Summary, Text
 from headrace_documents.summarizer.extraction import Extract, extract, lead, outline_of
 from headrace_documents.summarizer.meaning import LineMeanings
@@ -39,7 +38,7 @@ class SummarizationService(Service):
 
     def load(self, artifact: Path | None) -> LineMeanings:  # noqa: ARG002 - it needs no model from the registry
         """The table of token vectors."""
-        return LineMeanings(StaticReader())
+        return LineMeanings(static_reader(self.shelf))
 
     def warm_up(self) -> Iterable[tuple[str, object]]:
         """One short text."""

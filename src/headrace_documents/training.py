@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from headrace import ClassFigures, Example, InvalidInput, OnProgress, TrainedModel, TrainingReport
+from headrace import ClassFigures, Example, InvalidInput, OnProgress, Shelf, TrainedModel, TrainingReport
 from headrace_documents.classification import token_readers
 from headrace_documents.classifier.blending import (
     Ints,
@@ -80,7 +80,7 @@ class ClassifierTrainer:
             tokens = _TOKENS[0]
             notes.append(f"minilm was left out: reading all texts with it does not fit a budget of {budget_s:g} s.")
         readers = {name: self.readers[name] for name in names if name in self.readers}
-        readers |= token_readers([n for n in names if n != WORDS and n not in readers], Path(self.cache))
+        readers |= token_readers([n for n in names if n != WORDS and n not in readers], Path(self.cache), Shelf())
         course = _Course(lesson, readers, tokens, seed, on_progress)
         course.read(names, self.descriptions)
         chosen = self._chosen(course, names, notes)

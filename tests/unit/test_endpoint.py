@@ -1,13 +1,14 @@
 """Admission, and the endpoint that turns a question into a Decision."""
 
 import asyncio
+from contextlib import nullcontext
 from dataclasses import dataclass
 from time import monotonic
 
 import msgspec
 import pytest
 
-from headrace.domain.release import Release
+from headrace.domain.release import Release, Variant
 from headrace.errors import DeadlineExceeded, Overloaded, Unreadable
 from headrace.serving.admission import Admission
 from headrace.serving.context import Context, ServiceCall, current_context
@@ -36,7 +37,14 @@ class Flour:
 
 def built(run, *, bound=4, told=None):
     witnesses = () if told is None else (told.append,)
-    return Endpoint(ROUTE, run, admission=Admission(bound=bound), witnesses=witnesses, release="sha256:1")
+    return Endpoint(
+        ROUTE,
+        run,
+        admission=Admission(bound=bound),
+        witnesses=witnesses,
+        choose=lambda _key: Variant("sha256:1"),
+        hold=lambda _release: nullcontext(),
+    )
 
 
 async def test_an_answer_becomes_a_decision_that_every_witness_is_told_of():

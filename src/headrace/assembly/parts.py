@@ -9,10 +9,12 @@ from typing import Any
 
 import msgspec
 
+from headrace.domain.release import Release
 from headrace.errors import InvalidConfiguration
 from headrace.serving.cores import usable_cores
 from headrace.serving.pipeline import services_of
 from headrace.serving.service import Guard, Service
+from headrace.serving.shared_work import Shelf
 from headrace.settings import LimitSettings, ReplicaSettings, Settings, checked, size_bytes
 
 IN_FLIGHT_A_CORE = 16
@@ -35,11 +37,19 @@ class Part:
         """The author's class."""
         return type(self.bound[0])
 
-    def made(self) -> Service:
-        """A fresh instance with the options of this platform."""
+    def made(self, options: Any, shelf: Shelf) -> Service:
+        """A fresh instance with `options`, whose replicas share what lies on `shelf`."""
         service = self.kind()
-        service.options = self.options
+        service.options = options
+        service.shelf = shelf
         return service
+
+    def options_of(self, release: Release) -> Any:
+        """The options that `release` says, with what is no part of a release as it is on this platform."""
+        if not is_dataclass(self.options) or isinstance(self.options, type):
+            return self.options
+        shown = release.settings.get(self.name, {})
+        return checked(_merged(msgspec.to_builtins(self.options), shown), type(self.options), at=self.name)
 
     def guard(self) -> Guard | None:
         """The author's bounds, with what the operator says of time and memory."""

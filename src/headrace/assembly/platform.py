@@ -7,24 +7,26 @@ from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from headrace import settings as settings_module
 from headrace.assembly.parts import in_flight, parts_of
-from headrace.assembly.pools import Tell, started_pools, watch
-from headrace.assembly.releases import release_of
-from headrace.domain.release import Release
+from headrace.assembly.pools import Tell, bind, watch
+from headrace.assembly.releases import Planner
+from headrace.domain.release import Release, Variant
 from headrace.domain.stores import DecisionStore
 from headrace.domain.training import Trainer
 from headrace.registry.registry import ModelRegistry
 from headrace.serving.admission import Admission
 from headrace.serving.endpoint import Endpoint
 from headrace.serving.meter import Meter
-from headrace.serving.pipeline import kebab, routes_of
-from headrace.serving.pool import Pool
+from headrace.serving.pipeline import routes_of
 from headrace.serving.recorder import Recorder
+from headrace.serving.releases import Releases, Switch
 from headrace.serving.retention import keep_in_bounds
 from headrace.serving.runtime import Health
+from headrace.serving.shared_work import Shelf
 from headrace.settings import Settings
 from headrace.storage.database import Database
 from headrace.storage.decisions import SqlDecisions
@@ -53,12 +55,18 @@ def stored_decisions(settings: Settings) -> DecisionStore:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """The parts of a platform that runs; `endpoints` by path, `services` by attribute name."""
+    """The parts of a platform that runs; `endpoints` by path, `services` by attribute name.
+
+    `champions` are the releases that answer by default, by pipeline; `loaded` holds all that may answer here, and
+    `planner` names further ones.
+    """
 
     settings: Settings
     endpoints: Mapping[str, Endpoint]
-    services: Mapping[str, Pool]
-    releases: Mapping[str, Release]
+    services: Mapping[str, Switch]
+    champions: Mapping[str, Release]
+    loaded: Releases
+    planner: Planner
     registry: ModelRegistry
     decisions: DecisionStore
     recorder: Recorder
@@ -67,7 +75,7 @@ class Running:
 
     def health(self) -> dict[str, Health]:
         """How each service is; cheap."""
-        return {name: pool.health() for name, pool in self.services.items()}
+        return {name: service.health() for name, service in self.services.items()}
 
 
 class Platform:
@@ -101,33 +109,46 @@ class Platform:
             recorder = Recorder(store, on_outcome=lambda outcome, count: metrics.decisions.labels(outcome).inc(count))
             stack.push_async_callback(asyncio.to_thread, recorder.close)
             await _kept(stack, _retention(store, settings, tell))
-            pools = await started_pools(stack, parts, registry, tell)
-            watch(metrics, pools)
+            planner = Planner.of(instances, parts, registry, tell, Shelf(bound_bytes=settings.cache_bytes))
+            loaded = Releases(planner.plan, bound_bytes=settings.cache_bytes)
+            stack.push_async_callback(loaded.close)
+            champions = {name: await asyncio.to_thread(planner.champion, name) for name in planner.instances}
+            for release in champions.values():
+                await loaded.load(release)
+            services = {name: Switch(name, loaded) for name in parts}
+            bind(stack, parts, services)
+            watch(metrics, services)
             admission = Admission(bound=in_flight(settings.limits))
-            releases = {kebab(type(each).__name__): release_of(each, parts, pools) for each in instances}
             endpoints = [
                 Endpoint(
                     route,
                     getattr(instance, route.method),
                     admission=admission,
                     witnesses=(recorder, Meter(metrics)),
-                    release=releases[kebab(type(instance).__name__)].id,
+                    choose=partial(_always, Variant(champions[name].id)),
+                    hold=loaded.held,
                 )
-                for instance in instances
+                for name, instance in planner.instances.items()
                 for route in routes_of(type(instance))
             ]
             stack.push_async_callback(admission.drain, within_s=settings.server.drain_s)
             yield Running(
                 settings=settings,
                 endpoints={endpoint.path: endpoint for endpoint in endpoints},
-                services=pools,
-                releases=releases,
+                services=services,
+                champions=champions,
+                loaded=loaded,
+                planner=planner,
                 registry=registry,
                 decisions=store,
                 recorder=recorder,
                 admission=admission,
                 metrics=metrics,
             )
+
+
+def _always(variant: Variant, _key: str) -> Variant:
+    return variant
 
 
 def _opened(settings: Settings) -> DecisionStore:

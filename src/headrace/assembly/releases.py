@@ -1,39 +1,125 @@
-"""The release of a pipeline on this platform: what decides about its answers."""
+"""The releases of this platform: what decides about the answers of a pipeline, and how one that is named is served."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from headrace.assembly.parts import Part
+from headrace.assembly.pools import Tell, pool_of
+from headrace.domain.model import CHAMPION, ModelVersion
 from headrace.domain.release import Release
+from headrace.errors import InvalidConfiguration, NotFound
+from headrace.registry.registry import ModelRegistry
 from headrace.serving.pipeline import kebab, services_of
 from headrace.serving.pool import Pool
+from headrace.serving.releases import PlannedPool
+from headrace.serving.shared_work import Shelf
 from headrace.serving.sources import digest_of_sources
 
 
-def release_of(instance: object, parts: Mapping[str, Part], pools: Mapping[str, Pool]) -> Release:
-    """What answers: the code, the models by digest, and every option that is not hidden by `repr=False`."""
-    names = sorted(services_of(instance))
-    packages = {type(each).__module__.partition(".")[0] for each in (instance, *services_of(instance).values())}
-    models = {name: digest for name in names if (digest := pools[name].model) is not None}
-    return Release(
-        pipeline=kebab(type(instance).__name__),
-        code=digest_of_sources("headrace", *packages),
-        models=models,
-        settings={name: _shown(parts[name].options) for name in names},
-    )
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """Names releases and plans their pools, from the parts of this platform and the models of its registry."""
+
+    instances: Mapping[str, object]
+    parts: Mapping[str, Part]
+    registry: ModelRegistry
+    shelf: Shelf
+    tell: Tell
+
+    @classmethod
+    def of(
+        cls, instances: Iterable[object], parts: Mapping[str, Part], registry: ModelRegistry, tell: Tell, shelf: Shelf
+    ) -> Planner:
+        """For the pipelines that `instances` are."""
+        return cls({kebab(type(each).__name__): each for each in instances}, parts, registry, shelf, tell)
+
+    def champion(self, pipeline: str) -> Release:
+        """The release made of the champions of all models. Blocking."""
+        return self.release(pipeline, {})
+
+    def release(self, pipeline: str, versions: Mapping[str, ModelVersion]) -> Release:
+        """What answers with the champion of each model, or the version that `versions` has under the model's name.
+
+        Every option stands in it that is not hidden by `repr=False`. Blocking.
+        """
+        names = self._services(pipeline)
+        found: dict[str, ModelVersion] = {}
+        for name in names:
+            model = self.parts[name].kind.model
+            version = None if model is None else versions.get(model) or self.registry.find(model, CHAMPION)
+            if version is not None:
+                found[name] = version
+        return Release(
+            pipeline=pipeline,
+            code=self._code(pipeline),
+            models={name: version.digest for name, version in found.items()},
+            settings={name: shown(self.parts[name].options) for name in names},
+            traits={name: traits for name in names if (traits := self._traits(name, found.get(name)))},
+        )
+
+    def plan(self, release: Release) -> dict[str, PlannedPool]:
+        """How each service of `release` is served; every file of its models is verified. Blocking.
+
+        Raises:
+            InvalidConfiguration: it is of another pipeline, other services, or other code than what runs here.
+        """
+        names = self._services(release.pipeline)
+        unknown = sorted({*release.models, *release.settings} - set(names))
+        if unknown:
+            raise InvalidConfiguration(
+                f"The release {release.id[:19]} has a service {unknown[0]!r}, which {release.pipeline} has not.",
+                remedy="It belongs to another version of the code.",
+            )
+        code = self._code(release.pipeline)
+        if release.code != code:
+            raise InvalidConfiguration(
+                f"The release {release.id[:19]} was made by the code {release.code[:19]}, and this is {code[:19]}.",
+                remedy="Check out the commit that it was made at; `headrace releases show` names it.",
+            )
+        return {name: self._planned(name, release) for name in names}
+
+    def _planned(self, name: str, release: Release) -> PlannedPool:
+        part = self.parts[name]
+        digest = release.models.get(name)
+        version = None if digest is None else self.registry.version(digest)
+        artifact = None if version is None else self.registry.folder_of(version)
+        options = part.options_of(release)
+        identity = (name, f"{part.kind.__module__}:{part.kind.__qualname__}", digest, shown(options))
+        make: Callable[[], Pool] = partial(
+            pool_of, part, options=options, artifact=artifact, model=digest, shelf=self.shelf, tell=self.tell
+        )
+        size = 0 if version is None else sum(file.size_bytes for file in version.files.values())
+        return PlannedPool(key=msgspec.json.encode(identity, order="sorted").decode(), make=make, size_bytes=size)
+
+    def _traits(self, name: str, version: ModelVersion | None) -> Mapping[str, Any]:
+        part = self.parts[name]
+        artifact: Path | None = None if version is None else self.registry.folder_of(version)
+        traits: Mapping[str, Any] = msgspec.to_builtins(dict(part.made(part.options, self.shelf).traits(artifact)))
+        return traits
+
+    def _services(self, pipeline: str) -> list[str]:
+        if pipeline not in self.instances:
+            known = ", ".join(self.instances)
+            raise NotFound(f"There is no pipeline {pipeline!r} here.", remedy=f"There are: {known}.")
+        return sorted(services_of(self.instances[pipeline]))
+
+    def _code(self, pipeline: str) -> str:
+        instance = self.instances[pipeline]
+        packages = {type(each).__module__.partition(".")[0] for each in (instance, *services_of(instance).values())}
+        return digest_of_sources("headrace", *packages)
 
 
-def _shown(options: Any) -> Any:
-    if options is None:
+def shown(options: Any) -> Any:
+    """The options that a release tells of: all that `repr` shows."""
+    if not is_dataclass(options):
         return {}
-    shown = msgspec.to_builtins(options)
-    return {key: value for key, value in shown.items() if key not in _hidden(options)}
-
-
-def _hidden(options: Any) -> set[str]:
-    return {field.name for field in fields(options) if not field.repr}
+    values = msgspec.to_builtins(options)
+    hidden = {field.name for field in fields(options) if not field.repr}
+    return {key: value for key, value in values.items() if key not in hidden}

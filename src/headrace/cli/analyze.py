@@ -24,7 +24,7 @@ from headrace.cli.inputs import Input, inputs_of, read, shown
 from headrace.cli.terminal import answers, bar, clean, remarks, tell_failure
 from headrace.errors import HeadraceError, InvalidInput
 from headrace.serving.cores import usable_cores
-from headrace.serving.pool import Pool
+from headrace.serving.releases import Switch
 from headrace.serving.upload import Upload
 
 WORDS, SUMMARY_CHARACTERS = 4, 160
@@ -109,7 +109,7 @@ def _all_failed(inputs: Sequence[Input], errors: Console) -> int:
 
 async def _answering(
     stack: AsyncExitStack, application: Application | None, wishes: Wishes
-) -> tuple[Answering, Mapping[str, Pool]]:
+) -> tuple[Answering, Mapping[str, Switch]]:
     """Who answers, and the services by which the report draws pages."""
     if wishes.server is None:
         assert application is not None
@@ -122,7 +122,7 @@ async def _answering(
     return answering, (await stack.enter_async_context(reading)).services
 
 
-def _report(application: Application | None, wishes: Wishes, services: Mapping[str, Pool]) -> Report | None:
+def _report(application: Application | None, wishes: Wishes, services: Mapping[str, Switch]) -> Report | None:
     if wishes.out is None:
         return None
     if application is None or application.report is None or not services:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from headrace.assembly import Platform
 from headrace.errors import InvalidInput
-from headrace.serving.pool import Pool
+from headrace.serving.releases import Switch
 from headrace.serving.upload import Upload
 
 DEFAULT = "headrace_documents.app:app"
@@ -42,7 +42,7 @@ class Application:
 
     platform: Platform
     reader: Platform | None
-    report: Callable[[Path, Mapping[str, Pool]], Report] | None
+    report: Callable[[Path, Mapping[str, Switch]], Report] | None
     checks: Callable[[], list[tuple[str, bool, str, str]]]
 
 

@@ -11,7 +11,10 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One call to a service within a decision; times in milliseconds, `model` the digest that answered."""
+    """One call to a service within a decision; times in milliseconds, `model` the digest that answered.
+
+    `is_cached`: nothing was computed, the answer was there from the same question under another release.
+    """
 
     service: str
     method: str
@@ -19,6 +22,7 @@ class Step:
     compute_ms: float
     batch_size: int = 1
     model: str | None = None
+    is_cached: bool = False
 
 
 @dataclass(frozen=True, slots=True)

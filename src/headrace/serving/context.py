@@ -11,6 +11,7 @@ from enum import StrEnum
 from time import monotonic
 
 from headrace.errors import DeadlineExceeded
+from headrace.serving.shared_work import SharedWork
 
 
 class Priority(StrEnum):
@@ -40,7 +41,10 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class ServiceCall:
-    """One call to a service and what it took, in milliseconds; `model` is the digest of the version that answered."""
+    """One call to a service and what it took, in milliseconds; `model` is the digest of the version that answered.
+
+    `is_shared`: the answer had been computed for the same question under another release.
+    """
 
     service: str
     method: str
@@ -48,6 +52,7 @@ class ServiceCall:
     compute_ms: float
     batch_size: int
     model: str | None
+    is_shared: bool = False
 
 
 def _ignore(_: Progress) -> None:
@@ -56,12 +61,17 @@ def _ignore(_: Progress) -> None:
 
 @dataclass(slots=True)
 class Context:
-    """One call's luggage. `deadline` is on the clock of `time.monotonic`, in seconds; None is no deadline."""
+    """One call's luggage. `deadline` is on the clock of `time.monotonic`, in seconds; None is no deadline.
+
+    `release` is what answers all of it, fixed at the door. `work` is there when other releases answer it too.
+    """
 
     deadline: float | None = None
     key: str = ""
     priority: Priority = Priority.INTERACTIVE
     trace_id: str = ""
+    release: str = ""
+    work: SharedWork | None = None
     progress: Callable[[Progress], None] = _ignore
     degraded: list[Degraded] = field(default_factory=list)
     calls: list[ServiceCall] = field(default_factory=list)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
@@ -12,11 +13,13 @@ from typing import Any, Protocol
 import msgspec
 
 from headrace.domain.decision import Decision, DegradedStep, Step, new_id
+from headrace.domain.release import Variant
 from headrace.errors import DeadlineExceeded
 from headrace.serving.admission import Admission
 from headrace.serving.answer import Answer
 from headrace.serving.context import Context, within
 from headrace.serving.pipeline import Route
+from headrace.serving.shared_work import SharedWork
 
 
 class Witness(Protocol):
@@ -29,10 +32,11 @@ class Witness(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A decision, with the value that the pipeline returned."""
+    """A decision, with the value that the pipeline returned, and the context that it was computed in."""
 
     decision: Decision
     value: Any
+    context: Context
 
     @property
     def body(self) -> bytes:
@@ -40,8 +44,16 @@ class Answered:
         return self.decision.body
 
 
+Follow = Callable[["Endpoint", object, Answered], None]
+"""Told of an answer that another release is to answer too, with its question; must neither wait nor raise."""
+
+
 class Endpoint:
-    """One method of a pipeline on a platform. `release` and `variant` are what answers are given under."""
+    """One method of a pipeline on a platform.
+
+    `choose` gives the variant that answers a key, once a request and before anything of it runs; `hold` keeps that
+    release loaded until the answer is there. `follow` is told of answers whose variant is shadowed.
+    """
 
     def __init__(
         self,
@@ -50,15 +62,17 @@ class Endpoint:
         *,
         admission: Admission,
         witnesses: tuple[Witness, ...],
-        release: str,
-        variant: str = "champion",
+        choose: Callable[[str], Variant],
+        hold: Callable[[str], AbstractContextManager[None]],
+        follow: Follow | None = None,
     ) -> None:
         self.route = route
-        self.release = release
         self._run = run
         self._admission = admission
         self._witnesses = witnesses
-        self._variant = variant
+        self._choose = choose
+        self._hold = hold
+        self._follow = follow
         self._encoder = msgspec.json.Encoder(decimal_format="number")
 
     @property
@@ -79,27 +93,56 @@ class Endpoint:
             DeadlineExceeded: the caller's budget is spent.
             HeadraceError: what the pipeline raised.
         """
+        # The key decides, or, where the caller named none, the input: the same document meets the same release.
+        variant = self._choose(context.key or input_digest)
+        with self._admission.admitted():
+            answered = await self.answer_as(
+                variant, question, context=context, input_digest=input_digest, request_id=request_id
+            )
+        for witness in self._witnesses:
+            witness(answered.decision)
+        if variant.is_shadowed and self._follow is not None:
+            self._follow(self, question, answered)
+        return answered
+
+    async def answer_as(
+        self, variant: Variant, question: object, *, context: Context, input_digest: str, request_id: str = ""
+    ) -> Answered:
+        """The answer of one variant, that no witness is told of and admission does not count: for shadows and replays.
+
+        To share the work of another answer, its `context.work` is passed on in `context`.
+        """
         begun = monotonic()
-        with self._admission.admitted(), within(context):
+        context.release = variant.release
+        if variant.is_shadowed and context.work is None:
+            context.work = SharedWork()
+        with self._hold(variant.release), within(context):
             context.check()
             value = await self._run(question)
             if context.is_over():
                 raise DeadlineExceeded("The answer came after the caller's time.", remedy="Give more time.")
-        decision = self._decision(value, context, begun=begun, input_digest=input_digest, request_id=request_id)
-        for witness in self._witnesses:
-            witness(decision)
-        return Answered(decision=decision, value=value)
+        decision = self._decision(
+            value, context, variant, begun=begun, input_digest=input_digest, request_id=request_id
+        )
+        return Answered(decision=decision, value=value, context=context)
 
     def _decision(
-        self, value: object, context: Context, *, begun: float, input_digest: str, request_id: str
+        self,
+        value: object,
+        context: Context,
+        variant: Variant,
+        *,
+        begun: float,
+        input_digest: str,
+        request_id: str,
     ) -> Decision:
         duration_ms = (monotonic() - begun) * 1000
         decision_id = new_id("dec")
         degraded = tuple(DegradedStep(each.service, each.reason, each.used) for each in context.degraded)
         head = {
             "decision_id": decision_id,
-            "release": self.release,
-            "variant": self._variant,
+            "release": variant.release,
+            "variant": variant.name,
             "degraded": degraded,
         }
         answer = value if isinstance(value, Answer) else None
@@ -109,13 +152,21 @@ class Endpoint:
             id=decision_id,
             created_at=datetime.now(UTC),
             endpoint=self.route.path,
-            release=self.release,
-            variant=self._variant,
+            release=variant.release,
+            variant=variant.name,
             input_digest=input_digest,
             body=self._encoder.encode(head | fields | {"timings_ms": _timings(context, duration_ms)}),
             duration_ms=duration_ms,
             steps=tuple(
-                Step(each.service, each.method, each.queued_ms, each.compute_ms, each.batch_size, each.model)
+                Step(
+                    each.service,
+                    each.method,
+                    each.queued_ms,
+                    each.compute_ms,
+                    each.batch_size,
+                    each.model,
+                    each.is_shared,
+                )
                 for each in context.calls
             ),
             degraded=degraded,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import weakref
+from dataclasses import dataclass, replace
 from typing import Any
 
 from headrace.errors import ServiceFailed
-from headrace.serving.context import ServiceCall, current_context
-from headrace.serving.runtime import Health, Replicas, ReplicaState
+from headrace.serving.context import Context, Degraded, ServiceCall, current_context
+from headrace.serving.runtime import Health, Replicas, ReplicaState, Reply
 from headrace.serving.runtimes.guarded import GuardedReplicas, origin_of
 from headrace.serving.service import Method, Service
 
@@ -22,9 +23,12 @@ class Pool:
         self.model = model
 
     async def call(self, method: Method, question: object) -> Any:
-        """The answer of one replica."""
+        """The answer of one replica; the same again where another release has asked this pool the same question."""
         context = current_context()
-        reply = await self._replicas.ask(method, question, context)
+        if context.work is None:
+            reply, is_shared = await self._replicas.ask(method, question, context), False
+        else:
+            reply, is_shared = await self._shared(method, question, context)
         context.calls.append(
             ServiceCall(
                 service=self.name,
@@ -33,9 +37,22 @@ class Pool:
                 compute_ms=reply.compute_ms,
                 batch_size=reply.batch_size,
                 model=self.model,
+                is_shared=is_shared,
             )
         )
         return reply.value
+
+    async def _shared(self, method: Method, question: object, context: Context) -> tuple[Reply, bool]:
+        assert context.work is not None
+        key = (self, method.name, _Same(question))
+        kept: _Kept | None = context.work.kept(key)
+        if kept is not None:
+            context.degraded.extend(kept.degraded)
+            return replace(kept.reply, queued_ms=0.0, compute_ms=0.0), True
+        reply = await self._replicas.ask(method, question, context)
+        degraded = tuple(each for each in context.degraded if each.service == self.name)
+        context.work.keep(key, _Kept(reply, degraded))
+        return reply, False
 
     async def start(self) -> None:
         """Returns when the service is warm."""
@@ -48,6 +65,25 @@ class Pool:
     def health(self) -> Health:
         """How the replicas are."""
         return self._replicas.health()
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    reply: Reply
+    degraded: tuple[Degraded, ...]
+
+
+class _Same:
+    """Equal to what wraps the very same object, which it keeps alive: an id alone may be given out again."""
+
+    def __init__(self, it: object) -> None:
+        self._it = it
+
+    def __hash__(self) -> int:
+        return id(self._it)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self._it is other._it
 
 
 class Solo:

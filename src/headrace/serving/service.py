@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar, cast
+
+from headrace.serving.shared_work import Shelf
 
 Self = TypeVar("Self")
 Question = TypeVar("Question")
@@ -65,6 +67,9 @@ class Service:
     loaded: Any = None
     """What `load` returned; annotate it in the subclass."""
 
+    shelf: Shelf = Shelf()
+    """Where `load` finds what other replicas and releases hold already; a platform has one of its own."""
+
     methods: ClassVar[dict[str, Method]] = {}
 
     solo: ClassVar[Callable[[Service], Binding] | None] = None
@@ -94,6 +99,13 @@ class Service:
         the registry has none under that name.
         """
         return None
+
+    def traits(self, artifact: Path | None) -> Mapping[str, Any]:  # noqa: ARG002 - the argument is for authors
+        """What people should find in a release's manifest: labels, calibration, thresholds, how answers are explained.
+
+        Plain values of JSON, a function of `artifact` and the options alone.
+        """
+        return {}
 
     def unload(self) -> None:
         """Gives back what `load` took, where the garbage collector does not."""

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 
 import numpy as np
 
-from headrace import InvalidConfiguration
+from headrace import InvalidConfiguration, SharedWork
 from headrace_documents.classifier.blending import probabilities
 from headrace_documents.classifier.contributions import contributions_of
 from headrace_documents.classifier.head import Head, Reading
-from headrace_documents.classifier.surface import surface_of
+from headrace_documents.classifier.surface import Ints, Surface, surface_of
 from headrace_documents.classifier.tokens import TokenReader
 from headrace_documents.classifier.words import pairs_of
 from headrace_documents.schema import Classification, Text
@@ -58,22 +59,31 @@ class Classifier:
         self._words_pace = Pace(200_000.0)
         self._tokens_pace = Pace(3_000.0)
 
-    def read(self, characters: str, *, remaining_s: float | None = None) -> Reading:
-        """What the head needs of a text. Less of it is read when `remaining_s` seconds would not do for all."""
+    def read(self, characters: str, *, remaining_s: float | None = None, work: SharedWork | None = None) -> Reading:
+        """What the head needs of a text. Less of it is read when `remaining_s` seconds would not do for all.
+
+        All that does not depend on the head is computed once for all heads that share `work`.
+        """
+        work = work or SharedWork()
         budget_s = None if remaining_s is None else remaining_s * _SHARE_OF_TIME
         wanted, limit = len(characters), self.head.tokens
         if budget_s is not None:
             characters = characters[: self._words_pace.within(budget_s / 2, least=_FEWEST_CHARACTERS)]
             limit = min(limit, self._tokens_pace.within(budget_s / 2, least=_FEWEST_TOKENS))
         begun = perf_counter()
-        surface = surface_of(characters)
-        pairs = pairs_of(surface)
+        surface, pairs = work.once(("words", characters), lambda: _words_of(characters))
         entries = {name: terms.entries(surface, pairs) for name, terms in self.head.vocabularies.items()}
-        tokens = {name: reader.read(characters) for name, reader in self._readers.items() if name != self._contextual}
+        tokens = {
+            name: work.once((reader.digest, characters), partial(reader.read, characters))
+            for name, reader in self._readers.items()
+            if name != self._contextual
+        }
         self._words_pace.learn(len(characters), perf_counter() - begun)
         if self._contextual in self._readers:
             begun = perf_counter()
-            tokens[self._contextual] = self._readers[self._contextual].read(characters, tokens=limit)
+            reader = self._readers[self._contextual]
+            read_tokens = partial(reader.read, characters, tokens=limit)
+            tokens[self._contextual] = work.once((reader.digest, characters, limit), read_tokens)
             self._tokens_pace.learn(len(tokens[self._contextual].ends), perf_counter() - begun)
         read = min((part.read for part in tokens.values()), default=len(characters))
         is_cut = len(characters) < wanted or (limit < self.head.tokens and read < len(characters))
@@ -101,3 +111,8 @@ class Classifier:
             characters_read=reading.read,
             model=model,
         )  # fmt: skip
+
+
+def _words_of(characters: str) -> tuple[Surface, Ints]:
+    surface = surface_of(characters)
+    return surface, pairs_of(surface)
