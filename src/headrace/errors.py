@@ -77,6 +77,24 @@ class Overloaded(HeadraceError):
         self.retry_after_s = retry_after_s
 
 
+class OverQuota(Overloaded):
+    """The caller has used up what it may use now; others are still served."""
+
+    code = "over_quota"
+
+
+class Unauthenticated(HeadraceError):
+    """The call names no key, or one that is unknown or revoked."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(HeadraceError):
+    """The caller is known and may not do this."""
+
+    code = "forbidden"
+
+
 class DeadlineExceeded(HeadraceError):
     """The caller's budget is spent, or would be before the work could end."""
 

@@ -72,6 +72,7 @@ class Running:
     recorder: Recorder
     admission: Admission
     metrics: Metrics
+    tell: Tell = _unheard
 
     def health(self) -> dict[str, Health]:
         """How each service is; cheap."""
@@ -144,6 +145,7 @@ class Platform:
                 recorder=recorder,
                 admission=admission,
                 metrics=metrics,
+                tell=tell,
             )
 
 

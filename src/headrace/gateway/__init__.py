@@ -1,1 +1,1 @@
-"""HTTP: one routes file a noun."""
+"""HTTP: one routes file a noun; `route.py` says how to add one."""

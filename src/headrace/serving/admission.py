@@ -40,9 +40,8 @@ class Admission:
         """When a question that was turned away may come again: those in flight now will have been answered by then."""
         return min(LONGEST_WAIT_S, max(SHORTEST_WAIT_S, self._mean_s))
 
-    @contextmanager
-    def admitted(self) -> Iterator[None]:
-        """A place for one question while inside; raises `Overloaded` at once when there is none."""
+    def check_room(self) -> None:
+        """Raises `Overloaded` when a question would be turned away now; takes no place."""
         if self._is_draining:
             raise Overloaded(
                 "The server is stopping.",
@@ -55,6 +54,11 @@ class Admission:
                 remedy="Ask again after the time in Retry-After.",
                 retry_after_s=self.retry_after_s,
             )
+
+    @contextmanager
+    def admitted(self) -> Iterator[None]:
+        """A place for one question while inside; raises `Overloaded` at once when there is none."""
+        self.check_room()
         self._in_flight += 1
         self._is_empty.clear()
         begun = self._clock()

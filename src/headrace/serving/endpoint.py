@@ -85,6 +85,10 @@ class Endpoint:
         """The type of the question."""
         return self.route.argument
 
+    def check_room(self) -> None:
+        """Raises `Overloaded` when a question would be turned away now: asked before a body is read."""
+        self._admission.check_room()
+
     async def answer(self, question: object, *, context: Context, input_digest: str, request_id: str = "") -> Answered:
         """The answer to `question`, which was admitted, and the decision that all witnesses were told of.
 

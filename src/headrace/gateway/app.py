@@ -1,0 +1,175 @@
+"""The gateway itself: finds the route of a call, lets its handler answer, and counts and times what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+from headrace.errors import HeadraceError, NotFound, ServiceFailed
+from headrace.gateway.caller import ANYONE, Access, Caller
+from headrace.gateway.problems import MethodNotAllowed, problem_response
+from headrace.gateway.request import Exchange, Request, Scope
+from headrace.gateway.response import Response, Stream
+from headrace.gateway.route import Found, Route, Router
+from headrace.telemetry import Metrics
+
+WATCH_AFTER_S = 0.05
+"""An answer that takes longer is worth a task that looks whether its client still waits."""
+
+CLIENT_GONE = 499
+"""Counted under this status, which no client sees."""
+
+UNKNOWN_PATH = "unknown"
+
+Authenticate = Callable[[Request, Access], Caller]
+Tell = Callable[[str, Mapping[str, Any]], None]
+
+
+def open_to_all(_request: Request, _access: Access) -> Caller:
+    """Asks nobody who they are."""
+    return ANYONE
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What the gateway takes: bytes of a body, and seconds in which the body has to come."""
+
+    body_bytes: int = 50 * 1024 * 1024
+    read_s: float = 60.0
+
+
+@dataclass(slots=True)
+class _Target:
+    """A route with all that a call needs of it made beforehand."""
+
+    route: Route
+    body_limit: int
+    seconds: Any
+    statuses: dict[int, Any] = field(default_factory=dict)
+
+
+class Gateway:
+    """An application by the RSGI protocol, made of `routes`; `tell` hears of failures that nobody foresaw."""
+
+    def __init__(
+        self,
+        routes: Sequence[Route],
+        *,
+        metrics: Metrics,
+        tell: Tell,
+        bounds: Bounds,
+        authenticate: Authenticate = open_to_all,
+    ) -> None:
+        self.routes = tuple(routes)
+        self._metrics = metrics
+        self._tell = tell
+        self._bounds = bounds
+        self._authenticate = authenticate
+        self._router = Router([(route.method, route.path, self._target(route)) for route in routes])
+        self._unknown = self._target_of_unknown_paths()
+
+    async def __call__(self, scope: Scope, exchange: Exchange) -> None:
+        """Answers one call."""
+        begun = perf_counter()
+        found = self._router.find(scope.method, scope.path)
+        target = found.target if isinstance(found, Found) else self._unknown
+        params = found.params if isinstance(found, Found) else {}
+        request = Request(scope, exchange, params, body_limit=target.body_limit, read_s=self._bounds.read_s)
+        status = CLIENT_GONE
+        try:
+            response = await self._answer(request, target, found)
+            status = response.status
+            await self._send(response, request, exchange)
+        except asyncio.CancelledError:
+            # The watcher cancels the handler of a client that has gone; nobody is left to answer.
+            status = CLIENT_GONE
+        finally:
+            self._note(target, status, perf_counter() - begun)
+
+    async def _answer(
+        self, request: Request, target: _Target, found: Found[_Target] | tuple[str, ...]
+    ) -> Response | Stream:
+        watch = asyncio.get_running_loop().call_later(WATCH_AFTER_S, _watch, request, asyncio.current_task())
+        try:
+            if isinstance(found, Found):
+                request.caller = self._authenticate(request, target.route.access)
+                return await target.route.handle(request)
+            return problem_response(_nothing_there(request, found), request_id=request.id)
+        except HeadraceError as error:
+            self._tell_failure(request, error)
+            return problem_response(error, request_id=request.id)
+        # The loop over calls must live whatever a handler raises; the text may hold secrets and goes to the log alone.
+        except Exception as error:  # noqa: BLE001
+            self._tell("request_failed", {"request_id": request.id, "path": request.path, "exc_info": error})
+            failed = ServiceFailed("Something failed here.", remedy="The log has it under this request_id.")
+            return problem_response(failed, request_id=request.id)
+        finally:
+            watch.cancel()
+
+    async def _send(self, response: Response | Stream, request: Request, exchange: Exchange) -> None:
+        headers = [
+            ("content-type", response.media_type),
+            ("x-request-id", request.id),
+            ("traceparent", request.trace_parent),
+            *response.headers,
+        ]
+        if isinstance(response, Response):
+            exchange.response_bytes(response.status, headers, response.body)
+            return
+        transport = exchange.response_stream(response.status, headers)
+        pieces = response.pieces
+        watch = _watch(request, asyncio.current_task())
+        try:
+            async for piece in pieces:
+                await transport.send_bytes(piece)
+        except RuntimeError:
+            # The server says so when it sends to a client that has gone.
+            return
+        finally:
+            watch.cancel()
+            if close := getattr(pieces, "aclose", None):
+                await close()
+
+    def _tell_failure(self, request: Request, error: HeadraceError) -> None:
+        if isinstance(error, ServiceFailed) or error.code == "internal":
+            facts = {"request_id": request.id, "path": request.path, "code": error.code, "detail": str(error)}
+            self._tell("request_failed", facts | {"exc_info": error})
+
+    def _target(self, route: Route) -> _Target:
+        limit = self._bounds.body_bytes if route.body_limit is None else route.body_limit
+        return _Target(route, limit, self._metrics.request_seconds.labels(route.path))
+
+    def _target_of_unknown_paths(self) -> _Target:
+        # Paths that nobody knows share one label: a scanner must not fill the metrics.
+        return _Target(None, 0, self._metrics.request_seconds.labels(UNKNOWN_PATH))  # type: ignore[arg-type] # no route
+
+    def _note(self, target: _Target, status: int, seconds: float) -> None:
+        counter = target.statuses.get(status)
+        if counter is None:
+            path = target.route.path if target is not self._unknown else UNKNOWN_PATH
+            counter = target.statuses[status] = self._metrics.requests.labels(path, str(status))
+        counter.inc()
+        target.seconds.observe(seconds)
+
+
+def _nothing_there(request: Request, allowed: tuple[str, ...]) -> HeadraceError:
+    if allowed:
+        return MethodNotAllowed(request.method, request.path, allowed=allowed)
+    return NotFound(f"Nothing stands at {request.path}.", remedy="See /docs for what does.")
+
+
+def _watch(request: Request, call: asyncio.Task[Any] | None) -> asyncio.Task[None]:
+    """Cancels `call` when its client goes away; ends with it."""
+
+    async def watching() -> None:
+        await request.gone()
+        if call is not None:
+            call.cancel()
+
+    watcher = asyncio.ensure_future(watching())
+    if call is not None:
+        call.add_done_callback(lambda _: watcher.cancel())
+    return watcher

@@ -1,0 +1,186 @@
+"""The calls of pipelines: `POST /v1/{pipeline}/{endpoint}`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+import msgspec
+
+from headrace.errors import DeadlineExceeded, InvalidInput, Malformed, Overloaded, TooLarge, Unreadable, UnsupportedType
+from headrace.gateway.caller import Access
+from headrace.gateway.operation import Content, Operation, Parameter
+from headrace.gateway.request import Request
+from headrace.gateway.response import Response, Stream
+from headrace.gateway.route import Route
+from headrace.gateway.uploads import FRAMING_BYTES, Fetch, Pointer, upload_of
+from headrace.serving.context import Context, Priority
+from headrace.serving.endpoint import Answered, Endpoint, digest_of
+
+LONGEST_BUDGET_S = 3600.0
+HEADERS = (
+    Parameter("X-Request-Timeout-Ms", "Milliseconds that the caller has.", where="header", schema=int, example=5000),
+    Parameter("X-Headrace-Priority", "Who goes first.", where="header", schema=Priority, example="interactive"),
+    Parameter("X-Headrace-Key", "Same key, same variant.", where="header", example="customer-7"),
+)
+ERRORS = (
+    Malformed, TooLarge, UnsupportedType, Unreadable, InvalidInput, Overloaded, DeadlineExceeded,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A call to an endpoint, read: the question, its digest, and the context that it is answered in."""
+
+    question: Any
+    digest: str
+    context: Context
+
+
+Answering = Callable[[Request, Endpoint, Asked], Awaitable[Response | Stream]]
+"""What is done with a question that was read; `answer_now`, or what lets the caller choose by `Prefer`."""
+
+
+def routes(
+    endpoints: Sequence[Endpoint],
+    *,
+    upload_bytes: int,
+    budget_s: float,
+    fetch: Fetch,
+    answering: Answering | None = None,
+) -> list[Route]:
+    """A call for each endpoint; `budget_s` is the usual budget, `upload_bytes` the most that a file may have."""
+    return [
+        Route(
+            "POST",
+            f"/v1/{endpoint.path}",
+            _handler(endpoint, budget_s, _reader(endpoint, fetch), answering or answer_now),
+            _operation(endpoint),
+            access=Access.WRITE,
+            body_limit=upload_bytes + FRAMING_BYTES,
+        )
+        for endpoint in endpoints
+    ]
+
+
+Reader = Callable[[Request], Awaitable[tuple[Any, str]]]
+
+
+def _handler(
+    endpoint: Endpoint, budget_s: float, read: Reader, answering: Answering
+) -> Callable[[Request], Awaitable[Response | Stream]]:
+    async def handle(request: Request) -> Response | Stream:
+        context = context_of(request, budget_s=budget_s)
+        # Turned away before the body is read: a refusal must cost next to nothing.
+        endpoint.check_room()
+        question, digest = await read(request)
+        context.key = context.key or digest
+        return await answering(request, endpoint, Asked(question, digest, context))
+
+    return handle
+
+
+async def answer_now(request: Request, endpoint: Endpoint, asked: Asked) -> Response:
+    """The answer, waited for."""
+    answered = await endpoint.answer(
+        asked.question, context=asked.context, input_digest=asked.digest, request_id=request.id
+    )
+    return answer_response(answered)
+
+
+def answer_response(answered: Answered) -> Response:
+    """An answer as it goes out, with the headers that name its decision and tell its times."""
+    decision = answered.decision
+    timing = [f"{step.method};dur={step.compute_ms:.1f}" for step in decision.steps]
+    timing.append(f"total;dur={decision.duration_ms:.1f}")
+    return Response(
+        answered.body,
+        headers=[
+            ("server-timing", ", ".join(timing)),
+            ("x-headrace-decision", decision.id),
+            ("x-headrace-release", decision.release),
+        ],
+    )
+
+
+def context_of(request: Request, *, budget_s: float) -> Context:
+    """What the headers of a call say of its time, its priority and its key; raises `Malformed`."""
+    given = request.header("x-request-timeout-ms")
+    if given is not None:
+        if not (given.isascii() and given.isdecimal() and 0 < len(given) < 12 and int(given)):
+            raise Malformed(
+                f"X-Request-Timeout-Ms is {given[:40]!r}, and has to be a whole number of milliseconds.",
+                remedy="Send 1 or more.",
+            )
+        budget_s = min(int(given) / 1000, LONGEST_BUDGET_S)
+    priority = Priority.INTERACTIVE
+    if (given := request.header("x-headrace-priority")) is not None:
+        try:
+            priority = Priority(given.lower())
+        except ValueError as error:
+            raise Malformed(f"X-Headrace-Priority is {given[:40]!r}.", remedy="Send interactive or batch.") from error
+    return Context(
+        deadline=monotonic() + budget_s,
+        key=request.header("x-headrace-key") or request.caller.id,
+        priority=priority,
+        trace_id=request.trace,
+    )
+
+
+def _reader(endpoint: Endpoint, fetch: Fetch) -> Reader:
+    """How a body becomes the question, prepared once."""
+    from_upload = getattr(endpoint.argument, "from_upload", None)
+    if from_upload is not None:
+
+        async def read_file(request: Request) -> tuple[Any, str]:
+            upload = await upload_of(request, fetch=fetch)
+            return from_upload(upload), digest_of(upload.content)
+
+        return read_file
+    decoder, is_wrapped = msgspec.json.Decoder(_question_type(endpoint)), not _is_object(endpoint.argument)
+
+    async def read_json(request: Request) -> tuple[Any, str]:
+        question = await request.json(decoder)
+        return getattr(question, endpoint.route.argument_name) if is_wrapped else question, digest_of(
+            await request.body()
+        )
+
+    return read_json
+
+
+def _is_object(argument: Any) -> bool:
+    return isinstance(argument, type) and (dataclasses.is_dataclass(argument) or issubclass(argument, msgspec.Struct))
+
+
+def _question_type(endpoint: Endpoint) -> Any:
+    """The type of the body: the argument itself where it is an object, else an object with the argument in it."""
+    if _is_object(endpoint.argument):
+        return endpoint.argument
+    name = endpoint.route.argument_name
+    return msgspec.defstruct(f"{endpoint.route.method.title()}Question", [(name, endpoint.argument)])
+
+
+def _operation(endpoint: Endpoint) -> Operation:
+    return Operation(
+        endpoint.route.summary or endpoint.path,
+        endpoint.path.partition("/")[0],
+        parameters=HEADERS,
+        takes=_takes(endpoint),
+        gives={200: Content({"type": "object"})},
+        errors=ERRORS,
+    )
+
+
+def _takes(endpoint: Endpoint) -> tuple[Content, ...]:
+    if not hasattr(endpoint.argument, "from_upload"):
+        return (Content(_question_type(endpoint)),)
+    binary = {"type": "string", "contentMediaType": "application/octet-stream"}
+    form = {"type": "object", "properties": {"file": binary}, "required": ["file"]}
+    return (
+        Content(form, media_type="multipart/form-data"),
+        Content(Pointer, example={"text": "Invoice number 7: the amount due is 100."}),
+        Content(binary, media_type="application/octet-stream"),
+    )

@@ -1,0 +1,186 @@
+"""Request: one call as its handler sees it; the body is read when it is asked for, and never beyond its limit."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from random import getrandbits
+from typing import Any, Protocol
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from headrace.errors import Malformed, TooLarge
+from headrace.gateway.caller import ANYONE, Caller
+
+_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_TRACE_PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
+_DIGITS = re.compile(r"\d{1,18}", re.ASCII)
+QUERY_PARAMETERS = 64
+
+
+class Headers(Protocol):
+    """The headers of a call; names in lower case."""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The first value."""
+        ...
+
+
+class Scope(Protocol):
+    """What the server knows of a call before its body (RSGI)."""
+
+    method: str
+    path: str
+    query_string: str
+    scheme: str
+    client: str
+    headers: Headers
+
+
+class Exchange(Protocol):
+    """The two directions of one call (RSGI)."""
+
+    async def __call__(self) -> bytes:
+        """The whole body."""
+        ...
+
+    def __aiter__(self) -> Any:
+        """The body in pieces."""
+        ...
+
+    async def client_disconnect(self) -> None:
+        """Returns when the client has gone."""
+        ...
+
+    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        """Answers."""
+        ...
+
+    def response_stream(self, status: int, headers: list[tuple[str, str]]) -> Any:
+        """Begins an answer that is sent in pieces."""
+        ...
+
+
+class Request:
+    """One call. `params` are the values of the path, `caller` is who calls, `body_limit` in bytes."""
+
+    __slots__ = ("_body", "_exchange", "_query", "_scope", "body_limit", "caller", "id", "params", "read_s", "trace")
+
+    def __init__(
+        self, scope: Scope, exchange: Exchange, params: Mapping[str, str], *, body_limit: int, read_s: float
+    ) -> None:
+        self._scope = scope
+        self._exchange = exchange
+        self._body: bytes | None = None
+        self._query: dict[str, str] | None = None
+        self.params = params
+        self.body_limit = body_limit
+        self.read_s = read_s
+        self.caller: Caller = ANYONE
+        given = scope.headers.get("x-request-id")
+        self.id: str = given if given and _REQUEST_ID.fullmatch(given) else f"{getrandbits(128):032x}"
+        given = scope.headers.get("traceparent")
+        found = _TRACE_PARENT.fullmatch(given) if given else None
+        self.trace: str = found[1] if found else f"{getrandbits(128):032x}"
+
+    @property
+    def method(self) -> str:
+        """In capitals."""
+        return self._scope.method
+
+    @property
+    def path(self) -> str:
+        """Without the query."""
+        return self._scope.path
+
+    @property
+    def trace_parent(self) -> str:
+        """The W3C header that names this call as the parent of what it causes."""
+        return f"00-{self.trace}-{getrandbits(64):016x}-01"
+
+    def header(self, name: str) -> str | None:
+        """A header's first value; `name` in lower case."""
+        value: str | None = self._scope.headers.get(name)
+        return value
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """The values in the query, each name's last one; raises `Malformed` for too many."""
+        if self._query is None:
+            try:
+                pairs = parse_qsl(self._scope.query_string, keep_blank_values=True, max_num_fields=QUERY_PARAMETERS)
+            except ValueError as error:
+                raise Malformed(f"The query cannot be read: {error}.", remedy="Send fewer parameters.") from error
+            self._query = dict(pairs)
+        return self._query
+
+    def number(self, name: str, *, default: int, least: int, most: int) -> int:
+        """A whole number in the query; raises `Malformed` when it is none or out of bounds."""
+        given = self.query.get(name)
+        if given is None:
+            return default
+        if not _DIGITS.fullmatch(given) or not least <= int(given) <= most:
+            raise Malformed(f"{name}={given!r} is no number from {least} to {most}.", remedy="Send one that is.")
+        return int(given)
+
+    @property
+    def content_length(self) -> int | None:
+        """What the sender says of the size of its body."""
+        given = self.header("content-length")
+        return int(given) if given and _DIGITS.fullmatch(given) else None
+
+    async def body(self) -> bytes:
+        """All of it, read once.
+
+        Raises:
+            TooLarge: it is over the limit; said before anything is read where the sender names the size.
+            Malformed: it ended before its end, or did not come in time.
+        """
+        if self._body is None:
+            self._body = await self._read()
+        return self._body
+
+    async def json(self, decoder: msgspec.json.Decoder[Any]) -> Any:
+        """The body as the decoder's type; raises `Malformed` when it is no JSON, or none of that type."""
+        body = await self.body()
+        try:
+            return decoder.decode(body)
+        except msgspec.ValidationError as error:
+            raise Malformed(f"The body does not fit: {error}.", remedy="See /docs for its fields.") from error
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise Malformed(f"The body is no JSON: {error}.", remedy="Send JSON in UTF-8.") from error
+
+    async def gone(self) -> None:
+        """Returns when the client has closed its connection."""
+        await self._exchange.client_disconnect()
+
+    async def _read(self) -> bytes:
+        length = self.content_length
+        if length == 0:
+            return b""
+        if length is not None and length > self.body_limit:
+            raise self._too_large(f"{length} bytes")
+        try:
+            async with asyncio.timeout(self.read_s):
+                return await self._exchange() if length is not None else await self._collected()
+        except TimeoutError as late:
+            raise Malformed(f"The body did not come within {self.read_s:g} s.", remedy="Send it faster.") from late
+        except RuntimeError as broken:
+            # The server's own errors of the protocol are subclasses of it: the connection broke in mid-body.
+            raise Malformed("The body ended before its end.", remedy="Send all of it.") from broken
+
+    async def _collected(self) -> bytes:
+        collected = bytearray()
+        async for piece in self._exchange:
+            collected += piece
+            if len(collected) > self.body_limit:
+                raise self._too_large(f"more than {self.body_limit} bytes")
+        return bytes(collected)
+
+    def _too_large(self, size: str) -> TooLarge:
+        return TooLarge(
+            f"The body has {size}, and at most {self.body_limit} are taken.",
+            remedy="Send less, or raise [limits] upload.",
+        )

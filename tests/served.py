@@ -1,0 +1,88 @@
+"""A gateway over a small platform, served on a free port of this machine, for tests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
+
+import httpx
+from authored import Echo
+
+from headrace import Upload, pipeline
+from headrace.assembly import Platform, Running
+from headrace.assembly.gateway import gateway_of
+from headrace.gateway.server import Place, Server
+from headrace.settings import load_settings
+from headrace.storage.memory import MemoryDecisions
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    content: bytes
+    filename: str | None
+    media_type: str | None
+
+    @classmethod
+    def from_upload(cls, upload: Upload) -> Letter:
+        return cls(upload.content, upload.filename, upload.media_type)
+
+
+@pipeline
+class Mill:
+    """A pipeline whose endpoints do what a test needs."""
+
+    def __init__(self) -> None:
+        self.echo = Echo()
+
+    async def grind(self, corn: str) -> str:
+        """Gives the corn back."""
+        return await self.echo.echo(corn)
+
+    async def measure(self, letter: Letter) -> dict[str, object]:
+        """What came of a file."""
+        return {"size": len(letter.content), "filename": letter.filename, "media_type": letter.media_type}
+
+    async def stumble(self, corn: str) -> str:
+        """Fails in its service."""
+        return await self.echo.stumble(corn)
+
+    async def trip(self, corn: str) -> str:
+        """Fails by itself."""
+        raise KeyError(f"secret {corn}")
+
+    async def linger(self, seconds: float) -> float:
+        """Answers late."""
+        await asyncio.sleep(seconds)
+        return seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What runs, what it told, where it is, and a client of it."""
+
+    running: Running
+    told: list[tuple[str, dict]]
+    url: str
+    client: httpx.AsyncClient
+    server: Server
+
+
+@asynccontextmanager
+async def served(tmp_path, *, pipelines=(Mill,), overrides=None) -> AsyncIterator[Served]:
+    """All of it, ended on the way out."""
+    told = []
+    settings = load_settings(tmp_path, {}, {"data": str(tmp_path / "data")} | (overrides or {}))
+    platform = Platform(*pipelines)
+    with closing(Place("127.0.0.1", 0)) as place:
+        async with platform.running(
+            settings, decisions=MemoryDecisions(), tell=lambda event, facts: told.append((event, dict(facts)))
+        ) as running:
+            server = Server(gateway_of(running), host=place.host, port=place.port)
+            await server.start()
+            try:
+                async with httpx.AsyncClient(base_url=place.url, timeout=30, trust_env=False) as client:
+                    yield Served(running, told, place.url, client, server)
+            finally:
+                await server.stop(within_s=30)
