@@ -22,7 +22,7 @@ from headrace.errors import (
 from headrace.serving.context import Context, current_context, report_progress
 from headrace.serving.pipeline import pipeline
 from headrace.serving.pool import Solo
-from headrace.serving.service import Guard, Service, batched
+from headrace.serving.service import Guard, Service, batched, fallback
 from headrace.serving.shared_work import SharedWork, Shelf
 from headrace.serving.upload import Upload
 
@@ -60,6 +60,7 @@ __all__ = [
     "Upload",
     "batched",
     "current_context",
+    "fallback",
     "pipeline",
     "report_progress",
 ]

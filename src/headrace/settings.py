@@ -67,10 +67,16 @@ class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ReplicaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What `[services.<name>]` may say of any service, besides the service's own options."""
+    """What `[services.<name>]` may say of any service, besides the service's own options.
+
+    `fallback` names the lesser ways that may answer, best first; by default all that the service has. `timeout_s` is
+    how long one way is waited for while there is a lesser one; by default it is learned.
+    """
 
     replicas: str | int = "auto"
     memory: str | int = ""
+    fallback: tuple[str, ...] | None = None
+    timeout_s: float | None = None
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import assert_type
 
-from headrace import Service, batched, pipeline
+from headrace import Service, batched, fallback, pipeline
 
 
 class Doubling(Service):
@@ -15,6 +15,20 @@ class Doubling(Service):
 
     async def single(self, number: int) -> str:
         return str(number)
+
+    @fallback("one", of=double)
+    async def lesser(self, number: int) -> str:
+        return str(number)
+
+    @fallback("many", of=single)
+    @batched(max_size=2)
+    async def _lesser(self, numbers: list[int]) -> list[str]:
+        return [str(number) for number in numbers]
+
+    # A lesser way takes and gives what the method does.
+    @fallback("other", of=single)  # type: ignore[arg-type]
+    async def _other(self, number: int) -> int:
+        return number
 
 
 @pipeline
@@ -37,6 +51,7 @@ async def uses() -> None:
     assert_type(await doubler.answer(3), str)
     method: Callable[[int], Awaitable[str]] = doubler.doubling.double
     assert_type(await method(3), str)
+    assert_type(await doubler.doubling.lesser(3), str)
     # Each of these must stay an error, or the unused comment is one.
     await doubler.doubling.double([1])  # type: ignore[arg-type]
     await doubler.doubling.double("1")  # type: ignore[arg-type]

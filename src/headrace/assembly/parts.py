@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -13,7 +13,7 @@ from headrace.domain.release import Release
 from headrace.errors import InvalidConfiguration
 from headrace.serving.cores import usable_cores
 from headrace.serving.pipeline import services_of
-from headrace.serving.service import Guard, Service
+from headrace.serving.service import Guard, Rung, Service
 from headrace.serving.shared_work import Shelf
 from headrace.settings import LimitSettings, ReplicaSettings, Settings, checked, size_bytes
 
@@ -31,6 +31,8 @@ class Part:
     replicas: int
     memory_bytes: int | None
     wall_s: float
+    rungs: Mapping[str, tuple[Rung, ...]] = field(default_factory=dict)
+    timeout_s: float | None = None
 
     @property
     def kind(self) -> type[Service]:
@@ -50,6 +52,11 @@ class Part:
             return self.options
         shown = release.settings.get(self.name, {})
         return checked(_merged(msgspec.to_builtins(self.options), shown), type(self.options), at=self.name)
+
+    @property
+    def has_standby(self) -> bool:
+        """Whether one of its lesser ways lives apart from its replicas."""
+        return any(rung.on_standby for rungs in self.rungs.values() for rung in rungs)
 
     def guard(self) -> Guard | None:
         """The author's bounds, with what the operator says of time and memory."""
@@ -84,8 +91,8 @@ def parts_of(instances: Sequence[object], settings: Settings) -> dict[str, Part]
 def _part(name: str, services: Sequence[Service], settings: Settings) -> Part:
     table = settings.services.get(name, {})
     default = services[0].options
-    own = {field.name for field in fields(default)} if is_dataclass(default) else set()
-    general = {field.name for field in msgspec.structs.fields(ReplicaSettings)} - own
+    own = {each.name for each in fields(default)} if is_dataclass(default) else set()
+    general = {each.name for each in msgspec.structs.fields(ReplicaSettings)} - own
     for key in table:
         if key not in own | general:
             raise _unknown(f"[services.{name}] {key!r} is no known setting", key, own | general)
@@ -103,18 +110,34 @@ def _part(name: str, services: Sequence[Service], settings: Settings) -> Part:
         replicas=_count(bounds.replicas, where),
         memory_bytes=size_bytes(bounds.memory) if bounds.memory else None,
         wall_s=settings.limits.document_seconds,
+        rungs=_rungs(type(services[0]), bounds.fallback, where),
+        timeout_s=bounds.timeout_s,
     )
+
+
+def _rungs(kind: type[Service], chosen: Sequence[str] | None, where: str) -> dict[str, tuple[Rung, ...]]:
+    """The lesser ways of each method, in the operator's order or the author's."""
+    if chosen is None:
+        return dict(kind.ladders)
+    known = {rung.name for rungs in kind.ladders.values() for rung in rungs}
+    for name in chosen:
+        if name not in known:
+            raise _unknown(f"[{where}] fallback: {name!r} is no lesser way of {kind.__name__}", name, known)
+    return {
+        method: tuple(rung for name in chosen for rung in rungs if rung.name == name)
+        for method, rungs in kind.ladders.items()
+    }
 
 
 def _limits(options: Any, limits: LimitSettings) -> dict[str, Any]:
     """The options whose fields say `metadata={"limit": "pages"}`: they follow `[limits] pages`."""
     found: dict[str, Any] = {}
-    for field in fields(options):
-        value = getattr(options, field.name)
-        if "limit" in field.metadata:
-            found[field.name] = getattr(limits, field.metadata["limit"])
+    for each in fields(options):
+        value = getattr(options, each.name)
+        if "limit" in each.metadata:
+            found[each.name] = getattr(limits, each.metadata["limit"])
         elif is_dataclass(value):
-            found[field.name] = _limits(value, limits)
+            found[each.name] = _limits(value, limits)
     return found
 
 

@@ -36,12 +36,26 @@ def pool_of(part: Part, *, options: Any, artifact: Path | None, model: str | Non
         )
     else:
         replicas = ThreadReplicas(partial(_loaded, part, options, artifact, shelf), count=part.replicas)
-    return Pool(part.name, replicas, model=model)
+    standby = partial(_standby, part, options, artifact, shelf)
+    return Pool(
+        part.name,
+        replicas,
+        model=model,
+        rungs=part.rungs,
+        standby=ThreadReplicas(standby, count=1, warms=False) if part.has_standby else None,
+        timeout_s=part.timeout_s,
+    )
 
 
 def _loaded(part: Part, options: Any, artifact: Path | None, shelf: Shelf) -> Service:
     service = part.made(options, shelf)
     service.load_once(artifact)
+    return service
+
+
+def _standby(part: Part, options: Any, artifact: Path | None, shelf: Shelf) -> Service:
+    service = part.made(options, shelf)
+    service.stand_by(artifact)
     return service
 
 
@@ -58,6 +72,8 @@ def watch(metrics: Metrics, services: Mapping[str, Switch]) -> None:
     for name, service in services.items():
         metrics.replicas.labels(name).set_function(partial(_replicas, service))
         metrics.restarts.labels(name).set_function(partial(_restarts, service))
+        metrics.open_breakers.labels(name).set_function(partial(_open_breakers, service))
+        metrics.retries.labels(name).set_function(partial(_retries, service))
 
 
 def _replicas(service: Switch) -> float:
@@ -66,3 +82,11 @@ def _replicas(service: Switch) -> float:
 
 def _restarts(service: Switch) -> float:
     return service.health().restarts
+
+
+def _open_breakers(service: Switch) -> float:
+    return service.health().open_breakers
+
+
+def _retries(service: Switch) -> float:
+    return service.health().retries

@@ -4,35 +4,62 @@ from __future__ import annotations
 
 import asyncio
 import weakref
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from headrace.errors import ServiceFailed
+from headrace.serving.breaker import BreakerState
 from headrace.serving.context import Context, Degraded, ServiceCall, current_context
+from headrace.serving.fallback import Ladder, Way
+from headrace.serving.retry_budget import RetryBudget
 from headrace.serving.runtime import Health, Replicas, ReplicaState, Reply
 from headrace.serving.runtimes.guarded import GuardedReplicas, origin_of
-from headrace.serving.service import Method, Service
+from headrace.serving.service import Method, Rung, Service
 
 
 class Pool:
-    """What a bound service's calls go through: each is noted in its context with what it took."""
+    """What a bound service's calls go through: each is noted in its context with what it took.
 
-    def __init__(self, name: str, replicas: Replicas, *, model: str | None) -> None:
+    `rungs` are the lesser ways of each method that may answer instead of it; `standby` is where those live that are
+    apart from the replicas. `timeout_s` is the longest that a way is waited for while there is a lesser one.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        replicas: Replicas,
+        *,
+        model: str | None,
+        rungs: Mapping[str, Sequence[Rung]] = MappingProxyType({}),
+        standby: Replicas | None = None,
+        timeout_s: float | None = None,
+    ) -> None:
         self.name = name
-        self._replicas = replicas
         self.model = model
+        self._replicas = replicas
+        self._standby = standby
+        self._rungs = rungs
+        self._timeout_s = timeout_s
+        self._retries = RetryBudget()
+        self._ladders: dict[str, Ladder] = {}
 
     async def call(self, method: Method, question: object) -> Any:
-        """The answer of one replica; the same again where another release has asked this pool the same question."""
+        """The answer of one replica, by the best way that can give one.
+
+        It is the same again where another release has asked this pool the same question.
+        """
         context = current_context()
+        ladder = self._ladders.get(method.name) or self._ladder(method)
         if context.work is None:
-            reply, is_shared = await self._replicas.ask(method, question, context), False
+            (way, reply), is_shared = await ladder.ask(question, context), False
         else:
-            reply, is_shared = await self._shared(method, question, context)
+            way, reply, is_shared = await self._shared(ladder, question, context)
         context.calls.append(
             ServiceCall(
                 service=self.name,
-                method=method.name,
+                method=way.method.name,
                 queued_ms=reply.queued_ms,
                 compute_ms=reply.compute_ms,
                 batch_size=reply.batch_size,
@@ -42,33 +69,48 @@ class Pool:
         )
         return reply.value
 
-    async def _shared(self, method: Method, question: object, context: Context) -> tuple[Reply, bool]:
+    async def _shared(self, ladder: Ladder, question: object, context: Context) -> tuple[Way, Reply, bool]:
         assert context.work is not None
-        key = (self, method.name, _Same(question))
+        key = (ladder, _Same(question))
         kept: _Kept | None = context.work.kept(key)
         if kept is not None:
             context.degraded.extend(kept.degraded)
-            return replace(kept.reply, queued_ms=0.0, compute_ms=0.0), True
-        reply = await self._replicas.ask(method, question, context)
+            return kept.way, replace(kept.reply, queued_ms=0.0, compute_ms=0.0), True
+        way, reply = await ladder.ask(question, context)
         degraded = tuple(each for each in context.degraded if each.service == self.name)
-        context.work.keep(key, _Kept(reply, degraded))
-        return reply, False
+        context.work.keep(key, _Kept(way, reply, degraded))
+        return way, reply, False
 
     async def start(self) -> None:
         """Returns when the service is warm."""
+        if self._standby is not None:
+            await self._standby.start()
         await self._replicas.start()
 
     async def close(self) -> None:
         """Ends the replicas."""
         await self._replicas.close()
+        if self._standby is not None:
+            await self._standby.close()
 
     def health(self) -> Health:
-        """How the replicas are."""
-        return self._replicas.health()
+        """How the replicas are, and how many ways are left to rest."""
+        opened = sum(
+            state is BreakerState.OPEN for ladder in self._ladders.values() for state in ladder.breakers.values()
+        )
+        return replace(self._replicas.health(), open_breakers=opened, retries=self._retries.spent)
+
+    def _ladder(self, method: Method) -> Ladder:
+        ways = [Way("best", method, self._replicas.ask, timeout_s=self._timeout_s)]
+        for rung in self._rungs.get(method.name, ()):
+            replicas = self._standby if rung.on_standby and self._standby is not None else self._replicas
+            ways.append(Way(rung.name, rung.method, replicas.ask, timeout_s=self._timeout_s))
+        return self._ladders.setdefault(method.name, Ladder(self.name, ways, retries=self._retries))
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
+    way: Way
     reply: Reply
     degraded: tuple[Degraded, ...]
 

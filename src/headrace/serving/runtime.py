@@ -39,6 +39,8 @@ class Health:
     restarts: int = 0
     protections: tuple[str, ...] = ()
     detail: str = ""
+    open_breakers: int = 0
+    retries: int = 0
 
 
 class Replicas(Protocol):

@@ -9,6 +9,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar, cast
 
+from headrace.errors import InvalidConfiguration
 from headrace.serving.shared_work import Shelf
 
 Self = TypeVar("Self")
@@ -38,6 +39,18 @@ class Method:
     name: str
     run: Callable[..., Coroutine[Any, Any, Any]]
     max_batch_size: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """A lesser way to answer a method: the name that operators know it by, and the method that answers instead.
+
+    One that is `on_standby` is answered apart from the replicas, by an instance with `load_standby` only.
+    """
+
+    name: str
+    method: Method
+    on_standby: bool
 
 
 class Binding(Protocol):
@@ -72,6 +85,9 @@ class Service:
 
     methods: ClassVar[dict[str, Method]] = {}
 
+    ladders: ClassVar[dict[str, tuple[Rung, ...]]] = {}
+    """The lesser ways of each method that has any, best first; see `fallback`."""
+
     solo: ClassVar[Callable[[Service], Binding] | None] = None
     """Where the calls of a guarded service go that nobody bound; set at the author's door."""
 
@@ -82,15 +98,20 @@ class Service:
         """Every public async method becomes an endpoint that goes through the binding."""
         super().__init_subclass__()
         cls.methods = dict(cls.methods)
+        cls.ladders = dict(cls.ladders)
         for name, attribute in list(vars(cls).items()):
-            if name.startswith("_"):
+            lesser = getattr(attribute, "__headrace_lesser__", None)
+            if name.startswith("_") and lesser is None:
                 continue
             method = getattr(attribute, "__headrace_method__", None)
             if method is None and inspect.iscoroutinefunction(attribute):
                 method = Method(name=name, run=attribute, max_batch_size=None)
                 setattr(cls, name, _through_binding(method))
-            if method is not None:
-                cls.methods[name] = method
+            if method is None:
+                continue
+            cls.methods[name] = method
+            if lesser is not None:
+                cls._add_rung(lesser, method)
 
     def load(self, artifact: Path | None) -> Any:  # noqa: ARG002 - the argument is for authors
         """What answers need and is slow to make: weights, sessions, tables. Runs once a replica, in its own thread.
@@ -106,6 +127,10 @@ class Service:
         Plain values of JSON, a function of `artifact` and the options alone.
         """
         return {}
+
+    def load_standby(self, artifact: Path | None) -> Any:  # noqa: ARG002 - the argument is for authors
+        """The little that the lesser ways on standby need as `loaded`; None unless the author says otherwise."""
+        return None
 
     def unload(self) -> None:
         """Gives back what `load` took, where the garbage collector does not."""
@@ -128,6 +153,29 @@ class Service:
         """Keeps what `load` gives as `loaded`; from now on nothing loads it again."""
         self.loaded = self.load(artifact)
         self._is_loaded = True
+
+    def stand_by(self, artifact: Path | None) -> None:
+        """Keeps what `load_standby` gives as `loaded`, instead of the model."""
+        self.loaded = self.load_standby(artifact)
+        self._is_loaded = True
+
+    @classmethod
+    def _add_rung(cls, lesser: _Lesser, method: Method) -> None:
+        rungs = cls.ladders.get(lesser.of, ())
+        if cls.guard is not None and lesser.on_standby:
+            raise InvalidConfiguration(
+                f"{cls.__name__}.{method.name} is on standby, and {cls.__name__} is guarded.",
+                remedy="What touches untrusted bytes answers in its guarded workers: leave out on_standby.",
+            )
+        added = Rung(name=lesser.name, method=method, on_standby=lesser.on_standby)
+        same = [rung for rung in rungs if rung.name == added.name]
+        if same and same[0].method.name != method.name:
+            raise InvalidConfiguration(
+                f"{cls.__name__}.{lesser.of} has two lesser ways named {added.name!r}.", remedy="Rename one."
+            )
+        # A subclass that writes a way anew replaces it where it stands.
+        kept = tuple(added if rung in same else rung for rung in rungs)
+        cls.ladders[lesser.of] = kept if same else (*rungs, added)
 
 
 class Here:
@@ -157,6 +205,58 @@ def batched(
     ) -> Callable[[Self, Question], Coroutine[Any, Any, Answer]]:
         method = Method(name=cast(Any, run).__name__, run=run, max_batch_size=max_size)
         return cast("Callable[[Self, Question], Coroutine[Any, Any, Answer]]", _through_binding(method))
+
+    return decorate
+
+
+@dataclass(frozen=True, slots=True)
+class _Lesser:
+    """What `fallback` notes on a method."""
+
+    name: str
+    of: str
+    on_standby: bool
+
+
+def fallback(
+    name: str, *, of: Callable[[Self, Question], Coroutine[Any, Any, Answer]], on_standby: bool = False
+) -> Callable[
+    [Callable[[Self, Question], Coroutine[Any, Any, Answer]]],
+    Callable[[Self, Question], Coroutine[Any, Any, Answer]],
+]:
+    """A lesser way of the method `of`, which answers when the best cannot; those written first are tried first.
+
+    ```python
+    class SummarizationService(Service):
+        @batched(max_size=32)
+        async def summarize(self, texts: list[Text]) -> list[Summary]: ...
+
+        @fallback("extractive", of=summarize)
+        async def _extractive(self, text: Text) -> Summary: ...
+
+        @fallback("lead", of=summarize, on_standby=True)
+        async def _lead(self, text: Text) -> Summary: ...
+    ```
+
+    It takes and gives what the method does, may be `batched` itself (put `fallback` above), and may be private. It is
+    asked when the method failed, was overloaded, or took so long that the caller's time would run out; when its
+    breaker is open it is asked at once. Wrong input descends no ladder. The answer names it: `degraded` has the
+    service, the `reason` (`failed`, `overloaded`, `deadline`, `slow`, `breaker_open`) and `used`, this `name`.
+
+    Operators choose and order the ways: `[services.summarizer] fallback = ["lead"]`; `[]` is none, and without the
+    setting all are used in the order in which they are written. Unbound, in a notebook or a test, a service answers
+    in its best way or raises.
+
+    A way that is `on_standby` runs apart from the replicas, on an instance whose `loaded` is what `load_standby`
+    gave: it answers also while no replica lives, while they hang, or while their host is away. It has to be quick and
+    light. The other ways run on the service's replicas.
+    """
+
+    def decorate(
+        run: Callable[[Self, Question], Coroutine[Any, Any, Answer]],
+    ) -> Callable[[Self, Question], Coroutine[Any, Any, Answer]]:
+        cast(Any, run).__headrace_lesser__ = _Lesser(name=name, of=cast(Any, of).__name__, on_standby=on_standby)
+        return run
 
     return decorate
 

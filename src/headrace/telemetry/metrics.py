@@ -44,6 +44,10 @@ class Metrics:
         )
         self.replicas = Gauge("headrace_replicas", "Live replicas.", ["service"], **own)
         self.restarts = Gauge("headrace_replica_restarts", "Replicas that were replaced.", ["service"], **own)
+        self.open_breakers = Gauge(
+            "headrace_open_breakers", "Ways to answer that are left to rest, for they failed.", ["service"], **own
+        )
+        self.retries = Gauge("headrace_service_retries", "Calls that were tried again.", ["service"], **own)
 
     def exposition(self) -> bytes:
         """The Prometheus text format."""

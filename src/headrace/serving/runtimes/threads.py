@@ -24,11 +24,13 @@ class ThreadReplicas:
     """`count` threads, each with a replica of its own that `make` gives it loaded, on one line of calls.
 
     The author's coroutines run in the replica's thread and never on the caller's event loop, so they may compute.
+    Without `warms` no warm-up questions are asked.
     """
 
-    def __init__(self, make: Callable[[], Service], *, count: int, queue_bound: int = 1024) -> None:
+    def __init__(self, make: Callable[[], Service], *, count: int, queue_bound: int = 1024, warms: bool = True) -> None:
         self._make = make
         self._count = count
+        self._warms = warms
         self._line = Line(bound=queue_bound)
         self._threads: list[Thread] = []
         self._state = ReplicaState.STOPPED
@@ -88,7 +90,8 @@ class ThreadReplicas:
             try:
                 service = self._make()
                 service.bind(Here(service))
-                _warm(driver, service)
+                if self._warms:
+                    _warm(driver, service)
             # Whatever the author's loading raises belongs to whoever starts the platform, not to this thread.
             except BaseException as error:  # noqa: BLE001
                 _settle([(is_ready, _unloadable(error))])

@@ -1,0 +1,179 @@
+"""Ladder: what answers a method of a service; its best way, and when that cannot, the next lesser one."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from time import monotonic
+
+from headrace.errors import DeadlineExceeded, HeadraceError, Overloaded, Retry, ServiceFailed
+from headrace.serving.breaker import Breaker, BreakerState
+from headrace.serving.context import Context
+from headrace.serving.retry_budget import RetryBudget
+from headrace.serving.runtime import Reply
+from headrace.serving.runtimes.guarded_worker import WorkerOverdue
+from headrace.serving.service import Method
+from headrace.serving.service_time import ServiceTime
+
+Ask = Callable[[Method, object, Context], Awaitable[Reply]]
+
+# What another way may mend. Everything else is the fault of the question, or the author's last word.
+_MENDABLE = (ServiceFailed, Overloaded, DeadlineExceeded, Retry, WorkerOverdue)
+_TRIED_AGAIN = (ServiceFailed, Retry)
+
+LARGEST_RESERVE = 0.5
+UNLEARNED_RESERVE_S = 0.05
+LEAST_PATIENCE_S = 5.0
+PATIENCE = 4.0
+LEARNED_AFTER = 20
+
+
+class Way:
+    """One way to answer: whom to ask for what, how long it takes, and whether it is worth asking now."""
+
+    def __init__(self, name: str, method: Method, ask: Ask, *, timeout_s: float | None = None) -> None:
+        self.name = name
+        self.method = method
+        self.ask = ask
+        self.breaker = Breaker()
+        self.time = ServiceTime()
+        self._timeout_s = timeout_s
+
+    @property
+    def reserve_s(self) -> float:
+        """The time to leave to it."""
+        return self.time.bound_s if self.time.count else UNLEARNED_RESERVE_S
+
+    @property
+    def patience_s(self) -> float | None:
+        """After how long it is given up, whatever time the caller has: several times what it ever took."""
+        if self._timeout_s is not None:
+            return self._timeout_s
+        return max(LEAST_PATIENCE_S, PATIENCE * self.time.longest_s) if self.time.count >= LEARNED_AFTER else None
+
+
+class Ladder:
+    """Answers one method of one service by the first of its `ways` that can; of one way alone it is that way.
+
+    The best way has a breaker, and so has every other but the last. Each leaves to the next the time that it needs; a
+    failure is tried again at once where the time and the budget of retries allow. Used from one event loop.
+    """
+
+    def __init__(self, service: str, ways: Sequence[Way], *, retries: RetryBudget) -> None:
+        self._service = service
+        self._ways = tuple(ways)
+        self._retries = retries
+
+    @property
+    def breakers(self) -> dict[str, BreakerState]:
+        """How the breaker of each way but the last stands."""
+        return {way.name: way.breaker.state for way in self._ways[:-1]}
+
+    async def ask(self, question: object, context: Context) -> tuple[Way, Reply]:
+        """The reply and the way that gave it; a lesser one is told to `context`.
+
+        Raises:
+            HeadraceError: what the best way raised, when no other could answer either.
+        """
+        first: HeadraceError | None = None
+        reason = ""
+        for way, following in zip(self._ways, self._ways[1:], strict=False):
+            try:
+                reply = await self._guarded(way, following, question, context)
+            except _MENDABLE as error:
+                if context.is_over():
+                    raise
+                first = first or error
+                reason = reason or _reason(error)
+                continue
+            self._tell(context, way, reason)
+            return way, reply
+        last = self._ways[-1]
+        try:
+            reply = await self._tried(last, question, context)
+        except _MENDABLE as error:
+            if first is None or context.is_over():
+                raise
+            raise first from error
+        self._tell(context, last, reason)
+        return last, reply
+
+    def _tell(self, context: Context, way: Way, reason: str) -> None:
+        if way is not self._ways[0]:
+            context.report_degraded(self._service, reason=reason, used=way.name)
+
+    async def _guarded(self, way: Way, following: Way, question: object, context: Context) -> Reply:
+        """One way behind its breaker, within the time that is left to it."""
+        begun = monotonic()
+        attempt = replace(context, deadline=_deadline(way, following, context, begun), degraded=[])
+        given_s = None if attempt.deadline is None else attempt.deadline - begun
+        # A way that was never quicker than this is not begun: half an answer helps nobody.
+        if given_s is not None and way.time.count >= LEARNED_AFTER and given_s < way.time.shortest_s:
+            raise DeadlineExceeded(f"{way.method.name} takes longer than the caller's time.", remedy="Give more time.")
+        permit = way.breaker.permit()
+        if permit is None:
+            raise BreakerOpen(f"{self._service} failed lately and is left to rest.", remedy="Ask again in a moment.")
+        try:
+            reply = await self._tried(way, question, attempt)
+        except (ServiceFailed, WorkerOverdue, Retry):
+            permit.failed()
+            raise
+        except DeadlineExceeded as late:
+            # A caller in a hurry says nothing about the service; one who gave it what it seldom exceeds does.
+            if given_s is None or given_s < way.time.bound_s:
+                permit.abandoned()
+                raise
+            permit.failed()
+            raise TooSlow(late.detail, remedy=late.remedy) from late
+        except BaseException:
+            permit.abandoned()
+            raise
+        permit.succeeded()
+        context.degraded.extend(attempt.degraded)
+        return reply
+
+    async def _tried(self, way: Way, question: object, context: Context) -> Reply:
+        """The reply of a way; a failure is tried once more where time and the budget of retries allow."""
+        begun = monotonic()
+        try:
+            reply = await way.ask(way.method, question, context)
+        except _TRIED_AGAIN:
+            left_s = context.remaining_s()
+            if (left_s is not None and left_s < way.time.bound_s) or not self._retries.spend():
+                raise
+            begun = monotonic()
+            reply = await way.ask(way.method, question, context)
+        self._retries.earn()
+        way.time.learn(monotonic() - begun)
+        return reply
+
+
+class BreakerOpen(Overloaded):
+    """The way is not asked: it failed lately."""
+
+
+class TooSlow(DeadlineExceeded):
+    """The way had the time that it usually takes, and more, and did not answer."""
+
+
+_REASONS: tuple[tuple[type[HeadraceError], str], ...] = (
+    (BreakerOpen, "breaker_open"),
+    (TooSlow, "slow"),
+    (WorkerOverdue, "slow"),
+    (Overloaded, "overloaded"),
+    (DeadlineExceeded, "deadline"),
+)
+
+
+def _reason(error: HeadraceError) -> str:
+    return next((reason for kind, reason in _REASONS if isinstance(error, kind)), "failed")
+
+
+def _deadline(way: Way, following: Way, context: Context, now: float) -> float | None:
+    """When `way` has to have answered, on the clock of `monotonic`: its patience, less what `following` needs."""
+    patience_s = way.patience_s
+    ends = [] if patience_s is None else [now + patience_s]
+    if context.deadline is not None:
+        left_s = max(0.0, context.deadline - now)
+        ends.append(context.deadline - min(following.reserve_s, LARGEST_RESERVE * left_s))
+    return min(ends, default=None)
