@@ -207,6 +207,8 @@ class Switch:
             restarts=sum(each.restarts for each in others),
             protections=default.protections,
             detail=next((each.detail for each in others if each.detail), ""),
+            open_breakers=sum(each.open_breakers for each in others),
+            retries=sum(each.retries for each in others),
         )
 
     @property
