@@ -5,6 +5,7 @@ import socket
 from urllib.parse import urlsplit
 
 import pytest
+from stores import emptied, postgres_database
 
 ADDRESSES = {
     "redis": "redis://127.0.0.1:6379/9",
@@ -28,4 +29,23 @@ def server_url():
             pytest.skip(reason)
         return address
 
+    return url
+
+
+@pytest.fixture(scope="session")
+def postgres_url():
+    """The address of a database of this session's own."""
+    with postgres_database() as url:
+        yield url
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
+def store_url(request, tmp_path):
+    """An empty store of each kind."""
+    if request.param == "memory":
+        return "sqlite://"
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/headrace.db"
+    url = request.getfixturevalue("postgres_url")
+    emptied(url)
     return url

@@ -11,18 +11,8 @@ import pytest
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
 
-from headrace.jobs.webhooks import (
-    RESPONSE_BYTES,
-    Delivery,
-    DeliveryState,
-    Patience,
-    Receipt,
-    RefusedAddress,
-    WebhookSender,
-    asked_wait_s,
-    checked_url,
-    is_public,
-)
+from headrace.domain.webhook import Delivery, DeliveryState, Patience, Receipt, asked_wait_s
+from headrace.jobs.webhooks import RESPONSE_BYTES, RefusedAddress, WebhookSender, checked_url, is_public
 
 OLD, NEW, OTHER = ("whsec_b2xkb2xkb2xkb2xkb2xkb2xk", "whsec_bmV3bmV3bmV3bmV3bmV3bmV3", "whsec_b3RoZXJvdGhlcm90aGVy")
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)

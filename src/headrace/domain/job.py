@@ -6,12 +6,15 @@ are aware UTC datetimes, durations seconds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from headrace.errors import Conflict
+
+UNSEEN_DEATHS = 3
+"""So many times `deaths_allowed` may processes die under a job when nobody saw whether the job was the cause."""
 
 
 class IllegalTransition(Conflict):
@@ -24,6 +27,12 @@ class LeaseLost(Conflict):
     """Another attempt has taken the job over: what this one still says is not heard."""
 
     code: ClassVar[str] = "lease_lost"
+
+
+class NotFinished(Conflict):
+    """The job has no result yet, or never will have one; the detail says which."""
+
+    code: ClassVar[str] = "not_finished"
 
 
 class JobState(StrEnum):
@@ -63,13 +72,17 @@ class JobError:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try: `number` is the fencing token, `lease_until` the moment at which others may take over."""
+    """One try: `number` is the fencing token, `lease_until` the moment at which others may take over.
+
+    `checkpoints` counts what it finished for good: an attempt that got somewhere has not died of the job's beginning.
+    """
 
     number: int
     worker: str
     started_at: datetime
     lease_until: datetime
     isolated: bool = False
+    checkpoints: int = 0
     ended_at: datetime | None = None
     outcome: AttemptOutcome | None = None
     error: JobError | None = None
@@ -90,6 +103,29 @@ class JobProgress:
         fraction = min(1.0, max(self.fraction, fraction))
         eta_s = elapsed_s * (1.0 - fraction) / fraction if 0.0 < fraction < 1.0 and elapsed_s > 0.0 else None
         return JobProgress(stage=stage, done=done, total=total, fraction=fraction, eta_s=eta_s)
+
+
+@dataclass(frozen=True, slots=True)
+class JobEvent:
+    """One thing that happened to a job; `id` grows by one with each event of the job, from 1.
+
+    `kind` is "state" or "progress"; `data` is JSON: the state, the progress and the number of the attempt.
+    """
+
+    id: int
+    at: datetime
+    kind: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    """The answer of a job that succeeded, as JSON; `digest` names the artifact in which a large one lies."""
+
+    job_id: str
+    body: bytes
+    digest: str | None
+    decision_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +150,22 @@ class RetryPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class JobRequest:
+    """What the caller said besides the input itself; `webhook_url` is told when the job ends."""
+
+    media_type: str | None = None
+    filename: str | None = None
+    request_id: str = ""
+    trace: str = ""
+    webhook_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
-    """A question to be answered later. `input_digest` names the stored input; `attempts` are in order of number."""
+    """A question to be answered later. `input_digest` names the stored input; `attempts` are in order of number.
+
+    `key` is whose it is, for a fair share; `idempotency` is the caller's own name for the request, with its scope.
+    """
 
     id: str
     endpoint: str
@@ -126,7 +176,9 @@ class Job:
     state: JobState = JobState.QUEUED
     priority: str = "interactive"
     key: str = ""
-    trace: str = ""
+    request: JobRequest = JobRequest()
+    batch_id: str | None = None
+    idempotency: str | None = None
     isolated: bool = False
     cancel_requested: bool = False
     forgiven_attempts: int = 0
@@ -180,30 +232,45 @@ class Job:
         wait = timedelta(seconds=policy.wait_s(failures, jitter=jitter))
         return replace(ended, state=JobState.QUEUED, due_at=now + wait)
 
-    def lapsed(self, number: int, *, now: datetime, policy: RetryPolicy, alone: bool) -> Job:
+    def lapsed(self, number: int, *, now: datetime, policy: RetryPolicy, alone: bool, evidence: str = "") -> Job:
         """The process of attempt `number` died or fell silent.
 
-        A job that was `alone` in its process is held to be the cause and dead-lettered after `deaths_allowed` deaths;
-        one that shared it may be innocent, so its next attempt is isolated and decides.
+        A job that was `alone` in its process is held to be the cause and dead-lettered after `deaths_allowed` deaths
+        since it last got somewhere; one that shared it may be innocent, so its next attempt is isolated and decides.
+        `evidence` is how the process ended, where somebody saw it.
         """
         attempt = self._current(number)
         outcome = AttemptOutcome.LAPSED if alone else AttemptOutcome.LAPSED_INNOCENT
-        error = JobError("process_died", f"The process of attempt {number} died or fell silent.", retryable=True)
-        ended = self._with(replace(attempt, ended_at=now, outcome=outcome, error=error))
-        deaths = ended.ended_as(AttemptOutcome.LAPSED, AttemptOutcome.LAPSED_INNOCENT)
+        detail = evidence or f"The process of attempt {number} died or fell silent."
+        ended = self._with(
+            replace(attempt, ended_at=now, outcome=outcome, error=JobError("process_died", detail, retryable=True))
+        )
+        deaths, proven = ended.deaths_at_one_place()
         if self.cancel_requested:
             return replace(ended, state=JobState.CANCELLED, finished_at=now)
-        if alone and deaths >= policy.deaths_allowed:
-            verdict = JobError("poison", f"{deaths} processes died under this job.", retryable=False)
+        is_cause = alone and proven + min(1, deaths - proven) >= policy.deaths_allowed
+        if is_cause or deaths >= UNSEEN_DEATHS * policy.deaths_allowed:
+            verdict = JobError("poison", f"{deaths} processes died under this job: {detail}", retryable=False)
             return replace(ended, state=JobState.FAILED, finished_at=now, error=verdict)
         return replace(ended, state=JobState.QUEUED, due_at=now, isolated=True)
 
-    def handed_back(self, number: int, *, now: datetime) -> Job:
-        """Queued again at once because its worker drains; costs nothing."""
+    def handed_back(self, number: int, *, now: datetime, wait_s: float = 0.0) -> Job:
+        """Queued again because its worker drains or has no room; costs nothing."""
         attempt = self._current(number)
         ended = self._with(replace(attempt, ended_at=now, outcome=AttemptOutcome.HANDED_BACK))
-        state = JobState.CANCELLED if self.cancel_requested else JobState.QUEUED
-        return replace(ended, state=state, due_at=now, finished_at=now if state.is_final else None)
+        if self.cancel_requested:
+            return replace(ended, state=JobState.CANCELLED, finished_at=now)
+        return replace(ended, state=JobState.QUEUED, due_at=now + timedelta(seconds=wait_s))
+
+    def progressed(self, number: int, progress: JobProgress) -> Job:
+        """Attempt `number` has come as far as `progress` says."""
+        self._current(number)
+        return replace(self, progress=progress)
+
+    def advanced(self, number: int) -> Job:
+        """Attempt `number` has saved a checkpoint."""
+        attempt = self._current(number)
+        return self._with(replace(attempt, checkpoints=attempt.checkpoints + 1))
 
     def cancelled(self, *, now: datetime) -> Job:
         """Cancelled at once while queued; while running the wish is noted, and its worker is told."""
@@ -231,12 +298,44 @@ class Job:
             finished_at=None,
             error=None,
             cancel_requested=False,
+            progress=JobProgress(),
         )
 
     def ended_as(self, *outcomes: AttemptOutcome) -> int:
         """How many attempts of the present allowance ended in one of `outcomes`."""
         counted = self.attempts[self.forgiven_attempts :]
         return sum(1 for each in counted if each.outcome in outcomes)
+
+    def deaths_at_one_place(self) -> tuple[int, int]:
+        """How many processes died since the last checkpoint, and of how many the job is known to be the cause.
+
+        The attempt that saved it counts too: it died behind it. Of the others the first alone can speak against the
+        job: a machine that is switched off six times has not been switched off by one document.
+        """
+        deaths = proven = 0
+        for attempt in reversed(self.attempts[self.forgiven_attempts :]):
+            deaths += attempt.outcome in {AttemptOutcome.LAPSED, AttemptOutcome.LAPSED_INNOCENT}
+            proven += attempt.outcome is AttemptOutcome.LAPSED
+            if attempt.checkpoints:
+                break
+        return deaths, proven
+
+    def body(self) -> dict[str, Any]:
+        """The job as JSON on the wire; moments are RFC 3339 in UTC."""
+        return {
+            "id": self.id,
+            "state": self.state,
+            "endpoint": self.endpoint,
+            "priority": self.priority,
+            "filename": self.request.filename,
+            "batch_id": self.batch_id,
+            "progress": asdict(self.progress),
+            "attempts": [_attempt_body(attempt) for attempt in self.attempts],
+            "decision_id": self.decision_id,
+            "created_at": _rfc3339(self.created_at),
+            "finished_at": _rfc3339(self.finished_at),
+            "error": None if self.error is None else asdict(self.error),
+        }
 
     def _current(self, number: int) -> Attempt:
         if self.state is not JobState.RUNNING or not self.attempts or self.attempts[-1].number != number:
@@ -245,3 +344,18 @@ class Job:
 
     def _with(self, attempt: Attempt) -> Job:
         return replace(self, attempts=(*self.attempts[:-1], attempt))
+
+
+def _attempt_body(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "number": attempt.number,
+        "worker": attempt.worker,
+        "started_at": _rfc3339(attempt.started_at),
+        "ended_at": _rfc3339(attempt.ended_at),
+        "outcome": attempt.outcome,
+        "error": None if attempt.error is None else asdict(attempt.error),
+    }
+
+
+def _rfc3339(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -4,18 +4,38 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from threading import RLock
 from typing import Any, ClassVar
 
-from sqlalchemy import Connection, Engine, MetaData, create_engine, event
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Connection, Engine, MetaData, StaticPool, create_engine, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from headrace.errors import HeadraceError
+from headrace.errors import HeadraceError, InvalidConfiguration
 
 metadata = MetaData()
 BUSY_MS = 10_000
+CONNECT_S = 5
+_READING = "headrace_reading"
+_AWAY = "Check that it runs, and [store] url."
+_TROUBLES = (
+    ("disk is full", "its disc is full", "Make room on it."),
+    ("no space left", "its disc is full", "Make room on it."),
+    ("readonly", "it is read-only", "Allow writing to the file and to its folder."),
+    ("read-only", "it is read-only", "Allow writing to it."),
+    ("database is locked", f"another process has held it for {BUSY_MS // 1000} s", "End that process, or try again."),
+    ("unable to open", "it cannot be opened", "Check that the folder exists and may be written to."),
+    ("not a database", "the file is no database", "Move it away, or name another by --data."),
+    ("malformed", "the file is damaged", "Bring back a copy."),
+    ("no such table", "it has been emptied by somebody", "Start again: what is lacking is made."),
+    ("connection refused", "nobody answers there", _AWAY),
+    ("connection failed", "the connection fails", _AWAY),
+    ("closed", "the connection was cut", _AWAY),
+    ("terminating", "the connection was cut", _AWAY),
+)
 
 
 class StoreUnavailable(HeadraceError):
@@ -26,30 +46,51 @@ class StoreUnavailable(HeadraceError):
 
 
 class Database:
-    """One SQL database. SQLite is used with WAL and `synchronous=FULL`: what is committed survives a loss of power."""
+    """One SQL database: SQLite, or Postgres through psycopg 3.
+
+    SQLite is used with WAL and `synchronous=FULL`: what is committed survives a loss of power, unless the transaction
+    said that it need not. Connections that were cut are replaced.
+    """
 
     def __init__(self, url: str) -> None:
-        parsed = make_url(url)
+        parsed = _with_driver(url)
         self.name = parsed.render_as_string(hide_password=True)
-        is_sqlite = parsed.get_backend_name() == "sqlite"
-        if is_sqlite and parsed.database and parsed.database != ":memory:":
-            _make_folder(Path(parsed.database).parent)
-        self._engine: Engine = create_engine(url, pool_pre_ping=not is_sqlite, connect_args=_arguments(is_sqlite))
-        if is_sqlite:
-            event.listen(self._engine, "connect", _set_pragmas)
-            event.listen(self._engine, "begin", _begin_immediate)
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        self.folder = _folder(parsed) if self.is_sqlite else None
+        if self.folder is not None:
+            _make_folder(self.folder)
+        # All of a database in memory lives in one connection, which takes one thread at a time.
+        self._turn: AbstractContextManager[Any] = RLock() if self.is_sqlite and self.folder is None else nullcontext()
+        self.engine: Engine = _engine(parsed, in_memory=self.is_sqlite and self.folder is None)
         with self._answering():
-            metadata.create_all(self._engine)
+            metadata.create_all(self.engine)
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
-        """A connection whose changes are durable when the block ends without an error; else none of them is."""
-        with self._answering(), self._engine.begin() as connection:
-            yield connection
+    def transaction(self, *, durable: bool = True) -> Iterator[Connection]:
+        """A connection whose changes are kept when the block ends without an error; else none of them is.
+
+        Without `durable` they outlive this process, but maybe not a loss of power, and cost no write to the disc.
+        """
+        with self._answering(), self._turn, self.engine.connect() as connection:
+            if self.is_sqlite:
+                level = "FULL" if durable else "NORMAL"
+                connection.connection.cursor().execute(f"PRAGMA synchronous={level}")
+            with connection.begin():
+                if not self.is_sqlite and not durable:
+                    connection.execute(text("SET LOCAL synchronous_commit TO off"))
+                yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection that sees one state of the database and waits for no writer."""
+        with self._answering(), self._turn, self.engine.connect() as connection:
+            connection.execution_options(**{_READING: True})
+            with connection.begin():
+                yield connection
 
     def close(self) -> None:
         """Closes all connections; safe to call twice."""
-        self._engine.dispose()
+        self.engine.dispose()
 
     @contextmanager
     def _answering(self) -> Iterator[None]:
@@ -57,10 +98,46 @@ class Database:
             yield
         except SQLAlchemyError as failure:
             cause = getattr(failure, "orig", None) or failure
-            raise StoreUnavailable(
-                f"The store {self.name} does not work: {cause}.",
-                remedy="Check that its disc has room and that its folder may be written to.",
-            ) from failure
+            reason, remedy = _trouble(cause, failure)
+            raise StoreUnavailable(f"The store {self.name} does not work: {reason}.", remedy=remedy) from failure
+
+
+def _with_driver(url: str) -> URL:
+    parsed = make_url(url)
+    if parsed.drivername in {"postgresql", "postgres"}:
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    if parsed.get_backend_name() not in {"sqlite", "postgresql"}:
+        raise InvalidConfiguration(
+            f"[store] url = {parsed.render_as_string()!r} is neither SQLite nor Postgres.",
+            remedy="Write sqlite:///path or postgresql://user@host/name.",
+        )
+    return parsed
+
+
+def _engine(url: URL, *, in_memory: bool) -> Engine:
+    if url.get_backend_name() != "sqlite":
+        try:
+            return create_engine(
+                url,
+                pool_pre_ping=True,
+                pool_timeout=CONNECT_S,
+                pool_recycle=1800,
+                connect_args={"connect_timeout": CONNECT_S, "application_name": "headrace"},
+            )
+        except (NoSuchModuleError, ModuleNotFoundError) as error:
+            raise InvalidConfiguration(
+                "[store] url names Postgres, whose driver is not installed.",
+                remedy="Install it: pip install 'headrace[postgres]'.",
+            ) from error
+    pool: dict[str, Any] = {"poolclass": StaticPool} if in_memory else {}
+    engine = create_engine(url, connect_args={"timeout": BUSY_MS / 1000, "check_same_thread": False}, **pool)
+    event.listen(engine, "connect", _set_pragmas)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _folder(url: URL) -> Path | None:
+    return Path(url.database).absolute().parent if url.database and url.database != ":memory:" else None
 
 
 def _make_folder(folder: Path) -> None:
@@ -72,8 +149,17 @@ def _make_folder(folder: Path) -> None:
         ) from error
 
 
-def _arguments(is_sqlite: bool) -> dict[str, Any]:  # noqa: FBT001 - a private rule with one question
-    return {"timeout": BUSY_MS / 1000, "check_same_thread": False} if is_sqlite else {}
+def _trouble(cause: BaseException, failure: SQLAlchemyError) -> tuple[str, str]:
+    """What is wrong in words, and what to do about it."""
+    said = str(cause).lower()
+    for sign, reason, remedy in _TROUBLES:
+        if sign in said:
+            return f"{reason} ({str(cause).splitlines()[0]})", remedy
+    if isinstance(failure, PoolTimeout):
+        return "all of its connections are in use", "Try again in a moment."
+    if isinstance(failure, DBAPIError) and failure.connection_invalidated:
+        return f"the connection was cut ({cause})", _AWAY
+    return f"{cause}", "Check that its disc has room and that it may be written to."
 
 
 def _set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
@@ -83,6 +169,7 @@ def _set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _begin_immediate(connection: Connection) -> None:
+def _begin(connection: Connection) -> None:
     # A transaction that reads first and writes later would fail when another wrote in between.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    is_reading = connection.get_execution_options().get(_READING, False)
+    connection.exec_driver_sql("BEGIN" if is_reading else "BEGIN IMMEDIATE")

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Column, DateTime, Float, Index, LargeBinary, String, Table, delete, insert, select
+from sqlalchemy import Column, Connection, DateTime, Float, Index, LargeBinary, String, Table, delete, insert, select
 from sqlalchemy.engine import Row
 
 from headrace.domain.decision import Decision, DegradedStep, Step
@@ -48,15 +48,10 @@ class SqlDecisions:
 
     def add(self, decisions_: Sequence[Decision]) -> None:
         """One transaction for all of them."""
-        rows = [_row(decision) for decision in decisions_]
-        if not rows:
+        if not decisions_:
             return
         with self._database.transaction() as connection:
-            ids = [row["id"] for row in rows]
-            known = set(connection.scalars(select(decisions.c.id).where(decisions.c.id.in_(ids))))
-            fresh = [row for row in rows if row["id"] not in known]
-            if fresh:
-                connection.execute(insert(decisions), fresh)
+            add_decisions(connection, decisions_)
 
     def find(self, decision_id: str) -> Decision | None:
         """The whole decision."""
@@ -88,6 +83,14 @@ class SqlDecisions:
     def close(self) -> None:
         """Closes the database."""
         self._database.close()
+
+
+def add_decisions(connection: Connection, added: Sequence[Decision]) -> None:
+    """Those that are not there yet, within a transaction of the caller's."""
+    known = set(connection.scalars(select(decisions.c.id).where(decisions.c.id.in_([each.id for each in added]))))
+    fresh = [_row(each) for each in added if each.id not in known]
+    if fresh:
+        connection.execute(insert(decisions), fresh)
 
 
 def _row(decision: Decision) -> dict[str, object]:

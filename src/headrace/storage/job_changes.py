@@ -1,0 +1,267 @@
+"""What changes jobs in SQL, for many callers in one transaction: rules of the domain on rows that are locked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+
+from headrace.domain.job import Attempt, IllegalTransition, Job, JobState, LeaseLost
+from headrace.domain.stores import Checkpoint, JobSubmission, JobSuccess
+from headrace.errors import HeadraceError, NotFound
+from headrace.storage.decisions import add_decisions
+from headrace.storage.job_tables import (
+    CHANGING,
+    StoredJob,
+    attempt_row,
+    attempts,
+    changing_row,
+    checkpoints,
+    event_row,
+    job_events,
+    job_row,
+    jobs,
+    microseconds,
+    outbox,
+    results,
+    stored_jobs,
+)
+from headrace.storage.outbox import put_in_outbox
+from headrace.storage.webhooks import announce
+
+WORK = "work"
+"""What is rung for when jobs have become due."""
+
+_UPDATE_JOB = (
+    update(jobs).where(jobs.c.id == bindparam("b_id")).values({name: bindparam(f"b_{name}") for name in CHANGING})
+)
+_UPDATE_ATTEMPT = (
+    update(attempts)
+    .where(attempts.c.job_id == bindparam("b_job_id"), attempts.c.number == bindparam("b_number"))
+    .values(
+        {
+            name: bindparam(f"b_{name}")
+            for name in ("lease_us", "isolated", "checkpoints", "ended_us", "outcome", "error")
+        }
+    )
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JobChange:
+    """A rule of the domain to be applied to one job, and what is stored with it if the rule allows the change."""
+
+    job_id: str
+    rule: Callable[[Job], Job]
+    now: datetime
+    success: JobSuccess | None = None
+    checkpoint: Checkpoint | None = None
+
+
+class JobChanges:
+    """Applies changes; `rings` collects the topics of what was changed until somebody takes them.
+
+    Used by the thread that writes, alone.
+    """
+
+    def __init__(self) -> None:
+        self._rings: set[str] = set()
+
+    def taken_rings(self) -> set[str]:
+        """The topics of all changes since the last call."""
+        rings, self._rings = self._rings, set()
+        return rings
+
+    def add(self, connection: Connection, submissions: Sequence[JobSubmission]) -> list[Job]:
+        """Job, outbox row and first event of each; the earlier job where id or idempotency are known already."""
+        known = _known(connection, submissions)
+        added: list[StoredJob] = []
+        outcomes: list[Job] = []
+        for submission in submissions:
+            job = submission.job
+            earlier = known.get(job.id) or known.get(job.idempotency or "")
+            if earlier is None:
+                added.append(StoredJob(job, 1, submission.inline))
+                known[job.id] = job
+                if job.idempotency:
+                    known[job.idempotency] = job
+            outcomes.append(earlier or job)
+        if added:
+            connection.execute(insert(jobs), [job_row(each) for each in added])
+            created = [event_row(each.job, 1, "state", microseconds(each.job.created_at)) for each in added]
+            connection.execute(insert(job_events), created)
+            self._put_in_outbox(connection, [(each.job, each.job.created_at) for each in added])
+        return outcomes
+
+    def apply(self, connection: Connection, changes: Sequence[JobChange]) -> list[Job | HeadraceError]:
+        """The job as it then stands, for each change, or the error of its rule, which has written nothing."""
+        before = loaded(connection, {change.job_id for change in changes}, locked=True)
+        after: dict[str, Job] = {}
+        made: list[tuple[JobChange, Job]] = []
+        outcomes: list[Job | HeadraceError] = []
+        for change in changes:
+            stored = before.get(change.job_id)
+            if stored is None:
+                outcomes.append(NotFound(f"There is no job {change.job_id}.", remedy="Check its id."))
+                continue
+            try:
+                job = change.rule(after.get(change.job_id, stored.job))
+            except HeadraceError as error:
+                outcomes.append(error)
+                continue
+            after[change.job_id] = job
+            made.append((change, job))
+            outcomes.append(job)
+        self._write(connection, before, after, made)
+        return outcomes
+
+    def _write(
+        self,
+        connection: Connection,
+        before: Mapping[str, StoredJob],
+        after: Mapping[str, Job],
+        made: Sequence[tuple[JobChange, Job]],
+    ) -> None:
+        if not made:
+            return
+        nows = {job.id: change.now for change, job in made}
+        changed = [(before[job_id], job) for job_id, job in after.items() if job != before[job_id].job]
+        rows: list[dict[str, Any]] = []
+        told: list[dict[str, Any]] = []
+        for stored, job in changed:
+            events = stored.events
+            if _is_worth_telling(stored.job, job):
+                events += 1
+                kind = "progress" if stored.job.state is job.state else "state"
+                told.append(event_row(job, events, kind, microseconds(nows[job.id])))
+            rows.append({"id": job.id, **changing_row(job, events=events)})
+        if rows:
+            connection.execute(_UPDATE_JOB, [_bound(row) for row in rows])
+        if told:
+            connection.execute(insert(job_events), told)
+        _write_attempts(connection, [(stored.job, job) for stored, job in changed])
+        self._move_in_outbox(connection, [(stored.job, job, nows[job.id]) for stored, job in changed])
+        _keep_results(connection, [change for change, _ in made])
+        for stored, job in changed:
+            self._rings.add(job.id)
+            if job.state.is_final and not stored.job.state.is_final:
+                _announce_end(connection, job, nows[job.id])
+
+    def _put_in_outbox(self, connection: Connection, queued: Sequence[tuple[Job, datetime]]) -> None:
+        if queued:
+            put_in_outbox(connection, queued)
+            self._rings.add(WORK)
+
+    def _move_in_outbox(self, connection: Connection, moved: Sequence[tuple[Job, Job, datetime]]) -> None:
+        gone = [old.id for old, _, _ in moved if old.state is JobState.QUEUED]
+        if gone:
+            connection.execute(delete(outbox).where(outbox.c.job_id.in_(gone)))
+        self._put_in_outbox(connection, [(new, now) for _, new, now in moved if new.state is JobState.QUEUED])
+
+
+def loaded(connection: Connection, job_ids: Iterable[str], *, locked: bool = False) -> dict[str, StoredJob]:
+    """Jobs with their attempts, by id; `locked` keeps others from changing them before the transaction ends."""
+    ids = sorted(job_ids)
+    query = select(jobs).where(jobs.c.id.in_(ids)).order_by(jobs.c.id)
+    rows = connection.execute(query.with_for_update() if locked else query).all()
+    tried = [row.id for row in rows if row.attempts]
+    if not tried:
+        return stored_jobs(rows, ())
+    order = attempts.c.job_id, attempts.c.number
+    return stored_jobs(rows, connection.execute(select(attempts).where(attempts.c.job_id.in_(tried)).order_by(*order)))
+
+
+def checked_current(job: Job, number: int) -> Job:
+    """`job`, if attempt `number` is running and its newest."""
+    if job.state is not JobState.RUNNING or len(job.attempts) != number:
+        raise LeaseLost(f"Attempt {number} of job {job.id} is no longer its newest: the job is {job.state}.")
+    return job
+
+
+def begun_if_queued(job: Job, *, worker: str, now: datetime, lease_s: float) -> Job:
+    """As `Job.begun`, for jobs that are due."""
+    if job.state is JobState.QUEUED and job.due_at > now:
+        raise IllegalTransition(f"Job {job.id} is due later.")
+    return job.begun(worker, now=now, lease_s=lease_s)
+
+
+def _known(connection: Connection, submissions: Sequence[JobSubmission]) -> dict[str, Job]:
+    """The jobs that are there already, by id and by idempotency."""
+    names = [each.job.idempotency for each in submissions if each.job.idempotency]
+    ids = set(connection.scalars(select(jobs.c.id).where(jobs.c.id.in_([each.job.id for each in submissions]))))
+    if names:
+        ids |= set(connection.scalars(select(jobs.c.id).where(jobs.c.idempotency.in_(names))))
+    if not ids:
+        return {}
+    found = loaded(connection, ids)
+    named = {each.job.idempotency: each.job for each in found.values() if each.job.idempotency}
+    return {job_id: each.job for job_id, each in found.items()} | named
+
+
+def _is_worth_telling(old: Job, new: Job) -> bool:
+    return old.state is not new.state or old.progress != new.progress or len(old.attempts) != len(new.attempts)
+
+
+def _bound(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"b_{name}": value for name, value in row.items()}
+
+
+def _write_attempts(connection: Connection, changed: Sequence[tuple[Job, Job]]) -> None:
+    fresh: list[dict[str, Any]] = []
+    ended: list[dict[str, Any]] = []
+    for old, new in changed:
+        known: dict[int, Attempt] = {attempt.number: attempt for attempt in old.attempts}
+        for attempt in new.attempts:
+            if attempt.number not in known:
+                fresh.append(attempt_row(new.id, attempt))
+            elif attempt != known[attempt.number]:
+                row = attempt_row(new.id, attempt)
+                ended.append(_bound({key: value for key, value in row.items() if key not in {"worker", "started_us"}}))
+    if fresh:
+        connection.execute(insert(attempts), fresh)
+    if ended:
+        connection.execute(_UPDATE_ATTEMPT, ended)
+
+
+def _keep_results(connection: Connection, made: Sequence[JobChange]) -> None:
+    successes = [change.success for change in made if change.success is not None]
+    if successes:
+        rows = [
+            {"job_id": each.job_id, "body": each.body, "digest": each.digest, "decision_id": each.decision_id}
+            for each in successes
+        ]
+        connection.execute(insert(results), rows)
+        decisions = [each.decision for each in successes if each.decision is not None]
+        if decisions:
+            add_decisions(connection, decisions)
+    for change in made:
+        if change.checkpoint is not None:
+            _keep_checkpoint(connection, change.checkpoint, change)
+
+
+def _keep_checkpoint(connection: Connection, kept: Checkpoint, change: JobChange) -> None:
+    digest = connection.scalar(select(jobs.c.input_digest).where(jobs.c.id == kept.job_id))
+    place = (
+        checkpoints.c.input_digest == digest,
+        checkpoints.c.release == kept.release,
+        checkpoints.c.name == kept.name,
+    )
+    connection.execute(delete(checkpoints).where(*place))
+    row = {"input_digest": digest, "release": kept.release, "name": kept.name, "value": kept.value}
+    connection.execute(insert(checkpoints), {**row, "at_us": microseconds(change.now)})
+
+
+def _announce_end(connection: Connection, job: Job, now: datetime) -> None:
+    announce(
+        connection,
+        f"headrace.job.{job.state}",
+        subject=job.id,
+        data=msgspec.json.encode(job.body()),
+        now=now,
+        key=job.key,
+        url=job.request.webhook_url,
+    )
