@@ -51,6 +51,32 @@ class ArtifactSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cache: str | int = "512 MiB"
 
 
+class BrokerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[broker]`. Who carries tickets to workers: "embedded" is the store itself, else redis://, rediss:// or amqp://.
+
+    `prefix` sets apart the queues of several platforms on one server.
+    """
+
+    url: str = "embedded"
+    prefix: str = "headrace"
+
+
+class JobSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[jobs]`. `concurrency`: jobs run at once by a worker, "auto" adapts. `job_seconds` bounds one attempt.
+
+    A worker that is silent for `lease_s` has lost its jobs. `artifacts` is where inputs lie that are not small.
+    """
+
+    concurrency: str | int = "auto"
+    lease_s: float = 15.0
+    attempts: int = 5
+    deaths: int = 5
+    job_seconds: float = 3600.0
+    drain_s: float = 20.0
+    keep_days: float = 7.0
+    artifacts: str = "{data}/artifacts"
+
+
 class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[limits]`. `inflight`: questions answered at once, "auto" is 16 a core. `request_seconds`: the usual budget."""
 
@@ -86,6 +112,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     server: ServerSettings = ServerSettings()
     store: StoreSettings = StoreSettings()
     artifacts: ArtifactSettings = ArtifactSettings()
+    broker: BrokerSettings = BrokerSettings()
+    jobs: JobSettings = JobSettings()
     limits: LimitSettings = LimitSettings()
     services: dict[str, dict[str, Any]] = {}
 
@@ -93,6 +121,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def store_url(self) -> str:
         """Where the store is."""
         return self.store.url.replace("{data}", self.data)
+
+    @property
+    def job_artifacts_url(self) -> str:
+        """Where the inputs and results of jobs are that are not small."""
+        return self.jobs.artifacts.replace("{data}", self.data)
 
     @property
     def models_folder(self) -> Path:

@@ -48,7 +48,7 @@ async def store(database):
     await store.close()
 
 
-def job(name: str = "", **changes) -> Job:
+def job(name="", **changes: object):
     defaults = {"endpoint": "p/e", "input_digest": "sha256:0", "release": "sha256:1", "created_at": NOW, "due_at": NOW}
     return Job(**{"id": f"job_{name}" if name else new_id("job"), **defaults, **changes})
 
@@ -67,7 +67,7 @@ async def issued(store, limit: int, *, priority: str = "interactive", now: datet
     return [each.job_id for each in await store.issue(priority, limit=limit, now=now, ticket_s=ticket_s)]
 
 
-def success(name: str, number: int = 1, **changes) -> JobSuccess:
+def success(name, number=1, **changes: object):
     return JobSuccess(f"job_{name}", number, b'{"answer": 42}', decision_id=f"dec_{name}", **changes)
 
 
@@ -226,9 +226,7 @@ async def test_an_error_of_one_change_leaves_the_others_alone(store):
     await added(store, *(job(f"{n}") for n in range(3)))
     await store.cancel("job_1", now=NOW)
 
-    outcomes = await asyncio.gather(
-        *(store.cancel(f"job_{n}", now=NOW) for n in (0, 1, 2, 7)), return_exceptions=True
-    )
+    outcomes = await asyncio.gather(*(store.cancel(f"job_{n}", now=NOW) for n in (0, 1, 2, 7)), return_exceptions=True)
 
     assert isinstance(outcomes[1], IllegalTransition)
     assert isinstance(outcomes[3], NotFound)

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from headrace import settings as settings_module
+from headrace.assembly.jobs import Jobs, opened_jobs
 from headrace.assembly.parts import in_flight, parts_of
 from headrace.assembly.pools import Tell, bind, watch
 from headrace.assembly.releases import Planner
@@ -72,6 +73,7 @@ class Running:
     recorder: Recorder
     admission: Admission
     metrics: Metrics
+    jobs: Jobs
     tell: Tell = _unheard
 
     def health(self) -> dict[str, Health]:
@@ -109,6 +111,7 @@ class Platform:
             stack.push_async_callback(asyncio.to_thread, store.close)
             recorder = Recorder(store, on_outcome=lambda outcome, count: metrics.decisions.labels(outcome).inc(count))
             stack.push_async_callback(asyncio.to_thread, recorder.close)
+            jobs = await opened_jobs(stack, settings, is_forgetful=decisions is not None)
             await _kept(stack, _retention(store, settings, tell))
             planner = Planner.of(instances, parts, registry, tell, Shelf(bound_bytes=settings.cache_bytes))
             loaded = Releases(planner.plan, bound_bytes=settings.cache_bytes)
@@ -145,6 +148,7 @@ class Platform:
                 recorder=recorder,
                 admission=admission,
                 metrics=metrics,
+                jobs=jobs,
                 tell=tell,
             )
 

@@ -80,9 +80,7 @@ class Outbox:
 def _make_ready(connection: Connection, which: ColumnElement[bool]) -> int:
     # Rows that another process holds are left to it: waiting for them in no certain order could lock both out.
     free = select(outbox.c.job_id).where(which).with_for_update(skip_locked=True)
-    return connection.execute(
-        update(outbox).where(outbox.c.job_id.in_(free)).values(stage=int(Stage.READY))
-    ).rowcount
+    return connection.execute(update(outbox).where(outbox.c.job_id.in_(free)).values(stage=int(Stage.READY))).rowcount
 
 
 def put_in_outbox(connection: Connection, queued: Sequence[tuple[Job, datetime]]) -> None:
