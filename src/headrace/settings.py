@@ -27,11 +27,15 @@ _UNITS |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
 
 
 class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[server]`. `auth`: "auto" is open on loopback and refuses other addresses, as there are no keys yet; "off"."""
+    """`[server]`. `auth`: "auto" is open on loopback and refuses other addresses, as there are no keys yet; "off".
+
+    `processes` answer at one port; "auto" is one a core. `drain_s` is how long what came in may take when it stops.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8000
     auth: str = "auto"
+    processes: str | int = 1
     drain_s: float = 30.0
     allowed_url_hosts: tuple[str, ...] = ()
 

@@ -2,6 +2,7 @@
 
 from headrace.assembly.platform import Platform, Running, forgetful_decisions, settings_here, stored_decisions
 from headrace.assembly.roles import ROLES, run_roles
+from headrace.assembly.tree import supervised
 from headrace.settings import Settings
 
 __all__ = [
@@ -13,4 +14,5 @@ __all__ = [
     "run_roles",
     "settings_here",
     "stored_decisions",
+    "supervised",
 ]

@@ -17,7 +17,7 @@ def routes_of(running: Running) -> list[Route]:
     limits = running.settings.limits
 
     async def exposition() -> bytes:
-        return await asyncio.to_thread(running.metrics.exposition)
+        return await running.siblings.exposition(running.metrics.exposition)
 
     return [
         *probes.routes(running.health, lambda: running.admission.is_draining, exposition),
@@ -44,6 +44,7 @@ async def serve(running: Running) -> None:
     server = Server(gateway_of(running), host=server_settings.host, port=server_settings.port)
     await server.start()
     running.tell("serving", {"host": server_settings.host, "port": server_settings.port})
+    running.serving.set()
     try:
         await asyncio.Event().wait()
     finally:

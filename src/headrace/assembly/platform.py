@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -15,6 +15,7 @@ from headrace.assembly.jobs import Jobs, opened_jobs
 from headrace.assembly.parts import in_flight, parts_of
 from headrace.assembly.pools import Tell, bind, watch
 from headrace.assembly.releases import Planner
+from headrace.assembly.siblings import Siblings
 from headrace.domain.release import Release, Variant
 from headrace.domain.stores import DecisionStore
 from headrace.domain.training import Trainer
@@ -59,7 +60,7 @@ class Running:
     """The parts of a platform that runs; `endpoints` by path, `services` by attribute name.
 
     `champions` are the releases that answer by default, by pipeline; `loaded` holds all that may answer here, and
-    `planner` names further ones.
+    `planner` names further ones. `serving` is set once HTTP is answered.
     """
 
     settings: Settings
@@ -75,6 +76,8 @@ class Running:
     metrics: Metrics
     jobs: Jobs
     tell: Tell = _unheard
+    siblings: Siblings = field(default_factory=Siblings)
+    serving: asyncio.Event = field(default_factory=asyncio.Event)
 
     def health(self) -> dict[str, Health]:
         """How each service is; cheap."""
@@ -90,12 +93,17 @@ class Platform:
 
     @asynccontextmanager
     async def running(
-        self, settings: Settings, *, decisions: DecisionStore | None = None, tell: Tell = _unheard
+        self,
+        settings: Settings,
+        *,
+        decisions: DecisionStore | None = None,
+        tell: Tell = _unheard,
+        siblings: Siblings | None = None,
     ) -> AsyncIterator[Running]:
         """All parts, warm; on the way out what is in flight ends, then the parts end, the last one first.
 
         `decisions` replaces the store that the settings name. `tell` hears of what an operator should know: the name
-        of an event, and its facts.
+        of an event, and its facts. `siblings` are the other processes of the same server.
 
         Raises:
             InvalidConfiguration: the settings do not fit the pipelines.
@@ -123,6 +131,7 @@ class Platform:
             bind(stack, parts, services)
             watch(metrics, services)
             admission = Admission(bound=in_flight(settings.limits))
+            metrics.in_flight.set_function(lambda: admission.in_flight)
             endpoints = [
                 Endpoint(
                     route,
@@ -136,6 +145,8 @@ class Platform:
                 for route in routes_of(type(instance))
             ]
             stack.push_async_callback(admission.drain, within_s=settings.server.drain_s)
+            siblings = siblings or Siblings()
+            await stack.enter_async_context(siblings.telling(metrics.exposition))
             yield Running(
                 settings=settings,
                 endpoints={endpoint.path: endpoint for endpoint in endpoints},
@@ -150,6 +161,7 @@ class Platform:
                 metrics=metrics,
                 jobs=jobs,
                 tell=tell,
+                siblings=siblings,
             )
 
 

@@ -1,0 +1,73 @@
+"""Siblings: the processes of one server, which ask each other for their metrics over local sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from headrace.telemetry.summing import summed
+
+ANSWER_S = 2.0
+MOST_BYTES = 64 * 1024 * 1024
+
+
+class Siblings:
+    """`folder` is private to the processes of one server and holds a socket of each; None for one that is alone."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+        self._own = None if folder is None else folder / f"{os.getpid()}.sock"
+
+    async def exposition(self, own: Callable[[], bytes]) -> bytes:
+        """The metrics of all; those of a sibling that does not answer in time are left out."""
+        mine = await asyncio.to_thread(own)
+        if self._folder is None:
+            return mine
+        others = [path for path in self._folder.glob("*.sock") if path != self._own]
+        found = await asyncio.gather(*map(_asked, others))
+        return await asyncio.to_thread(summed, [mine, *(each for each in found if each)])
+
+    @asynccontextmanager
+    async def telling(self, own: Callable[[], bytes]) -> AsyncIterator[None]:
+        """While inside, siblings that ask are given what `own` gives."""
+        if self._own is None:
+            yield
+            return
+
+        async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with suppress(OSError):
+                writer.write(await asyncio.to_thread(own))
+                await writer.drain()
+            writer.close()
+
+        server = await asyncio.start_unix_server(answer, self._own)
+        try:
+            yield
+        finally:
+            server.close()
+            self._own.unlink(missing_ok=True)
+
+
+async def _asked(path: Path) -> bytes:
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            reader, writer = await asyncio.open_unix_connection(path)
+            try:
+                return await _all_of(reader)
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        # A process that was killed leaves its socket behind.
+        return b""
+
+
+async def _all_of(reader: asyncio.StreamReader) -> bytes:
+    read = bytearray()
+    while piece := await reader.read(65_536):
+        read += piece
+        if len(read) > MOST_BYTES:
+            return b""
+    return bytes(read)

@@ -1,0 +1,104 @@
+"""Tree: which processes a server has, and what each of them does."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from headrace.assembly.platform import Platform
+from headrace.assembly.pools import Tell
+from headrace.assembly.roles import checked_roles, run_roles
+from headrace.assembly.siblings import Siblings
+from headrace.assembly.supervisor import Member, Ready, Supervisor
+from headrace.errors import HeadraceError, InvalidConfiguration
+from headrace.serving.cores import usable_cores
+from headrace.settings import Settings
+
+GRACE_S = 15.0
+"""Beyond the time for draining: what parts may take to close."""
+
+MOST_PROCESSES = 256
+
+OnError = Callable[[HeadraceError], None]
+
+
+def supervised(platform: Platform, settings: Settings, names: Sequence[str], *, tell: Tell, on_error: OnError) -> int:
+    """Serves with the roles `names` until it is told to stop; the exit code.
+
+    One process takes all roles; with `[server] processes` more, each of those answers HTTP and one takes the rest.
+    `on_error` is told, in the process that failed, what a person should read.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="headrace-"))
+    try:
+        members = [
+            Member(
+                name,
+                partial(
+                    _lived, platform, settings, roles, tell=tell, on_error=on_error, folder=folder, parent=os.getpid()
+                ),
+            )
+            for name, roles in _shares(checked_roles(names), _count(settings.server.processes))
+        ]
+        grace_s = settings.server.drain_s + GRACE_S
+        return Supervisor(members, tell=tell, grace_s=grace_s).run()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _count(processes: str | int) -> int:
+    if processes == "auto":
+        return usable_cores()
+    if not str(processes).isdecimal() or not 1 <= int(processes) <= MOST_PROCESSES:
+        raise InvalidConfiguration(
+            f"[server] processes = {processes!r} is no number of processes.",
+            remedy=f'Write "auto", or 1 to {MOST_PROCESSES}.',
+        )
+    return int(processes)
+
+
+def _shares(roles: Sequence[str], processes: int) -> list[tuple[str, tuple[str, ...]]]:
+    if processes == 1 or "gateway" not in roles:
+        return [("server", tuple(roles))]
+    rest = tuple(role for role in roles if role != "gateway")
+    shares: list[tuple[str, tuple[str, ...]]] = [(f"gateway-{number}", ("gateway",)) for number in range(processes)]
+    return [*shares, ("background", rest)] if rest else shares
+
+
+def _lived(
+    platform: Platform,
+    settings: Settings,
+    roles: Sequence[str],
+    ready: Ready,
+    *,
+    tell: Tell,
+    on_error: OnError,
+    folder: Path,
+    parent: int,
+) -> int:
+    """The life of one process; its exit code."""
+    try:
+        asyncio.run(_until_told(platform, settings, roles, ready=ready, tell=tell, siblings=Siblings(folder)))
+    except HeadraceError as error:
+        on_error(error)
+        return 1
+    finally:
+        # A parent that was killed removes nothing.
+        if os.getppid() != parent:
+            shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+async def _until_told(
+    platform: Platform, settings: Settings, roles: Sequence[str], *, ready: Ready, tell: Tell, siblings: Siblings
+) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await run_roles(platform, settings, roles, tell=tell, stop=stop, ready=ready, siblings=siblings)
