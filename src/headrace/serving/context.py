@@ -19,6 +19,7 @@ class Priority(StrEnum):
 
     INTERACTIVE = "interactive"
     BATCH = "batch"
+    SHADOW = "shadow"
 
 
 @dataclass(frozen=True, slots=True)
