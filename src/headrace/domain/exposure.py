@@ -39,6 +39,18 @@ class Observation:
     is_late: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """Where and how a decision was answered, for what is told of it later; `labels` by variant, the shadow's too."""
+
+    rollout_id: str
+    key: str
+    step: int
+    share: float
+    is_candidate: bool
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
 class SeenAs(NamedTuple):
     """What is remembered of a key: `what` is an arrival, or a guard with one of its kinds of counts."""
 

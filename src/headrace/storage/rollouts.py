@@ -1,0 +1,374 @@
+"""Rollouts in SQL: one row each, what they have counted, and what was judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    UniqueConstraint,
+    and_,
+    bindparam,
+    delete,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
+
+from headrace.domain.exposure import (
+    Count,
+    CountOf,
+    Exposure,
+    Kind,
+    Observation,
+    SeenAs,
+    Tables,
+    counted,
+    figures_of,
+    wanted,
+)
+from headrace.domain.rollout import IllegalRolloutChange, Rollout
+from headrace.domain.rollout_figures import Figures, Judgement
+from headrace.domain.rollout_store import Manifests, RolloutListing
+from headrace.domain.tally import Measure, Tallies, Tally
+from headrace.errors import Conflict, NotFound
+from headrace.storage.database import Database, StoreUnavailable, metadata
+
+rollouts = Table(
+    "rollouts",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("pipeline", String(200), nullable=False),
+    # The pipeline while the rollout runs, else null: of each pipeline one may run, and nulls are not compared.
+    Column("running", String(200)),
+    Column("revision", Integer, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("champion_manifest", LargeBinary, nullable=False),
+    Column("candidate_manifest", LargeBinary, nullable=False),
+    Column("is_settled", Boolean, nullable=False),
+    UniqueConstraint("running", name="one_running_rollout"),
+    Index("rollouts_by_pipeline", "pipeline", "id"),
+)
+rollout_keys = Table(
+    "rollout_keys",
+    metadata,
+    Column("rollout_id", String(64), primary_key=True),
+    Column("key", String(40), primary_key=True),
+    Column("what", String(120), primary_key=True),
+    Column("share", Float, nullable=False),
+)
+rollout_exposures = Table(
+    "rollout_exposures",
+    metadata,
+    Column("decision_id", String(64), primary_key=True),
+    Column("rollout_id", String(64), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Index("exposures_by_rollout", "rollout_id"),
+)
+rollout_counts = Table(
+    "rollout_counts",
+    metadata,
+    Column("rollout_id", String(64), primary_key=True),
+    Column("kind", String(20), primary_key=True),
+    Column("guard", String(120), primary_key=True),
+    Column("step", Integer, primary_key=True),
+    # As text: a share has to come back as the very same number.
+    Column("share", String(32), primary_key=True),
+    Column("candidate", Integer, nullable=False),
+    Column("champion", Integer, nullable=False),
+    Column("bad_candidate", Integer, nullable=False),
+    Column("bad_champion", Integer, nullable=False),
+)
+rollout_tallies = Table(
+    "rollout_tallies",
+    metadata,
+    Column("rollout_id", String(64), primary_key=True),
+    Column("variant", String(80), primary_key=True),
+    Column("name", String(120), primary_key=True),
+    Column("count", Integer, nullable=False),
+    Column("total", Float, nullable=False),
+    Column("squares", Float, nullable=False),
+)
+rollout_judgements = Table(
+    "rollout_judgements",
+    metadata,
+    Column("rollout_id", String(64), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("verdict", String(40), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+KEYS_AT_ONCE = 400
+
+
+class SqlRollouts:
+    """Keeps the promise of `RolloutStore` in SQLite and Postgres."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def begin(self, rollout: Rollout, manifests: Manifests) -> None:
+        """The unique column lets one of two that begin together win."""
+        try:
+            with self._database.transaction() as connection:
+                self._check_free(connection, rollout.pipeline)
+                fixed = {
+                    "id": rollout.id, "pipeline": rollout.pipeline, "is_settled": False,
+                    "champion_manifest": manifests.champion, "candidate_manifest": manifests.candidate,
+                }  # fmt: skip
+                connection.execute(insert(rollouts).values(_row(rollout) | fixed))
+        except StoreUnavailable as failure:
+            if isinstance(failure.__cause__, IntegrityError):
+                with self._database.reading() as connection:
+                    self._check_free(connection, rollout.pipeline)
+            raise
+
+    def change(self, rollout: Rollout, *, judgement: Judgement | None = None) -> None:
+        """Compare-and-swap. Of one that is over the keys are forgotten; the counts stay."""
+        with self._database.transaction() as connection:
+            changed = connection.execute(
+                update(rollouts)
+                .where(and_(rollouts.c.id == rollout.id, rollouts.c.revision == rollout.revision - 1))
+                .values(_row(rollout))
+            )
+            if changed.rowcount != 1:
+                raise _overtaken(rollout, _found(connection, rollout.id))
+            if rollout.is_over:
+                for table in (rollout_keys, rollout_exposures):
+                    connection.execute(delete(table).where(table.c.rollout_id == rollout.id))
+            if judgement is not None:
+                _note(connection, judgement)
+
+    def find(self, rollout_id: str) -> Rollout | None:
+        """One row."""
+        with self._database.reading() as connection:
+            return _found(connection, rollout_id)
+
+    def manifests(self, rollout_id: str) -> Manifests:
+        """As it was begun with."""
+        query = select(rollouts.c.champion_manifest, rollouts.c.candidate_manifest).where(rollouts.c.id == rollout_id)
+        with self._database.reading() as connection:
+            found = connection.execute(query).one_or_none()
+        if found is None:
+            raise NotFound(f"There is no rollout {rollout_id!r}.")
+        return Manifests(bytes(found[0]), bytes(found[1]))
+
+    def settle(self, rollout_id: str) -> None:
+        """One flag."""
+        with self._database.transaction() as connection:
+            connection.execute(update(rollouts).where(rollouts.c.id == rollout_id).values(is_settled=True))
+
+    def unsettled(self) -> list[Rollout]:
+        """Few, if any."""
+        query = select(rollouts.c.body).where(and_(rollouts.c.running.is_(None), rollouts.c.is_settled.is_(False)))
+        with self._database.reading() as connection:
+            return [_rollout(body) for body in connection.scalars(query)]
+
+    def latest(self, pipeline: str) -> Rollout | None:
+        """One row by its index."""
+        query = select(rollouts.c.body).where(rollouts.c.pipeline == pipeline).order_by(rollouts.c.id.desc()).limit(1)
+        with self._database.reading() as connection:
+            body = connection.scalar(query)
+        return None if body is None else _rollout(body)
+
+    def listed(self, *, cursor: str | None, limit: int) -> RolloutListing:
+        """Newest first; ids are sorted by time."""
+        query = select(rollouts.c.body).order_by(rollouts.c.id.desc()).limit(limit + 1)
+        if cursor is not None:
+            query = query.where(rollouts.c.id < cursor)
+        with self._database.reading() as connection:
+            found = [_rollout(body) for body in connection.scalars(query)]
+        return RolloutListing(tuple(found[:limit]), found[limit - 1].id if len(found) > limit else None)
+
+    def observe(
+        self,
+        rollout_id: str,
+        observations: Sequence[Observation],
+        tallies: Tallies,
+        *,
+        exposures: Mapping[str, Exposure] | None = None,
+    ) -> None:
+        """Not synced to the disc: after a loss of power the last moments are not counted, and nothing else is lost."""
+        with self._database.transaction(durable=False) as connection:
+            # The row is locked, so that processes count one after the other.
+            lock = select(rollouts.c.id, rollouts.c.running).where(rollouts.c.id == rollout_id).with_for_update()
+            row = connection.execute(lock).one_or_none()
+            if row is None:
+                raise NotFound(f"There is no rollout {rollout_id!r}.")
+            if row.running is None:
+                return  # it is over, and its figures stand
+            before = Tables(_seen(connection, rollout_id, observations), {})
+            after = counted(observations, before)
+            _keep_seen(connection, rollout_id, before.seen, after.seen)
+            _add_counts(connection, rollout_id, after.counts)
+            _add_tallies(connection, rollout_id, tallies)
+            rows = [
+                {"decision_id": decision_id, "rollout_id": rollout_id, "body": msgspec.json.encode(exposure)}
+                for decision_id, exposure in (exposures or {}).items()
+            ]
+            if rows:
+                connection.execute(insert(rollout_exposures), rows)
+
+    def exposures(self, decision_ids: Sequence[str]) -> dict[str, Exposure]:
+        """By their primary keys."""
+        table = rollout_exposures.c
+        query = select(table.decision_id, table.body).where(table.decision_id.in_(decision_ids))
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+        return {row.decision_id: msgspec.json.decode(row.body, type=Exposure) for row in rows}
+
+    def figures(self, rollout_id: str) -> Figures:
+        """From a handful of rows a guard and a step."""
+        table = rollout_counts.c
+        with self._database.reading() as connection:
+            rows = connection.execute(select(rollout_counts).where(table.rollout_id == rollout_id)).all()
+        counts = {
+            CountOf(Kind(row.kind), row.guard, row.step, float(row.share)): Count(
+                row.candidate, row.champion, row.bad_candidate, row.bad_champion
+            )
+            for row in rows
+        }
+        return figures_of(Tables({}, counts))
+
+    def tallies(self, rollout_id: str) -> dict[Measure, Tally]:
+        """By variant and name."""
+        query = select(rollout_tallies).where(rollout_tallies.c.rollout_id == rollout_id)
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+        # The columns go by their place: a row has a method `count` of its own.
+        return {Measure(row[1], row[2]): Tally(row[3], row[4], row[5]) for row in rows}
+
+    def note(self, judgement: Judgement) -> None:
+        """Adds it to those of its rollout."""
+        with self._database.transaction() as connection:
+            _note(connection, judgement)
+
+    def judgements(self, rollout_id: str, *, limit: int) -> list[Judgement]:
+        """The newest first."""
+        table = rollout_judgements.c
+        query = select(table.body).where(table.rollout_id == rollout_id).order_by(table.number.desc()).limit(limit)
+        with self._database.reading() as connection:
+            return [msgspec.json.decode(body, type=Judgement) for body in connection.scalars(query)]
+
+    def close(self) -> None:
+        """Closes the database."""
+        self._database.close()
+
+    def _check_free(self, connection: Connection, pipeline: str) -> None:
+        body = connection.scalar(select(rollouts.c.body).where(rollouts.c.running == pipeline))
+        if body is not None:
+            running = _rollout(body)
+            raise Conflict(
+                f"The rollout {running.id} of {pipeline} is {running.state}.",
+                remedy="Promote it or roll it back first.",
+            )
+
+
+def _row(rollout: Rollout) -> dict[str, Any]:
+    return {
+        "running": None if rollout.is_over else rollout.pipeline,
+        "revision": rollout.revision,
+        "body": msgspec.json.encode(rollout),
+    }
+
+
+def _rollout(body: bytes) -> Rollout:
+    return msgspec.json.decode(body, type=Rollout)
+
+
+def _found(connection: Connection, rollout_id: str) -> Rollout | None:
+    body = connection.scalar(select(rollouts.c.body).where(rollouts.c.id == rollout_id))
+    return None if body is None else _rollout(body)
+
+
+def _overtaken(rollout: Rollout, found: Rollout | None) -> Exception:
+    if found is None:
+        return NotFound(f"There is no rollout {rollout.id!r}.")
+    return IllegalRolloutChange(
+        f"Rollout {rollout.id} is {found.state} since {found.changed_at:%Y-%m-%d %H:%M:%S} UTC: {found.reason}",
+        remedy="Look again and decide anew.",
+    )
+
+
+def _note(connection: Connection, judgement: Judgement) -> None:
+    table = rollout_judgements
+    last = connection.scalar(
+        select(table.c.number)
+        .where(table.c.rollout_id == judgement.rollout_id)
+        .order_by(table.c.number.desc())
+        .limit(1)
+    )
+    connection.execute(
+        insert(table).values(
+            rollout_id=judgement.rollout_id,
+            number=(last or 0) + 1,
+            verdict=judgement.verdict.value,
+            body=msgspec.json.encode(judgement),
+        )
+    )
+
+
+def _seen(connection: Connection, rollout_id: str, observations: Iterable[Observation]) -> dict[SeenAs, float]:
+    keys = sorted({name.key for name in wanted(observations)})
+    table = rollout_keys.c
+    found: dict[SeenAs, float] = {}
+    for begin in range(0, len(keys), KEYS_AT_ONCE):
+        part = keys[begin : begin + KEYS_AT_ONCE]
+        rows = connection.execute(
+            select(table.what, table.key, table.share).where(and_(table.rollout_id == rollout_id, table.key.in_(part)))
+        )
+        found |= {SeenAs(row.what, row.key): row.share for row in rows}
+    return found
+
+
+def _keep_seen(
+    connection: Connection, rollout_id: str, before: Mapping[SeenAs, float], after: Mapping[SeenAs, float]
+) -> None:
+    changed = {name: share for name, share in after.items() if before.get(name) != share}
+    old = [{"b_id": rollout_id, "b_key": it.key, "b_what": it.what} for it in changed if it in before]
+    if old:
+        table = rollout_keys.c
+        same = and_(
+            table.rollout_id == bindparam("b_id"), table.key == bindparam("b_key"), table.what == bindparam("b_what")
+        )
+        connection.execute(delete(rollout_keys).where(same), old)
+    if changed:
+        rows = [{"rollout_id": rollout_id, "key": it.key, "what": it.what, "share": changed[it]} for it in changed]
+        connection.execute(insert(rollout_keys), rows)
+
+
+def _add_counts(connection: Connection, rollout_id: str, counts: Mapping[CountOf, Count]) -> None:
+    for what, count in counts.items():
+        place = {
+            "rollout_id": rollout_id, "kind": what.kind.value, "guard": what.guard, "step": what.step,
+            "share": repr(what.share),
+        }  # fmt: skip
+        more = {
+            "candidate": count.candidate, "champion": count.champion,
+            "bad_candidate": count.bad_candidate, "bad_champion": count.bad_champion,
+        }  # fmt: skip
+        _add(connection, rollout_counts, place, more)
+
+
+def _add_tallies(connection: Connection, rollout_id: str, tallies: Tallies) -> None:
+    for measure, tally in tallies.items():
+        place = {"rollout_id": rollout_id, "variant": measure.variant, "name": measure.name}
+        _add(connection, rollout_tallies, place, {"count": tally.count, "total": tally.total, "squares": tally.squares})
+
+
+def _add(connection: Connection, table: Table, place: Mapping[str, Any], more: Mapping[str, float]) -> None:
+    """The row at `place` grows by `more`, or begins with it; the caller holds the lock of the rollout."""
+    here = and_(*(table.c[name] == value for name, value in place.items()))
+    values = {name: table.c[name] + value for name, value in more.items()}
+    if not connection.execute(update(table).where(here).values(values)).rowcount:
+        connection.execute(insert(table).values({**place, **more}))
