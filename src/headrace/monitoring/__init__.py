@@ -1,0 +1,1 @@
+"""Listens to what was decided; nothing waits on it."""

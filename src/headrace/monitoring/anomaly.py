@@ -1,0 +1,105 @@
+"""Is this input unlike all that is normal? A conformal p-value, so that "1 % of normal inputs are flagged" is true.
+
+The score is the distance of an embedding to the mean of the reference, direction by direction in its own deviations
+(Mahalanobis, with the covariance shrunk towards its diagonal). It is ranked among the scores of normal inputs that the
+mean was not taken from (split conformal: Vovk and others 2022, chapter 4; Laxhammar 2014 for anomalies).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from threading import Lock
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+FIT = 200
+"""Normal inputs from which the mean and the covariance are taken."""
+MOST_SCORES = 4_000
+_SHRINK = 0.2
+
+
+class AnomalyMemory(msgspec.Struct):
+    """What is known of normal inputs, as it is stored."""
+
+    lessons: list[list[float]] = []
+    mean: list[float] = []
+    precision: list[list[float]] = []
+    scores: list[float] = []
+
+
+class AnomalyDetector:
+    """Learns from the first normal inputs, then says how unusual each further one is; safe for several threads.
+
+    `level` is the share of normal inputs that are to be flagged. Nothing is flagged before `1 / level` scores are
+    known, for no rank among fewer can be that rare.
+    """
+
+    def __init__(self, *, level: float = 0.01, memory: AnomalyMemory | None = None) -> None:
+        self.level = level
+        self._memory = memory or AnomalyMemory()
+        self._mean = np.array(self._memory.mean)
+        self._precision = np.array(self._memory.precision)
+        self._scores = np.sort(np.array(self._memory.scores))
+        self._lock = Lock()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it knows enough of what is normal."""
+        return len(self._scores) + 1 >= 1 / self.level
+
+    def p_value(self, embedding: Sequence[float]) -> float | None:
+        """The share of normal inputs that are at least as unusual; None while it is learning or of another length."""
+        score = self._score(embedding)
+        if score is None or not self.is_ready:
+            return None
+        at_least = len(self._scores) - int(np.searchsorted(self._scores, score, side="left"))
+        return (at_least + 1) / (len(self._scores) + 1)
+
+    def is_anomalous(self, embedding: Sequence[float]) -> bool:
+        """Whether it is among the `level` most unusual."""
+        p = self.p_value(embedding)
+        return p is not None and p <= self.level
+
+    def learn(self, embedding: Sequence[float]) -> None:
+        """Takes in an input that is held to be normal: first for the mean, then for the ranks, then no more."""
+        if not len(embedding) or not np.isfinite(np.asarray(embedding, np.float64)).all():
+            return
+        with self._lock:
+            if len(self._mean) == 0:
+                self._memory.lessons.append([float(value) for value in embedding])
+                if len(self._memory.lessons) >= FIT:
+                    self._fit()
+            elif len(self._scores) < MOST_SCORES:
+                score = self._score(embedding)
+                if score is not None:
+                    self._scores = np.insert(self._scores, np.searchsorted(self._scores, score), score)
+
+    def memory(self) -> AnomalyMemory:
+        """What has to be stored to go on from here."""
+        with self._lock:
+            return AnomalyMemory(
+                lessons=list(self._memory.lessons),
+                mean=self._mean.tolist(),
+                precision=self._precision.tolist(),
+                scores=self._scores.tolist(),
+            )
+
+    def _score(self, embedding: Sequence[float]) -> float | None:
+        if len(self._mean) == 0 or len(embedding) != len(self._mean):
+            return None
+        away = np.asarray(embedding, np.float64) - self._mean
+        score = float(away @ self._precision @ away)
+        return score if np.isfinite(score) else float("inf")
+
+    def _fit(self) -> None:
+        length = len(self._memory.lessons[-1])
+        rows = np.array([row for row in self._memory.lessons if len(row) == length])
+        covariance = np.atleast_2d(np.cov(rows, rowvar=False))
+        own = np.diag(np.maximum(np.diag(covariance), 1e-9))
+        self._precision = np.linalg.inv((1 - _SHRINK) * covariance + _SHRINK * own + 1e-9 * np.eye(length))
+        self._mean = rows.mean(axis=0)
+        self._memory.lessons = []

@@ -1,0 +1,150 @@
+"""The witness that watches: it notes what was seen of each decision and never waits; what it drops it counts."""
+
+from __future__ import annotations
+
+import secrets
+from collections import deque
+from collections.abc import Callable
+from random import Random
+from threading import Event, Lock, Thread
+from time import monotonic, thread_time
+
+from headrace.domain.decision import Decision
+from headrace.domain.observation import Observation
+from headrace.monitoring.window import MOST_FEATURES, Batch, Exemplar, Seen, WindowSketch, encoded, exemplar_of
+
+SKEW_S = 120.0
+_MOST_SEGMENTS = 120
+_EXEMPLARS = 64
+
+
+class WatchRecorder:
+    """Gathers sketches in a thread of its own and hands them on every `flush_s` as one batch a window.
+
+    `hand_on` stores a batch and may be slow or fail: then the sketches are kept and grow no larger, for they are of
+    bounded size. `share` bounds the part of one core that watching may take: what does not fit is dropped and counted,
+    by chance and not by what it is.
+    """
+
+    def __init__(
+        self,
+        hand_on: Callable[[bytes], None],
+        *,
+        clock: Callable[[], float],
+        on_outcome: Callable[[str, int], None] = lambda _outcome, _count: None,
+        window_s: float = 300.0,
+        flush_s: float = 5.0,
+        bound: int = 4096,
+        share: float = 0.02,
+        seed: int = 0,
+    ) -> None:
+        self._hand_on = hand_on
+        self._clock = clock
+        self._on_outcome = on_outcome
+        self._window_s = window_s
+        self._flush_s = flush_s
+        self._line: deque[tuple[Decision, Observation]] = deque()
+        self._bound = bound
+        self._share = share
+        self._random = Random(seed)  # noqa: S311 - which decisions are examples is no secret
+        self._process = secrets.token_hex(8)
+        self._batches: dict[float, Batch] = {}
+        self._noted = 0
+        self._lock = Lock()
+        self._ends = Event()
+        self.dropped = 0
+        self.failure = ""
+        self._thread = Thread(target=self._live, name="watch", daemon=True)
+        self._thread.start()
+
+    def __call__(self, decision: Decision, observation: Observation) -> None:
+        """Notes what was seen of a decision; never waits."""
+        if len(self._line) >= self._bound:
+            self.dropped += 1
+            return
+        self._line.append((decision, observation))
+
+    def flush(self) -> None:
+        """Hands on all that was noted so far. Blocking."""
+        with self._lock:
+            self._take_all()
+            self._hand_all_on()
+
+    def close(self, *, within_s: float = 10.0) -> None:
+        """Hands on what is there and ends the thread."""
+        self._ends.set()
+        self._thread.join(within_s)
+
+    def _live(self) -> None:
+        due = monotonic() + self._flush_s
+        while not self._ends.wait(0.05):
+            spent = thread_time()
+            with self._lock:
+                self._take_all()
+                if monotonic() >= due:
+                    self._hand_all_on()
+                    due = monotonic() + self._flush_s
+            # Resting in proportion to the work keeps the share, however much comes.
+            self._ends.wait(min((thread_time() - spent) * (1 / self._share - 1), 10.0))
+        self.flush()
+
+    def _take_all(self) -> None:
+        for _ in range(len(self._line)):
+            decision, observation = self._line.popleft()
+            self._take(decision, observation)
+
+    def _take(self, decision: Decision, observation: Observation) -> None:
+        batch = self._batch(decision)
+        seen = Seen.of(observation)
+        segments = batch.sketches.setdefault(decision.release, {})
+        for segment in seen.segments:
+            sketch = segments.get(segment)
+            if sketch is None:
+                name = segment if len(segments) < _MOST_SEGMENTS else f"{segment.partition('=')[0]}=(others)"
+                sketch = segments.setdefault(name, WindowSketch())
+            sketch.add(seen)
+        self._noted += 1
+        self._keep_example(batch, exemplar_of(decision.id, decision.release, seen))
+
+    def _batch(self, decision: Decision) -> Batch:
+        """The batch of the window that it belongs to; a moment that cannot be is taken for now, and counted."""
+        now = self._clock()
+        moment = decision.created_at.timestamp()
+        skewed = not now - 24 * 3600 <= moment <= now + SKEW_S
+        start = (now if skewed else moment) // self._window_s * self._window_s
+        batch = self._batches.get(start)
+        if batch is None:
+            batch = self._batches[start] = Batch(process=self._process, window_start=start)
+        batch.skewed += skewed
+        return batch
+
+    def _keep_example(self, batch: Batch, example: Exemplar) -> None:
+        """A fair sample of the batch (Vitter's algorithm R)."""
+        if len(batch.exemplars) < _EXEMPLARS:
+            batch.exemplars.append(example)
+        else:
+            place = self._random.randrange(max(1, self._noted))
+            if place < _EXEMPLARS:
+                batch.exemplars[place] = example
+
+    def _hand_all_on(self) -> None:
+        for start in list(self._batches):
+            batch = self._batches[start]
+            batch.dropped, self.dropped = self.dropped, 0
+            count = batch.count
+            try:
+                self._hand_on(encoded(batch))
+            # A witness must live whatever a store's driver raises; the sketches wait for the next time.
+            except Exception as failure:  # noqa: BLE001
+                self.failure = f"{type(failure).__name__}: {failure}"
+                self.dropped = batch.dropped
+                self._on_outcome("delayed", 1)
+                return
+            self.failure = ""
+            del self._batches[start]
+            self._on_outcome("seen", count)
+            self._on_outcome("dropped", batch.dropped)
+        self._noted = 0
+
+
+__all__ = ["MOST_FEATURES", "SKEW_S", "WatchRecorder"]

@@ -1,0 +1,134 @@
+"""Business outcomes: what decisions were worth, by release, variant and segment; what another threshold would be."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from headrace.domain.report import Measured, Scorecard, ScorecardRow
+
+_Z = 1.96
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeMetric:
+    """A figure that the business goes by, as `[outcomes.<name>]` declares it.
+
+    `direction`: `up` when more is better, else `down`. `worth` is what one unit is worth in `currency`, below 0 for a
+    cost. Outcomes count for a decision when they come within `within_s` of it.
+    """
+
+    name: str
+    unit: str = ""
+    direction: str = "up"
+    worth: float = 1.0
+    currency: str = ""
+    within_s: float = 30 * 24 * 3600.0
+
+
+@dataclass(slots=True)
+class Group:
+    """The sums of one group of decisions: their number, compute time and tokens, and the values of their outcomes."""
+
+    decisions: int = 0
+    compute_s: float = 0.0
+    tokens: int = 0
+    outcomes: int = 0
+    total: float = 0.0
+    squares: float = 0.0
+
+    def answered(self, *, compute_s: float, tokens: int = 0) -> None:
+        """Counts a decision."""
+        self.decisions += 1
+        self.compute_s += compute_s
+        self.tokens += tokens
+
+    def turned_out(self, value: float) -> None:
+        """Counts what a decision was worth."""
+        self.outcomes += 1
+        self.total += value
+        self.squares += value * value
+
+    def value(self) -> Measured | None:
+        """The mean value of the decisions with an outcome; the interval is normal, by their spread."""
+        if not self.outcomes:
+            return None
+        mean = self.total / self.outcomes
+        if self.outcomes < 2:
+            return Measured(mean, -math.inf, math.inf)
+        variance = max(0.0, self.squares / self.outcomes - mean**2) * self.outcomes / (self.outcomes - 1)
+        half = _Z * math.sqrt(variance / self.outcomes)
+        return Measured(mean, mean - half, mean + half)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a decision: `groups` are those that it belongs to, `age_s` how long after it the outcome came."""
+
+    metric: str
+    value: float
+    age_s: float
+    groups: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Scoring:
+    """Gathers one metric over decisions and outcomes."""
+
+    metric: OutcomeMetric
+    groups: dict[str, Group] = field(default_factory=dict)
+    late: int = 0
+
+    def answered(self, groups: Iterable[str], *, compute_s: float, tokens: int = 0) -> None:
+        """Counts a decision in each of its groups."""
+        for name in groups:
+            self.groups.setdefault(name, Group()).answered(compute_s=compute_s, tokens=tokens)
+
+    def turned_out(self, outcome: Outcome) -> None:
+        """Counts an outcome, unless it came too late or has no finite value."""
+        if outcome.metric != self.metric.name or not math.isfinite(outcome.value):
+            return
+        if not 0 <= outcome.age_s <= self.metric.within_s:
+            self.late += 1
+            return
+        for name in outcome.groups:
+            self.groups.setdefault(name, Group()).turned_out(outcome.value * self.metric.worth)
+
+    def card(self) -> Scorecard:
+        """The scorecard, a row a group."""
+        rows = tuple(
+            ScorecardRow(
+                group=name,
+                decisions=group.decisions,
+                outcomes=group.outcomes,
+                value=group.value(),
+                cost_s=group.compute_s,
+                tokens=group.tokens,
+            )
+            for name, group in sorted(self.groups.items())
+        )
+        unit = self.metric.currency or self.metric.unit
+        return Scorecard(metric=self.metric.name, unit=unit, direction=self.metric.direction, rows=rows)
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdWorth:
+    """What answering only above a threshold of confidence would have been worth; the others go to people."""
+
+    threshold: float
+    answered: int
+    handed_over: int
+    worth: float
+
+
+def worth_of_thresholds(
+    answers: Sequence[tuple[float, float]], thresholds: Sequence[float], *, cost_of_a_person: float
+) -> list[ThresholdWorth]:
+    """Replays the log: `answers` are (confidence, worth) of decisions; each handed over costs `cost_of_a_person`."""
+    found = []
+    for threshold in thresholds:
+        kept = [worth for confidence, worth in answers if confidence >= threshold]
+        over = len(answers) - len(kept)
+        found.append(ThresholdWorth(threshold, len(kept), over, math.fsum(kept) - over * cost_of_a_person))
+    return found

@@ -1,0 +1,144 @@
+"""Stream: one feature of one segment of one release under test; first it learns its bins, then it is watched."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+
+from headrace.monitoring.bets import Floats
+from headrace.monitoring.binning import CategoryBins, Ints, NumberBins
+from headrace.monitoring.detectors import ConformalRanks, Wagers
+from headrace.monitoring.heavy_counts import HeavyCounts
+from headrace.monitoring.quantile_sketch import QuantileSketch, bucket_of
+
+LEARN = 200
+"""Decisions from which the bins are learned, and which are not tested."""
+_RECENT = 200.0
+_MOST_A_BATCH = 512
+
+
+class StreamState(msgspec.Struct):
+    """A stream as it is stored."""
+
+    numbers: QuantileSketch | None = None
+    categories: HeavyCounts | None = None
+    number_bins: NumberBins | None = None
+    category_bins: CategoryBins | None = None
+    counts: list[int] = []
+    betting: list[float] = []
+    steps: int = 0
+    recent: list[float] = []
+    tested: int = 0
+
+
+class Stream:
+    """Takes counts of a batch in and says how much evidence there is that something changed.
+
+    The decisions of a batch lost their order; as long as nothing changes every order is as likely as any other, so they
+    are tested in one drawn at random, and the promise holds.
+    """
+
+    def __init__(self, *, learn: int = LEARN) -> None:
+        self._learn = learn
+        self._learned: QuantileSketch | HeavyCounts | None = None
+        self.bins: NumberBins | CategoryBins | None = None
+        self._ranks: ConformalRanks | None = None
+        self._wagers = Wagers(1)
+        self._recent: Floats = np.empty(0)
+        self.tested = 0
+
+    @property
+    def is_learning(self) -> bool:
+        """It has no bins yet, so it cannot raise an alarm."""
+        return self.bins is None
+
+    def take(self, seen: QuantileSketch | HeavyCounts, rng: np.random.Generator) -> float:
+        """The highest capital within this batch; 1 is where it began."""
+        if self.bins is None or self._ranks is None:
+            self._take_lesson(seen)
+            return 1.0
+        counts = self._counted(seen)
+        total = int(counts.sum())
+        if not total:
+            return 1.0
+        self._recent = self._recent * 0.5 ** (total / _RECENT) + counts
+        order = rng.permutation(np.repeat(np.arange(len(counts)), counts))[:_MOST_A_BATCH]
+        p = self._ranks.next_rows(0, order, rng.random(len(order)))
+        self.tested += len(order)
+        return float(self._wagers.next_rows(0, p).max())
+
+    def restart(self) -> None:
+        """Begins the test anew, with what it knows of normal."""
+        self._wagers.restart(0)
+
+    def lift(self, value: float | str) -> float:
+        """How much more often than before such values have come of late; 1 is as ever."""
+        if self.bins is None or self._ranks is None or not self._recent.sum():
+            return 1.0
+        place = self._place(value)
+        known = self._ranks.counts[0]
+        lately = (self._recent[place] + 0.5) / (self._recent.sum() + 1)
+        return float(lately / ((known[place] + 0.5) / (known.sum() + 1)))
+
+    def state(self) -> StreamState:
+        """What has to be stored to go on from here."""
+        learned, bins = self._learned, self.bins
+        return StreamState(
+            numbers=learned if isinstance(learned, QuantileSketch) else None,
+            categories=learned if isinstance(learned, HeavyCounts) else None,
+            number_bins=bins if isinstance(bins, NumberBins) else None,
+            category_bins=bins if isinstance(bins, CategoryBins) else None,
+            counts=[] if self._ranks is None else self._ranks.counts[0].tolist(),
+            betting=self._wagers.betting[0].tolist(),
+            steps=int(self._wagers.steps[0]),
+            recent=self._recent.tolist(),
+            tested=self.tested,
+        )
+
+    @classmethod
+    def resumed(cls, state: StreamState, *, learn: int = LEARN) -> Stream:
+        """The stream that was stored."""
+        stream = cls(learn=learn)
+        stream._learned = state.numbers or state.categories
+        bins = state.number_bins or state.category_bins
+        if bins is not None:
+            stream._begin(bins)
+            assert stream._ranks is not None
+            stream._ranks.counts[0] = state.counts
+            stream._wagers.betting[0] = state.betting
+            stream._wagers.steps[0] = state.steps
+            stream._recent = np.array(state.recent)
+            stream.tested = state.tested
+        return stream
+
+    def _take_lesson(self, seen: QuantileSketch | HeavyCounts) -> None:
+        if self._learned is None:
+            self._learned = QuantileSketch() if isinstance(seen, QuantileSketch) else HeavyCounts()
+        learned = self._learned
+        if isinstance(learned, QuantileSketch) and isinstance(seen, QuantileSketch):
+            learned.merge(seen)
+            if learned.count + learned.missing >= self._learn:
+                self._begin(NumberBins.learned(learned))
+        elif isinstance(learned, HeavyCounts) and isinstance(seen, HeavyCounts):
+            learned.merge(seen)
+            if learned.total >= self._learn:
+                self._begin(CategoryBins.learned(learned))
+
+    def _begin(self, bins: NumberBins | CategoryBins) -> None:
+        self.bins, self._learned = bins, None
+        self._ranks = ConformalRanks(1, bins.count)
+        self._recent = np.zeros(bins.count)
+
+    def _counted(self, seen: QuantileSketch | HeavyCounts) -> Ints:
+        if isinstance(self.bins, NumberBins) and isinstance(seen, QuantileSketch):
+            return self.bins.counted(seen)
+        if isinstance(self.bins, CategoryBins) and isinstance(seen, HeavyCounts):
+            return self.bins.counted(seen)
+        # A feature that was a number and comes as a word says nothing that could be ranked.
+        return np.zeros(1, np.int64)
+
+    def _place(self, value: float | str) -> int:
+        if isinstance(self.bins, NumberBins):
+            return self.bins.place(bucket_of(float(value))) if isinstance(value, int | float) else self.bins.count - 1
+        assert self.bins is not None
+        return self.bins.place(str(value))

@@ -1,0 +1,184 @@
+"""ReleaseWatch: all streams of one release, the reference they are held against, and the causes of what changed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from headrace.domain.report import Cause, Effect, WatchState
+from headrace.monitoring.detectors import Budget
+from headrace.monitoring.drift import category_effect, number_effect
+from headrace.monitoring.heavy_counts import HeavyCounts
+from headrace.monitoring.quantile_sketch import QuantileSketch
+from headrace.monitoring.stream import Stream, StreamState
+from headrace.monitoring.window import EVERYTHING, Exemplar, WindowSketch
+
+MOST_SEGMENTS = 100
+LINKED = 10
+_WHOLE_STREAMS = 128
+_SEGMENT_STREAMS = MOST_SEGMENTS * _WHOLE_STREAMS
+_EXEMPLARS = 512
+_GENERATION = 300
+_CALM_PSI = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class WatchOptions:
+    """`alpha`: the chance that a run of a release in which nothing changes ever raises an alarm.
+
+    `reference_decisions` are learned from when a release brings no reference; `learn` of each stream make its bins.
+    """
+
+    alpha: float = 0.01
+    reference_decisions: int = 500
+    learn: int = 200
+
+
+class WatchMemory(msgspec.Struct):
+    """A watch as it is stored."""
+
+    reference: dict[str, WindowSketch] = {}
+    recent: dict[str, WindowSketch] = {}
+    former: dict[str, WindowSketch] = {}
+    streams: list[tuple[str, str, StreamState]] = []
+    alarmed: list[tuple[str, str]] = []
+    exemplars: list[Exemplar] = []
+
+
+class ReleaseWatch:
+    """Takes the sketches of batches in and names what changed: each stream at most once until it is reset."""
+
+    def __init__(self, release: str, options: WatchOptions, rng: np.random.Generator) -> None:
+        self.release = release
+        self._options = options
+        self._rng = rng
+        self._whole = Budget(options.alpha / 2, most=_WHOLE_STREAMS)
+        self._parts = Budget(options.alpha / 2, most=_SEGMENT_STREAMS)
+        self._streams: dict[tuple[str, str], Stream] = {}
+        self._alarmed: set[tuple[str, str]] = set()
+        self.reference: dict[str, WindowSketch] = {}
+        self._recent: dict[str, WindowSketch] = {}
+        self._former: dict[str, WindowSketch] = {}
+        self._exemplars: list[Exemplar] = []
+
+    @property
+    def state(self) -> WatchState:
+        """Learning until the reference has what it needs."""
+        known = self.reference.get(EVERYTHING)
+        is_full = known is not None and known.count >= self._options.reference_decisions
+        return WatchState.WATCHING if is_full else WatchState.LEARNING
+
+    def take(self, sketches: Mapping[str, WindowSketch], exemplars: Sequence[Exemplar]) -> list[Cause]:
+        """What has newly changed by this batch, the clearest first; sketches are by segment."""
+        self._exemplars = [*self._exemplars, *exemplars][-_EXEMPLARS:]
+        crossed: list[tuple[float, str, str]] = []
+        # The whole first, then segments as they turn up: that is the order in which alpha is given out.
+        for segment in sorted(sketches, key=lambda name: name != EVERYTHING):
+            sketch = sketches[segment]
+            if segment not in self.reference and len(self.reference) > MOST_SEGMENTS:
+                continue
+            self._remember(segment, sketch)
+            for feature, seen in features_of(sketch):
+                evidence = self._tested(feature, segment, seen)
+                if evidence >= 0.0 and (feature, segment) not in self._alarmed:
+                    crossed.append((evidence, feature, segment))
+        self._alarmed |= {(feature, segment) for _, feature, segment in crossed}
+        return [self.cause(feature, segment, evidence) for evidence, feature, segment in sorted(crossed, reverse=True)]
+
+    def cause(self, feature: str, segment: str, evidence: float) -> Cause:
+        """What happened to a feature in words, and ten decisions that show it."""
+        effect = self.effect(feature, segment)
+        words = f"{feature} in {segment}: {effect.words}" if effect else f"{feature} in {segment} has changed"
+        return Cause(feature, segment, words, round(evidence, 2), self._linked(feature, segment))
+
+    def effect(self, feature: str, segment: str) -> Effect | None:
+        """How far it has moved of late; None while there is nothing to hold it against."""
+        reference, lately = self.reference.get(segment), self.lately(segment)
+        if reference is None or not lately.count:
+            return None
+        if feature in reference.numbers and feature in lately.numbers:
+            return number_effect(feature, segment, reference.numbers[feature], lately.numbers[feature])
+        if feature in reference.categories and feature in lately.categories:
+            return category_effect(feature, segment, reference.categories[feature], lately.categories[feature])
+        return None
+
+    def is_calm(self, feature: str, segment: str) -> bool:
+        """Whether it is back near its reference: clearly below what is worth a look, and not for want of decisions."""
+        effect = self.effect(feature, segment)
+        return effect is not None and effect.decisions >= self._options.learn / 2 and effect.psi.high < _CALM_PSI
+
+    def reset(self, feature: str, segment: str) -> None:
+        """Begins the test of a stream anew after its alarm is over; also of those segments that rang with it."""
+        for key in [each for each in self._alarmed if each[0] == feature or each == (feature, segment)]:
+            self._alarmed.discard(key)
+            self._streams[key].restart()
+
+    def lately(self, segment: str) -> WindowSketch:
+        """The last few hundred decisions of a segment."""
+        lately = WindowSketch()
+        for generation in (self._former, self._recent):
+            if segment in generation:
+                lately.merge(generation[segment])
+        return lately
+
+    def memory(self) -> WatchMemory:
+        """What has to be stored to go on from here."""
+        return WatchMemory(
+            reference=self.reference,
+            recent=self._recent,
+            former=self._former,
+            streams=[(*key, stream.state()) for key, stream in self._streams.items()],
+            alarmed=sorted(self._alarmed),
+            exemplars=self._exemplars,
+        )
+
+    def resume(self, memory: WatchMemory) -> None:
+        """Goes on from what was stored; alpha is given out in the same order again."""
+        self.reference, self._recent, self._former = memory.reference, memory.recent, memory.former
+        self._exemplars = list(memory.exemplars)
+        self._alarmed = {(feature, segment) for feature, segment in memory.alarmed}
+        for feature, segment, state in memory.streams:
+            self._streams[feature, segment] = Stream.resumed(state, learn=self._options.learn)
+            self._share(feature, segment)
+
+    def _tested(self, feature: str, segment: str, seen: QuantileSketch | HeavyCounts) -> float:
+        """Powers of ten by which the capital passed what its share of alpha asks for; below 0 is not enough."""
+        stream = self._streams.get((feature, segment))
+        if stream is None:
+            stream = self._streams[feature, segment] = Stream(learn=self._options.learn)
+        share = self._share(feature, segment)
+        capital = stream.take(seen, self._rng)
+        return math.log10(capital * share) if share > 0 and capital > 0 else -math.inf
+
+    def _share(self, feature: str, segment: str) -> float:
+        return (self._whole if segment == EVERYTHING else self._parts).of((feature, segment))
+
+    def _remember(self, segment: str, sketch: WindowSketch) -> None:
+        known = self.reference.setdefault(segment, WindowSketch())
+        if known.count < self._options.reference_decisions:
+            known.merge(sketch)
+        lately = self._recent.setdefault(segment, WindowSketch())
+        lately.merge(sketch)
+        if lately.count >= _GENERATION:
+            self._former[segment] = self._recent.pop(segment)
+
+    def _linked(self, feature: str, segment: str) -> tuple[str, ...]:
+        stream = self._streams.get((feature, segment))
+        if stream is None:
+            return ()
+        lifts = []
+        for age, each in enumerate(reversed(self._exemplars)):
+            value = each.numbers.get(feature, each.categories.get(feature))
+            if segment in each.segments and value is not None:
+                lifts.append((-stream.lift(value), age, each.decision_id))
+        return tuple(decision_id for _, _, decision_id in sorted(lifts)[:LINKED])
+
+
+def features_of(sketch: WindowSketch) -> Iterator[tuple[str, QuantileSketch | HeavyCounts]]:
+    """Every feature of a sketch in a fixed order, and whether a quality rule was broken as one more."""
+    yield from sorted(sketch.numbers.items())
+    yield from sorted(sketch.categories.items())

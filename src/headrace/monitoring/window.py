@@ -1,0 +1,175 @@
+"""WindowSketch: all that was seen of one segment of one release within one window of time, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from headrace.domain.observation import Observation
+from headrace.monitoring.heavy_counts import HeavyCounts, HeavySums
+from headrace.monitoring.quantile_sketch import QuantileSketch, bucket_of
+
+EVERYTHING = "all"
+"""The segment that every decision belongs to; others are `field=value`."""
+CONFIDENCE_BINS = 50
+MOST_FEATURES = 64
+LONGEST_EMBEDDING = 64
+WATCHED = 4
+"""Directions of the embedding that are watched as numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An observation made ready to be added to many sketches."""
+
+    numbers: tuple[tuple[str, float, int], ...]
+    categories: tuple[tuple[str, str], ...]
+    contributions: tuple[tuple[str, float], ...]
+    embedding: tuple[float, ...]
+    findings: tuple[str, ...]
+    segments: tuple[str, ...]
+    confidence: float | None
+
+    @classmethod
+    def of(cls, observation: Observation) -> Seen:
+        """Its buckets and segments; tags are categories too, so that a flood from one source is seen in the whole."""
+        numbers = [(name, float(value)) for name, value in list(observation.numbers.items())[:MOST_FEATURES]]
+        # A shift of subject moves nearly every direction, so a few of them are enough to notice it.
+        numbers += [(f"meaning_{place}", value) for place, value in enumerate(observation.embedding[:WATCHED], start=1)]
+        confidence = observation.numbers.get("confidence")
+        tags = {name: value for name, value in observation.tags.items() if value}
+        return cls(
+            numbers=tuple((name, value, bucket_of(value)) for name, value in numbers),
+            categories=(
+                *list(observation.categories.items())[:MOST_FEATURES],
+                *tags.items(),
+                ("quality", observation.findings[0] if observation.findings else "ok"),
+            ),
+            contributions=tuple(observation.contributions.items()),
+            embedding=tuple(observation.embedding)[:LONGEST_EMBEDDING],
+            findings=observation.findings,
+            segments=(EVERYTHING, *(f"{name}={value[:80]}" for name, value in tags.items())),
+            confidence=confidence if confidence is not None and 0 <= confidence <= 1 else None,
+        )
+
+
+class WindowSketch(msgspec.Struct):
+    """Sketches by feature. `confidence` counts by `CONFIDENCE_BINS` bins of equal width from 0 to 1."""
+
+    count: int = 0
+    numbers: dict[str, QuantileSketch] = {}
+    categories: dict[str, HeavyCounts] = {}
+    contributions: HeavySums = msgspec.field(default_factory=HeavySums)
+    findings: HeavyCounts = msgspec.field(default_factory=HeavyCounts)
+    suspect: int = 0
+    confidence: dict[int, int] = {}
+    sure: float = 0.0
+    embedding: list[float] = []
+    embedding_squares: list[float] = []
+    embedded: int = 0
+
+    def add(self, seen: Seen) -> None:
+        """Takes a decision in."""
+        self.count += 1
+        for name, value, bucket in seen.numbers:
+            sketch = self.numbers.get(name)
+            if sketch is None:
+                sketch = self.numbers[name] = QuantileSketch()
+            sketch.add(value, bucket)
+        for name, category in seen.categories:
+            counts = self.categories.get(name)
+            if counts is None:
+                counts = self.categories[name] = HeavyCounts()
+            counts.add(category)
+        for term, weight in seen.contributions:
+            self.contributions.add(term, weight)
+        for code in seen.findings:
+            self.findings.add(code)
+        self.suspect += bool(seen.findings)
+        if seen.confidence is not None:
+            place = min(int(seen.confidence * CONFIDENCE_BINS), CONFIDENCE_BINS - 1)
+            self.confidence[place] = self.confidence.get(place, 0) + 1
+            self.sure += seen.confidence
+        if seen.embedding:
+            self._embed([*seen.embedding], [value * value for value in seen.embedding], 1)
+
+    def merge(self, other: WindowSketch) -> None:
+        """Takes in all that `other` has seen; the order of merging does not matter."""
+        self.count += other.count
+        for name, sketch in other.numbers.items():
+            self.numbers.setdefault(name, QuantileSketch()).merge(sketch)
+        for name, counts in other.categories.items():
+            self.categories.setdefault(name, HeavyCounts()).merge(counts)
+        self.contributions.merge(other.contributions)
+        self.findings.merge(other.findings)
+        self.suspect += other.suspect
+        for place, times in other.confidence.items():
+            self.confidence[place] = self.confidence.get(place, 0) + times
+        self.sure += other.sure
+        if other.embedded:
+            self._embed(other.embedding, other.embedding_squares, other.embedded)
+
+    def _embed(self, sums: list[float], squares: list[float], times: int) -> None:
+        if len(self.embedding) != len(sums):
+            # The first vector says the length; a release that changes it begins a sketch of its own.
+            if self.embedding:
+                return
+            self.embedding, self.embedding_squares = [0.0] * len(sums), [0.0] * len(sums)
+        self.embedding = [a + b for a, b in zip(self.embedding, sums, strict=True)]
+        self.embedding_squares = [a + b for a, b in zip(self.embedding_squares, squares, strict=True)]
+        self.embedded += times
+
+
+class Exemplar(msgspec.Struct, frozen=True):
+    """One decision with what was seen of it, kept so that an alarm can point at decisions to look at."""
+
+    decision_id: str
+    release: str
+    segments: tuple[str, ...]
+    numbers: dict[str, float]
+    categories: dict[str, str]
+
+
+def exemplar_of(decision_id: str, release: str, seen: Seen) -> Exemplar:
+    """What an alarm needs to know of a decision."""
+    return Exemplar(
+        decision_id=decision_id,
+        release=release,
+        segments=seen.segments,
+        numbers={name: value for name, value, _ in seen.numbers},
+        categories=dict(seen.categories),
+    )
+
+
+class Batch(msgspec.Struct):
+    """What one process saw within one window: sketches by release and segment, and what it could not take in."""
+
+    process: str
+    window_start: float
+    sketches: dict[str, dict[str, WindowSketch]] = {}
+    exemplars: list[Exemplar] = []
+    dropped: int = 0
+    skewed: int = 0
+
+    @property
+    def count(self) -> int:
+        """How many decisions it holds."""
+        return sum(segments[EVERYTHING].count for segments in self.sketches.values() if EVERYTHING in segments)
+
+
+def encoded(batch: Batch) -> bytes:
+    """The batch as MessagePack."""
+    return msgspec.msgpack.encode(batch)
+
+
+def decoded(content: bytes) -> Batch:
+    """The batch from its MessagePack."""
+    return msgspec.msgpack.decode(content, type=Batch)
+
+
+def merged(into: dict[str, WindowSketch], others: Mapping[str, WindowSketch]) -> None:
+    """Adds sketches by segment."""
+    for segment, sketch in others.items():
+        into.setdefault(segment, WindowSketch()).merge(sketch)

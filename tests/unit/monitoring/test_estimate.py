@@ -1,0 +1,112 @@
+"""Accuracy without labels: right when confidences are, distrusted once labels say otherwise."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+
+from headrace.domain.observation import Observation
+from headrace.monitoring.calibration import Calibration, estimated_accuracy
+from headrace.monitoring.estimate import Estimator, Truth
+from headrace.monitoring.window import Seen, WindowSketch
+
+
+def answers(rng, count, *, shape=(4, 2), right=lambda confidence: confidence):
+    confidence = rng.beta(*shape, count)
+    return confidence, rng.random(count) < right(confidence)
+
+
+def windowed(confidences):
+    sketch = WindowSketch()
+    for confidence in confidences:
+        sketch.add(Seen.of(Observation(numbers={"confidence": float(confidence)})))
+    return sketch
+
+
+def overconfident(confidence):
+    return confidence**3
+
+
+def test_the_estimate_is_right_under_a_shift_of_inputs_though_confidences_are_not():
+    rng = np.random.default_rng(1)
+    calibration = Calibration.fitted(*answers(rng, 3_000, right=overconfident))
+    hits = 0
+    for _ in range(200):
+        confidence, right = answers(rng, 300, shape=(2, 2), right=overconfident)
+        found = estimated_accuracy(windowed(confidence).confidence, calibration)
+        hits += found.low <= right.mean() <= found.high
+
+    assert hits >= 180
+
+
+def test_without_a_calibration_the_interval_says_how_little_is_known():
+    rng = np.random.default_rng(2)
+    window = windowed(answers(rng, 500)[0])
+    fitted = Calibration.fitted(*answers(rng, 5_000))
+
+    at_its_word, known = (estimated_accuracy(window.confidence, each) for each in (Calibration(), fitted))
+
+    assert at_its_word.high - at_its_word.low > 3 * (known.high - known.low)
+    assert estimated_accuracy({}, fitted) is None
+
+
+def test_labels_that_agree_leave_the_estimate_its_trust():
+    rng = np.random.default_rng(3)
+    estimator = Estimator(Calibration.fitted(*answers(rng, 3_000)), is_calibrated=True)
+    for confidence, right in zip(*answers(rng, 3_000), strict=True):
+        estimator.learn(["all"], predicted="a", actual="a" if right else "b", confidence=confidence)
+
+    assert estimator.may_act("all")
+    assert estimator.estimate("all", windowed([0.9] * 10)).is_trusted
+
+
+def test_labels_that_contradict_take_the_right_to_act_from_that_segment_until_it_is_recalibrated():
+    rng = np.random.default_rng(4)
+    estimator = Estimator(Calibration.fitted(*answers(rng, 3_000)), is_calibrated=True)
+    lost = []
+    for confidence, right in zip(*answers(rng, 600, right=lambda c: c - 0.25), strict=True):
+        lost += estimator.learn(["source=erp"], predicted="a", actual="a" if right else "b", confidence=confidence)
+    for confidence, right in zip(*answers(rng, 600), strict=True):
+        estimator.learn(["source=mail"], predicted="a", actual="a" if right else "b", confidence=confidence)
+
+    assert lost == ["source=erp"]
+    assert not estimator.may_act("source=erp")
+    assert estimator.may_act("source=mail")
+    assert "recalibrated" in estimator.estimate("source=erp", windowed([0.9])).note
+    assert estimator.recalibrate(estimator.truths["source=erp"])
+    assert estimator.may_act("source=erp")
+
+
+def test_a_handful_of_labels_does_not_recalibrate():
+    estimator = Estimator()
+    estimator.learn(["all"], predicted="a", actual="a", confidence=0.9)
+
+    assert not estimator.recalibrate(estimator.truths["all"])
+
+
+def test_an_estimate_without_a_calibration_may_not_act_and_says_why():
+    estimator = Estimator()
+
+    assert not estimator.may_act("all")
+    assert "No calibration" in estimator.estimate("all", windowed([0.9])).note
+
+
+def test_the_f1_is_that_of_scikit_learn():
+    rng = np.random.default_rng(5)
+    actual, predicted = rng.choice(list("abc"), 300), rng.choice(list("abc"), 300, p=[0.6, 0.3, 0.1])
+    truth = Truth()
+    for was, said in zip(actual, predicted, strict=True):
+        truth.add(said, was, 0.5, Calibration())
+
+    assert truth.macro_f1() == pytest.approx(f1_score(actual, predicted, average="macro"))
+    assert truth.realised().value == pytest.approx((actual == predicted).mean())
+
+
+def test_the_calibration_error_of_sure_and_wrong_answers_is_their_confidence():
+    truth = Truth()
+    for _ in range(20):
+        truth.add("a", "b", 0.99, Calibration())
+
+    assert truth.calibration_error() == pytest.approx(0.99)
+    assert Truth().calibration_error() is None
+    assert Truth().macro_f1() is None
+    assert Truth().realised() is None

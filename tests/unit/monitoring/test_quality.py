@@ -1,0 +1,191 @@
+"""Rules at the door: what they find, in which words, and that they leave good documents of any language alone."""
+
+import numpy as np
+import pytest
+
+from headrace.domain.report import Verdict
+from headrace.errors import InvalidConfiguration
+from headrace.monitoring.anomaly import FIT, AnomalyDetector
+from headrace.monitoring.garbling import garbled_share
+from headrace.monitoring.near_duplicates import RecentTexts, fingerprint
+from headrace.monitoring.quality import Inspector, NamedCheck, QualityRule, configured, default_rules
+
+STORY = (
+    "The mill stands by the river where the water is led to its wheel through a channel of planks, and every autumn "
+    "the miller cleans it of leaves and stones before the first frost so that the stones may turn all winter long."
+)
+GOOD = {
+    "English": STORY,
+    "German": "Die Mühle steht am Fluß; größere Räder drehen sich übers Jahr nur selten rückwärts.",
+    "Russian": "Мельница стоит на берегу реки, и вода приводит её колесо в движение.",  # noqa: RUF001 - letters of Russian
+    "Japanese": "水車小屋は川のそばにあり、カタカナとひらがなと漢字が混ざった文章です。",
+    "Korean": "물레방아는 강가에 서 있고 물이 바퀴를 돌린다.",
+    "Arabic": "تقع الطاحونة بجانب النهر حيث يقود الماء عجلتها طوال العام.",
+    "Hindi": "चक्की नदी के किनारे खड़ी है और पानी उसका पहिया घुमाता है।",
+    "Thai": "โรงสีตั้งอยู่ริมแม่น้ำและน้ำหมุนล้อของมัน",
+    "Vietnamese": "Cối xay đứng bên bờ sông và nước làm quay bánh xe của nó.",
+    "numbers": "12,345.67 € (+3.5 %) → 2026-11-25; x² ≤ y³ ± 0.5 µm",
+}
+
+
+def inspector(table=None, *, languages=(), anomaly=None):
+    anomaly = anomaly or AnomalyDetector()
+    recent = RecentTexts()
+    rules = default_rules(anomaly=anomaly, recent=recent, languages=languages)
+    return Inspector(configured(rules, table or {}), anomaly=anomaly, recent=recent)
+
+
+def codes(inspection):
+    return [finding.code for finding in inspection.findings]
+
+
+@pytest.mark.parametrize("text", GOOD.values(), ids=GOOD)
+def test_text_of_any_language_is_no_noise(text):
+    assert garbled_share(text) < 0.05
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(cid:17)(cid:23)(cid:9) (cid:44)(cid:12)",
+        "\ue012\ue013\ue044 \ue001\ue002",
+        "\ufffd\ufffd\ufffd \ufffd\ufffd",
+        "aЖb漢cДd fГgطhИ",
+    ],
+    ids=["glyph numbers", "private use", "replacements", "mixed scripts"],
+)
+def test_noise_is_noise(text):
+    assert garbled_share(text) > 0.9
+
+
+def test_utf8_read_as_latin1_is_partly_noise():
+    assert 0.1 < garbled_share("Größe über Öl, Äpfel für Mäuse".encode().decode("latin-1")) < 0.9
+    assert garbled_share("") == 0.0
+
+
+def test_a_good_document_is_ok():
+    facts = {
+        "media_type": "application/pdf",
+        "declared_type": "application/pdf",
+        "size_bytes": 80_000,
+        "pages": 1,
+        "text": STORY,
+        "language": "en",
+    }
+
+    assert inspector(languages=("en",)).inspect(facts).verdict is Verdict.OK
+
+
+@pytest.mark.parametrize(
+    ("code", "facts"),
+    [
+        ("type_mismatch", {"media_type": "application/pdf", "declared_type": "image/png"}),
+        ("empty", {"text": "  \n"}),
+        ("thin_text", {"text": "Page 1", "pages": 10}),
+        ("garbled", {"text": STORY + " " + "\ue010" * 40}),
+        ("ocr_doubt", {"ocr_confidence": 0.4}),
+        ("unexpected_language", {"language": "fr"}),
+        ("truncated", {"truncated": True}),
+    ],
+)
+def test_what_casts_doubt_is_suspect_and_told_in_words(code, facts):
+    found = inspector(languages=("en", "de")).inspect(facts)
+
+    assert (found.verdict, codes(found)) == (Verdict.SUSPECT, [code])
+    assert len(found.findings[0].detail) > 10
+    assert "{" not in found.findings[0].detail
+
+
+def test_noise_and_locked_documents_are_kept_back():
+    assert inspector().inspect({"text": "\ue010" * 400}).verdict is Verdict.QUARANTINED
+    assert inspector().inspect({"encrypted": True}).verdict is Verdict.QUARANTINED
+
+
+def test_a_near_copy_of_a_recent_text_is_told_without_doubt():
+    door = inspector()
+    door.inspect({"text": STORY * 3, "name": "a.txt"})
+
+    again = door.inspect({"text": STORY * 3 + " Thank you.", "name": "b.txt"})
+    other = door.inspect({"text": " ".join(reversed(STORY.split())) * 3})
+
+    assert (again.verdict, codes(again)) == (Verdict.OK, ["near_duplicate"])
+    assert codes(other) == []
+
+
+def test_what_is_kept_back_is_not_learned_from():
+    door = inspector({"garbled": {"quarantine": 0.3}})
+    noise = STORY * 2 + "\ue010" * 400
+    door.inspect({"text": noise})
+
+    assert codes(door.inspect({"text": noise})) == ["garbled"]
+
+
+def test_thresholds_are_set_by_name_and_an_empty_table_turns_a_rule_off():
+    door = inspector({"size_mib": {"quarantine": 2.0}, "empty": {}})
+
+    assert door.inspect({"size_bytes": 3 * 1024 * 1024}).verdict is Verdict.QUARANTINED
+    assert door.inspect({"size_bytes": 1024, "text": ""}).verdict is Verdict.OK
+
+
+@pytest.mark.parametrize("table", [{"garbeld": {}}, {"garbled": {"quarantaine": 1.0}}])
+def test_an_unknown_rule_or_threshold_is_an_error_that_names_a_known_one(table):
+    with pytest.raises(InvalidConfiguration, match=r"garbled|quarantine"):
+        inspector(table)
+
+
+def test_an_author_adds_a_check_of_his_own():
+    dry = QualityRule(NamedCheck("dry", lambda facts: facts.get("moisture")), "Moisture is {value}.", suspect=0.5)
+    door = Inspector([dry], anomaly=AnomalyDetector(), recent=RecentTexts())
+
+    assert door.inspect({"moisture": 0.75}).findings[0].detail == "Moisture is 0.75."
+    assert door.inspect({}).verdict is Verdict.OK
+
+
+def test_one_percent_of_normal_inputs_is_flagged_and_far_out_ones_are():
+    rng = np.random.default_rng(1)
+    shares, recalls = [], []
+    for _ in range(30):
+        mixing = rng.normal(size=(8, 8))
+        detector = AnomalyDetector(level=0.01)
+        for _ in range(FIT + 400):
+            detector.learn(rng.normal(size=8) @ mixing)
+        shares.append(np.mean([detector.is_anomalous(rng.normal(size=8) @ mixing) for _ in range(400)]))
+        recalls.append(np.mean([detector.is_anomalous((rng.normal(size=8) + 4) @ mixing) for _ in range(50)]))
+
+    # 12,000 inputs: the standard error over 30 calibrations of 400 scores is 0.0012.
+    assert np.mean(shares) == pytest.approx(0.01, abs=0.004)
+    assert np.mean(recalls) > 0.95
+
+
+def test_nothing_is_unusual_before_enough_is_known():
+    detector = AnomalyDetector()
+    for _ in range(FIT + 50):
+        detector.learn([0.0, 1.0])
+
+    assert detector.p_value([100.0, -100.0]) is None
+    assert detector.p_value([1.0]) is None
+    assert not detector.is_anomalous([100.0, -100.0])
+
+
+def test_a_detector_goes_on_from_its_memory():
+    rng = np.random.default_rng(2)
+    detector = AnomalyDetector()
+    for _ in range(FIT + 150):
+        detector.learn(rng.normal(size=4))
+    detector.learn([float("nan")] * 4)
+
+    again = AnomalyDetector(memory=detector.memory())
+
+    assert again.p_value([0.5] * 4) == detector.p_value([0.5] * 4)
+    assert again.is_anomalous([9.0] * 4)
+
+
+def test_fingerprints_of_short_texts_are_none_and_old_texts_are_forgotten():
+    recent = RecentTexts(bound=2)
+    marks = [fingerprint(f"{STORY} " + f"number {i} " * 40) for i in range(3)]
+    for place, mark in enumerate(marks):
+        recent.add(mark, str(place))
+
+    assert fingerprint("too short") is None
+    assert recent.near(marks[2]) == "2"
+    assert recent.near(fingerprint("entirely other words about ships and sails on a wide sea " * 5)) is None

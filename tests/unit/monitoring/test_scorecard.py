@@ -1,0 +1,54 @@
+"""What decisions were worth, and what another threshold would have been."""
+
+import math
+
+import pytest
+
+from headrace.monitoring.scorecard import Outcome, OutcomeMetric, Scoring, worth_of_thresholds
+
+SAVED = OutcomeMetric("minutes_saved", unit="min", worth=0.5, currency="EUR", within_s=100)
+
+
+def test_the_value_of_a_decision_is_the_mean_worth_of_its_outcomes_with_its_interval():
+    scoring = Scoring(SAVED)
+    for value in (2.0, 4.0, 6.0):
+        scoring.answered(["all", "variant=canary"], compute_s=0.1, tokens=5)
+        scoring.turned_out(Outcome("minutes_saved", value, 10.0, ("all",)))
+
+    everything, canary = scoring.card().rows
+
+    assert (everything.group, everything.decisions, everything.outcomes, everything.tokens) == ("all", 3, 3, 15)
+    assert everything.cost_s == pytest.approx(0.3)
+    assert everything.value.value == pytest.approx(2.0)
+    assert everything.value.high - everything.value.value == pytest.approx(1.96 * 1.0 / math.sqrt(3))
+    assert canary.value is None
+    assert scoring.card().unit == "EUR"
+
+
+def test_late_outcomes_and_others_do_not_count():
+    scoring = Scoring(SAVED)
+    for outcome in (
+        Outcome("minutes_saved", 1.0, 101.0, ("all",)),
+        Outcome("minutes_saved", math.nan, 1.0, ("all",)),
+        Outcome("refunds", 1.0, 1.0, ("all",)),
+    ):
+        scoring.turned_out(outcome)
+
+    assert scoring.card().rows == ()
+    assert scoring.late == 1
+
+
+def test_one_outcome_says_nothing_of_the_spread():
+    scoring = Scoring(SAVED)
+    scoring.turned_out(Outcome("minutes_saved", 4.0, 1.0, ("all",)))
+
+    assert math.isinf(scoring.card().rows[0].value.high)
+
+
+def test_a_threshold_is_worth_what_it_keeps_less_what_people_cost():
+    answers = [(0.9, 10.0), (0.6, -20.0), (0.95, 10.0)]
+
+    low, high = worth_of_thresholds(answers, [0.5, 0.8], cost_of_a_person=3.0)
+
+    assert (low.answered, low.worth) == (3, 0.0)
+    assert (high.answered, high.handed_over, high.worth) == (2, 1, 17.0)
