@@ -48,17 +48,6 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keep_decisions: int = 1_000_000
 
 
-class DecisionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[decisions]`. `inputs` are kept by "none", "digest" or "full"; only in full can an answer be replayed.
-
-    `keep` bounds the size of all decisions together, `journal` what may wait on this disc while the store is away.
-    """
-
-    inputs: str = "full"
-    keep: str | int = "10 GiB"
-    journal: str | int = "1 GiB"
-
-
 class ArtifactSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[artifacts]`. Where models lie; `cache` bounds what is kept warm of releases that nobody uses."""
 
@@ -90,6 +79,18 @@ class JobSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     drain_s: float = 20.0
     keep_days: float = 7.0
     artifacts: str = "{data}/artifacts"
+
+
+class WebhookSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[webhooks]`. `allowed_hosts` may be told although their addresses are private.
+
+    `secrets` (`whsec_...`) sign for addresses that a job named itself; without any, one is made and kept in `data`.
+    """
+
+    allowed_hosts: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+    source: str = "/headrace"
+    timeout_s: float = 15.0
 
 
 class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -126,10 +127,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data: str = ".headrace"
     server: ServerSettings = ServerSettings()
     store: StoreSettings = StoreSettings()
-    decisions: DecisionSettings = DecisionSettings()
     artifacts: ArtifactSettings = ArtifactSettings()
     broker: BrokerSettings = BrokerSettings()
     jobs: JobSettings = JobSettings()
+    webhooks: WebhookSettings = WebhookSettings()
     limits: LimitSettings = LimitSettings()
     services: dict[str, dict[str, Any]] = {}
 

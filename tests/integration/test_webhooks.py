@@ -2,65 +2,22 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
 import pytest
+from receivers import answering, endless, receiver, silent
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
 
+from headrace.domain.address import AddressRules, RefusedAddress, checked_url, is_public
 from headrace.domain.webhook import Delivery, DeliveryState, Patience, Receipt, asked_wait_s
-from headrace.jobs.webhooks import RESPONSE_BYTES, RefusedAddress, WebhookSender, checked_url, is_public
+from headrace.jobs.webhooks import RESPONSE_BYTES, WebhookSender
 
 OLD, NEW, OTHER = ("whsec_b2xkb2xkb2xkb2xkb2xkb2xk", "whsec_bmV3bmV3bmV3bmV3bmV3bmV3", "whsec_b3RoZXJvdGhlcm90aGVy")
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
-
-
-@asynccontextmanager
-async def receiver(answer: Callable[[asyncio.StreamWriter], AsyncIterator[None]]) -> AsyncIterator:
-    """A receiver on loopback that reads one request, keeps it, and answers as told."""
-    requests: list[tuple[dict[str, str], bytes]] = []
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        lines = head.split("\r\n")[1:]
-        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines) if name}
-        requests.append((headers, await reader.readexactly(int(headers["content-length"]))))
-        try:
-            async for _ in answer(writer):
-                await writer.drain()
-        except ConnectionError:
-            pass
-        writer.close()
-
-    server = await asyncio.start_server(handle, "127.0.0.1", 0)
-    try:
-        yield f"http://receiver.example:{server.sockets[0].getsockname()[1]}/hook", requests
-    finally:
-        server.close()
-
-
-def answering(status: str, *headers: str, body: bytes = b"thanks"):
-    async def answer(writer: asyncio.StreamWriter) -> AsyncIterator[None]:
-        head = [f"HTTP/1.1 {status}", f"content-length: {len(body)}", "connection: close", *headers]
-        writer.write("\r\n".join(head).encode() + b"\r\n\r\n" + body)
-        yield
-
-    return answer
-
-
-async def endless(writer: asyncio.StreamWriter) -> AsyncIterator[None]:
-    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 10000000000\r\n\r\n")
-    while True:
-        writer.write(b"x" * 65536)
-        yield
-
-
-async def silent(writer: asyncio.StreamWriter) -> AsyncIterator[None]:
-    await asyncio.sleep(30)
-    yield
 
 
 def delivery(url: str) -> Delivery:
@@ -82,7 +39,7 @@ async def loopback(host: str, port: int) -> list[str]:
 @asynccontextmanager
 async def sender(*, allowed: bool = True, timeout_s: float = 5, resolve=loopback) -> AsyncIterator[WebhookSender]:
     hosts = frozenset({"receiver.example"}) if allowed else frozenset()
-    made = WebhookSender(secrets=[NEW, OLD], allowed_hosts=hosts, timeout_s=timeout_s, resolve=resolve)
+    made = WebhookSender(secrets=[NEW, OLD], rules=AddressRules(hosts), timeout_s=timeout_s, resolve=resolve)
     try:
         yield made
     finally:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from headrace.assembly.platform import Running
-from headrace.gateway import decisions, endpoints, probes
+from headrace.assembly.webhooks import address_rules
+from headrace.gateway import decisions, deliveries, endpoints, jobs, probes, webhooks
 from headrace.gateway.app import Bounds, Gateway
+from headrace.gateway.preferences import answering_by_preference
 from headrace.gateway.route import Route
 from headrace.gateway.server import Server
 from headrace.gateway.uploads import FRAMING_BYTES, nothing_is_fetched
@@ -15,6 +17,7 @@ from headrace.gateway.uploads import FRAMING_BYTES, nothing_is_fetched
 def routes_of(running: Running) -> list[Route]:
     """All calls."""
     limits = running.settings.limits
+    check = address_rules(running.settings).checked
 
     async def exposition() -> bytes:
         return await running.siblings.exposition(running.metrics.exposition)
@@ -26,8 +29,12 @@ def routes_of(running: Running) -> list[Route]:
             upload_bytes=limits.upload_bytes,
             budget_s=limits.request_seconds,
             fetch=nothing_is_fetched,
+            answering=answering_by_preference(running.jobs.queue, check=check),
         ),
         *decisions.routes(running.recorder, running.decisions),
+        *jobs.routes(running.jobs.queue),
+        *webhooks.routes(running.jobs.webhooks, check=check),
+        *deliveries.routes(running.jobs.webhooks),
     ]
 
 

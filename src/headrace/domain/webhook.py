@@ -5,7 +5,9 @@ What follows from a receipt is a pure rule; clocks and jitter are passed in.
 
 from __future__ import annotations
 
+import base64
 import json
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -14,6 +16,19 @@ from enum import StrEnum
 from typing import Any
 
 GONE = 410
+SECRET_BYTES = 24
+
+EVENTS = (
+    "headrace.job.succeeded",
+    "headrace.job.failed",
+    "headrace.job.cancelled",
+    "headrace.batch.finished",
+    "headrace.rollout.promoted",
+    "headrace.rollout.rolled_back",
+    "headrace.alert.raised",
+    "headrace.alert.recovered",
+)
+"""What an address may be told of."""
 
 
 class WebhookState(StrEnum):
@@ -146,3 +161,8 @@ def asked_wait_s(retry_after: str | None, *, now: datetime) -> float:
         except (ValueError, TypeError):
             return 0.0
     return min(max(wait_s, 0.0), 24 * 3600.0) if wait_s == wait_s else 0.0  # noqa: PLR0124 - NaN is not itself
+
+
+def new_secret() -> str:
+    """A fresh secret by Standard Webhooks: `whsec_` and base64 of 24 random bytes."""
+    return f"whsec_{base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()}"

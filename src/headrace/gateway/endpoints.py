@@ -14,12 +14,12 @@ from headrace.errors import DeadlineExceeded, InvalidInput, Malformed, Overloade
 from headrace.gateway.caller import Access
 from headrace.gateway.operation import Content, Operation, Parameter
 from headrace.gateway.request import Request
-from headrace.gateway.response import Response, Stream
+from headrace.gateway.response import JSON, Response, Stream
 from headrace.gateway.route import Route
 from headrace.gateway.uploads import FRAMING_BYTES, Fetch, Pointer, upload_of
-from headrace.serving.answered import Answered, digest_of
 from headrace.serving.context import Context, Priority
-from headrace.serving.endpoint import Endpoint
+from headrace.serving.endpoint import Answered, Endpoint, digest_of
+from headrace.serving.upload import Upload
 
 LONGEST_BUDGET_S = 3600.0
 HEADERS = (
@@ -34,9 +34,10 @@ ERRORS = (
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A call to an endpoint, read: the question, its digest, and the context that it is answered in."""
+    """A call to an endpoint, read: the question, as it was sent and its digest, and the context to answer it in."""
 
     question: Any
+    sent: Upload
     digest: str
     context: Context
 
@@ -67,7 +68,7 @@ def routes(
     ]
 
 
-Reader = Callable[[Request], Awaitable[tuple[Any, str]]]
+Reader = Callable[[Request], Awaitable[tuple[Any, Upload]]]
 
 
 def _handler(
@@ -77,9 +78,10 @@ def _handler(
         context = context_of(request, budget_s=budget_s)
         # Turned away before the body is read: a refusal must cost next to nothing.
         endpoint.check_room()
-        question, digest = await read(request)
+        question, sent = await read(request)
+        digest = digest_of(sent.content)
         context.key = context.key or digest
-        return await answering(request, endpoint, Asked(question, digest, context))
+        return await answering(request, endpoint, Asked(question, sent, digest, context))
 
     return handle
 
@@ -136,18 +138,17 @@ def _reader(endpoint: Endpoint, fetch: Fetch) -> Reader:
     from_upload = getattr(endpoint.argument, "from_upload", None)
     if from_upload is not None:
 
-        async def read_file(request: Request) -> tuple[Any, str]:
+        async def read_file(request: Request) -> tuple[Any, Upload]:
             upload = await upload_of(request, fetch=fetch)
-            return from_upload(upload), digest_of(upload.content)
+            return from_upload(upload), upload
 
         return read_file
     decoder, is_wrapped = msgspec.json.Decoder(_question_type(endpoint)), not _is_object(endpoint.argument)
 
-    async def read_json(request: Request) -> tuple[Any, str]:
+    async def read_json(request: Request) -> tuple[Any, Upload]:
         question = await request.json(decoder)
-        return getattr(question, endpoint.route.argument_name) if is_wrapped else question, digest_of(
-            await request.body()
-        )
+        sent = Upload(await request.body(), media_type=JSON)
+        return getattr(question, endpoint.route.argument_name) if is_wrapped else question, sent
 
     return read_json
 

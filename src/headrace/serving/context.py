@@ -19,7 +19,6 @@ class Priority(StrEnum):
 
     INTERACTIVE = "interactive"
     BATCH = "batch"
-    SHADOW = "shadow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +70,6 @@ class Context:
     key: str = ""
     priority: Priority = Priority.INTERACTIVE
     trace_id: str = ""
-    request_id: str = ""
-    input_digest: str = ""
     release: str = ""
     work: SharedWork | None = None
     progress: Callable[[Progress], None] = _ignore

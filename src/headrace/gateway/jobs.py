@@ -1,0 +1,172 @@
+"""The calls of `/v1/jobs`: look up, list, follow, cancel, replay, and the answer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from headrace.domain.job import IllegalTransition, Job, JobResult, JobState, NotFinished
+from headrace.domain.stores import JobFilter
+from headrace.errors import Malformed, NotFound
+from headrace.gateway.caller import Access
+from headrace.gateway.operation import Content, Operation, Parameter
+from headrace.gateway.request import Request
+from headrace.gateway.response import Response, Stream, event, event_stream, json_response
+from headrace.gateway.route import Route
+from headrace.jobs.job_queue import JobQueue
+
+MOST_A_PAGE, USUAL_PAGE = 200, 50
+QUIET_S = 15.0
+"""After so long without an event a comment is sent, lest something on the way takes the connection for dead."""
+KEEP_ALIVE = b": still here\n\n"
+TAG = "jobs"
+_JOB = {
+    "id": "job_019ac0de-0000-7000-8000-0000000000",
+    "state": "running",
+    "progress": {"stage": "extract", "done": 3, "total": 40, "fraction": 0.07, "eta_s": 12.5},
+    "attempts": [{"number": 1, "started_at": "2026-11-25T22:00:00Z", "ended_at": None, "outcome": None, "error": None}],
+    "decision_id": None,
+    "created_at": "2026-11-25T22:00:00Z",
+    "finished_at": None,
+    "error": None,
+}
+JOB = Content({"type": "object", "required": ["id", "state", "progress", "attempts"]}, example=_JOB)
+_ID = Parameter("id", "The job's id.", where="path", required=True, example=_JOB["id"])
+_PAGE = {
+    "type": "object",
+    "properties": {
+        "items": {"type": "array", "items": {"type": "object"}},
+        "next": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+    },
+    "required": ["items", "next"],
+}
+SHOW = Operation("Look up a job", TAG, parameters=(_ID,), gives={200: JOB}, errors=(NotFound,))
+LIST = Operation(
+    "List jobs",
+    TAG,
+    parameters=(
+        Parameter("state", "Those in this state only.", schema=JobState, example="failed"),
+        Parameter("batch", "Those of this batch only."),
+        Parameter("cursor", "Where to go on: `next` of the page before."),
+        Parameter("limit", f"How many at most, {USUAL_PAGE} if not given.", schema=int, example=20),
+    ),
+    gives={200: Content(_PAGE, example={"items": [_JOB], "next": None})},
+    errors=(Malformed,),
+)
+CANCEL = Operation(
+    "Cancel a job",
+    TAG,
+    "A queued one at once, a running one as soon as its worker hears of it.",
+    parameters=(_ID,),
+    gives={202: JOB},
+    errors=(NotFound, IllegalTransition),
+)
+RETRY = Operation(
+    "Run a failed or cancelled job again",
+    TAG,
+    parameters=(_ID,),
+    gives={202: JOB},
+    errors=(NotFound, IllegalTransition),
+)
+EVENTS = Operation(
+    "Follow a job",
+    TAG,
+    "Server-Sent Events; each has an id, and `Last-Event-ID` goes on after it without loss.",
+    parameters=(
+        _ID,
+        Parameter("Last-Event-ID", "The id of the last event that was seen.", where="header", schema=int, example=3),
+    ),
+    gives={200: Content({"type": "string"}, media_type="text/event-stream")},
+    errors=(NotFound, Malformed),
+)
+RESULT = Operation(
+    "The answer of a job",
+    TAG,
+    parameters=(_ID,),
+    gives={200: Content({"type": "object"})},
+    errors=(NotFound, NotFinished),
+)
+
+
+def routes(queue: JobQueue) -> list[Route]:
+    """A caller without an administrator's key sees the jobs of its own key only."""
+
+    async def found(request: Request) -> Job:
+        return await own_job(queue, request)
+
+    async def shown(request: Request) -> Response:
+        return json_response((await found(request)).body())
+
+    async def listed(request: Request) -> Response:
+        which = JobFilter(state=_state(request), key=_owner(request), batch_id=request.query.get("batch") or None)
+        limit = request.number("limit", default=USUAL_PAGE, least=1, most=MOST_A_PAGE)
+        page = await queue.listed(which, cursor=request.query.get("cursor") or None, limit=limit)
+        return json_response({"items": [job.body() for job in page.items], "next": page.next})
+
+    async def cancel(request: Request) -> Response:
+        await found(request)
+        return json_response((await queue.cancel(request.params["id"])).body(), status=202)
+
+    async def retry(request: Request) -> Response:
+        await found(request)
+        return json_response((await queue.replay(request.params["id"])).body(), status=202)
+
+    async def events(request: Request) -> Stream:
+        job = await found(request)
+        return event_stream(_told(queue, job.id, after=_last_event(request)))
+
+    async def result(request: Request) -> Response:
+        job = await found(request)
+        return result_response(job, await queue.result(job.id))
+
+    return [
+        Route("GET", "/v1/jobs", listed, LIST),
+        Route("GET", "/v1/jobs/{id}", shown, SHOW),
+        Route("DELETE", "/v1/jobs/{id}", cancel, CANCEL, access=Access.WRITE),
+        Route("POST", "/v1/jobs/{id}/retry", retry, RETRY, access=Access.WRITE),
+        Route("GET", "/v1/jobs/{id}/events", events, EVENTS),
+        Route("GET", "/v1/jobs/{id}/result", result, RESULT),
+    ]
+
+
+async def own_job(queue: JobQueue, request: Request) -> Job:
+    """The job that a path names, if the caller may see it; raises `NotFound`."""
+    job = await queue.look_up(request.params["id"])
+    if request.caller.access < Access.ADMIN and job.key != request.caller.id:
+        raise NotFound(f"There is no job {job.id}.", remedy="Check its id.")
+    return job
+
+
+def result_response(job: Job, result: JobResult) -> Response:
+    """The answer of a job, with the headers that an answer has."""
+    headers = [("x-headrace-release", job.release)]
+    if result.decision_id:
+        headers.append(("x-headrace-decision", result.decision_id))
+    return Response(result.body, headers=headers)
+
+
+async def _told(queue: JobQueue, job_id: str, *, after: int) -> AsyncIterator[bytes]:
+    async for each in queue.watch(job_id, after=after, quiet_s=QUIET_S):
+        yield KEEP_ALIVE if each is None else event(each.data, name=each.kind, event_id=str(each.id))
+
+
+def _owner(request: Request) -> str | None:
+    return None if request.caller.access >= Access.ADMIN else request.caller.id
+
+
+def _state(request: Request) -> JobState | None:
+    given = request.query.get("state")
+    if not given:
+        return None
+    try:
+        return JobState(given)
+    except ValueError as error:
+        raise Malformed(
+            f"state={given[:40]!r} is no state.", remedy=f"The states are {', '.join(JobState)}."
+        ) from error
+
+
+def _last_event(request: Request) -> int:
+    given = request.header("last-event-id") or "0"
+    if not (given.isascii() and given.isdecimal() and len(given) < 19):
+        raise Malformed(f"Last-Event-ID is {given[:40]!r}.", remedy="Send the id of an event of this job.")
+    return int(given)
