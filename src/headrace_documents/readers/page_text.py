@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace_documents.readers.layout import Order, reading_order, same_row
-from headrace_documents.readers.page_tables import Cell, Grid, cells_of, grids_of
+from headrace_documents.readers.page_tables import Cell, Grid, Row, grids_of
 from headrace_documents.readers.reader import Passage, Places, cleaned
 from headrace_documents.schema import Table
 
@@ -120,11 +120,11 @@ class _Writer:
         )
 
     def _grids(self, boxes: npt.NDArray[np.float32]) -> list[Grid]:
-        rows = [cells_of(boxes, first, last) for first, last, _ in self._rows]
-        if sum(len(row) > 1 for row in rows) < 2:
-            return []
-        tops = [(float(boxes[first:last, 1].min()), float(boxes[first:last, 3].max())) for first, last, _ in self._rows]
-        return grids_of(rows, tops)
+        rows = [
+            Row(first, last, float(boxes[first:last, 1].min()), float(boxes[first:last, 3].max()))
+            for first, last, _ in self._rows
+        ]
+        return grids_of(boxes, rows, [self._source.words[index] for index in self._order])
 
     def _written(self, cell_ends: set[int], grids: list[Grid]) -> tuple[list[str], list[int], list[int], list[int]]:
         inside = {row for grid in grids for row in range(grid.first_row + 1, grid.last_row)}
