@@ -5,6 +5,7 @@ One pass over the rows, each compared with the gutters of the table that is open
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ WIDE_SHARE = 0.5
 FARTHEST_ROW = 3.0
 """Rows of a table are at most this many heights apart."""
 MOST_COLUMNS = 60
-_MARKER = re.compile(r"^([•◦▪‣·–—*\-+]|[(\[]?[0-9]{1,3}[.)\]]?|[(\[]?[A-Za-z][.)\]]|[0-9]+(\.[0-9]+)+\.?)$")
+_MARKER = re.compile(r"^([•◦▪‣·\u2013\u2014*\-+]|[(\[]?[0-9]{1,3}[.)\]]?|[(\[]?[A-Za-z][.)\]]|[0-9]+(\.[0-9]+)+\.?)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,6 @@ class _Open:
     """The table that rows are being added to."""
 
     first_row: int
-    height: float
     gutters: list[_Gutter] = field(default_factory=list)
 
 
@@ -75,16 +75,27 @@ def grids_of(boxes: Boxes, rows: Sequence[Row], words: Sequence[str]) -> list[Gr
     opened: _Open | None = None
     for number, row in enumerate(rows):
         gaps = _gaps(boxes, row)
-        if opened is not None:
-            gutters = _continued(opened, boxes, rows, number) if gaps else []
-            if gutters:
-                opened.gutters = gutters
-                continue
-            grids += _closed(opened, number, boxes, rows, words)
-        opened = _Open(first_row=number, height=row.bottom - row.top, gutters=gaps) if gaps else None
+        for _ in range(2):
+            gutters = _continued(opened, boxes, rows, number) if gaps and opened is not None else []
+            if gutters or opened is None:
+                break
+            found = _closed(opened, number, boxes, rows, words)
+            grids += found
+            # The row before may be the first of a table that the text above it was taken for a part of.
+            may_restart = gaps and not found and opened.first_row < number - 1
+            opened = _begun(boxes, rows, number - 1) if may_restart else None
+        if opened is not None and gutters:
+            opened.gutters = gutters
+        else:
+            opened = _begun(boxes, rows, number)
     if opened is not None:
         grids += _closed(opened, len(rows), boxes, rows, words)
     return grids
+
+
+def _begun(boxes: Boxes, rows: Sequence[Row], number: int) -> _Open | None:
+    gaps = _gaps(boxes, rows[number])
+    return _Open(first_row=number, gutters=gaps) if gaps else None
 
 
 def _gaps(boxes: Boxes, row: Row) -> list[_Gutter]:
@@ -138,17 +149,13 @@ def _keeps(opened: _Open, gutters: list[_Gutter], number: int) -> bool:
 
 
 def _narrowed(gutter: _Gutter, words: Boxes) -> tuple[float, float, float] | None:
-    """What a row leaves of a gutter, and how wide its own gap there is; None when a word stands across it."""
-    middle = (gutter.left + gutter.right) / 2
+    """The widest that a row leaves of a gutter, and how wide its own gap there is; None when words fill it."""
     crossing = (words[:, 0] < gutter.right) & (words[:, 2] > gutter.left)
-    left, right = gutter.left, gutter.right
-    for x0, x1 in words[crossing][:, [0, 2]].tolist():
-        if x0 <= left and x1 >= right:
-            return None
-        if (x0 + x1) / 2 < middle:
-            left = max(left, x1)
-        else:
-            right = min(right, x0)
+    left, right, reach = gutter.left, gutter.left, gutter.left
+    for x0, x1 in [*words[crossing][:, [0, 2]].tolist(), (gutter.right, gutter.right)]:
+        if x0 - reach > right - left:
+            left, right = reach, x0
+        reach = max(reach, x1)
     if right <= left:
         return None
     before = words[words[:, 2] <= left + 0.01][:, 2]
@@ -179,8 +186,7 @@ def _cells(boxes: Boxes, row: Row, edges: list[float]) -> tuple[Cell | None, ...
     middles = (boxes[row.first : row.last, 0] + boxes[row.first : row.last, 2]) / 2
     cuts = [0, *np.searchsorted(middles, edges).tolist(), row.last - row.first]
     return tuple(
-        Cell(row.first + begin, row.first + end) if end > begin else None
-        for begin, end in zip(cuts[:-1], cuts[1:], strict=True)
+        Cell(row.first + begin, row.first + end) if end > begin else None for begin, end in itertools.pairwise(cuts)
     )
 
 
