@@ -16,6 +16,8 @@ LEAST_CONTRADICTIONS = 3
 CONTRADICTED_SHARE = 0.12
 DEEPEST_CUT = 40
 SPANNING_SHARE = 0.6
+SHORT_LINE = 6.0
+"""Lines shorter than this many heights are cells rather than lines of a column."""
 FEWEST_COLUMN_LINES = 6
 
 
@@ -108,9 +110,20 @@ def _cut_in_bands(boxes: Boxes, group: npt.NDArray[np.intp], gutter: float, dept
 
 
 def _is_column_cut(boxes: Boxes, group: npt.NDArray[np.intp], gutter: float) -> bool:
-    """Columns hold several lines on both sides; a table's row does not."""
-    left = int(np.sum(boxes[group, 2] <= gutter))
-    return min(left, len(group) - left) >= 2
+    """Columns hold several lines on both sides, and lines of some length where they stand side by side in rows."""
+    is_left = boxes[group, 2] <= gutter
+    left, right = group[is_left], group[~is_left]
+    if min(len(left), len(right)) < 2:
+        return False
+    height = float(np.median(boxes[group, 3] - boxes[group, 1]))
+    widths = boxes[:, 2] - boxes[:, 0]
+    if min(float(np.median(widths[left])), float(np.median(widths[right]))) >= SHORT_LINE * height:
+        return True
+    fewer, more = sorted((left, right), key=len)
+    middles = np.sort((boxes[more, 1] + boxes[more, 3]) / 2)
+    at = np.searchsorted(middles, boxes[fewer, 1])
+    in_rows = int(np.sum((at < len(middles)) & (middles[np.minimum(at, len(middles) - 1)] < boxes[fewer, 3])))
+    return in_rows < 0.7 * len(fewer)
 
 
 def _gap(starts: npt.NDArray[np.float32], ends: npt.NDArray[np.float32], *, least: float) -> float | None:
