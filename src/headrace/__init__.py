@@ -1,5 +1,7 @@
 """The author's door: what one needs to write services and pipelines, and to read their answers."""
 
+from typing import TYPE_CHECKING, Any
+
 from headrace.domain.decision import Decision
 from headrace.domain.model import ModelVersion
 from headrace.domain.training import ClassFigures, Example, OnProgress, TrainedModel, Trainer, TrainingReport
@@ -26,8 +28,21 @@ from headrace.serving.service import Guard, Service, batched, fallback
 from headrace.serving.shared_work import SharedWork, Shelf
 from headrace.serving.upload import Upload
 
+if TYPE_CHECKING:
+    from headrace.serving.onnx_model import OnnxModel
+
 # The door joins the two: a service itself does not know where it lives.
 Service.solo = Solo
+
+
+def __getattr__(name: str) -> Any:
+    if name == "OnnxModel":
+        # Importing the runtime takes longer than all else here, and not every service has a model of this kind.
+        from headrace.serving.onnx_model import OnnxModel  # noqa: PLC0415
+
+        return OnnxModel
+    raise AttributeError(f"module 'headrace' has no attribute {name!r}")
+
 
 __all__ = [
     "ClassFigures",
@@ -44,6 +59,7 @@ __all__ = [
     "ModelVersion",
     "NotFound",
     "OnProgress",
+    "OnnxModel",
     "Overloaded",
     "Retry",
     "Service",

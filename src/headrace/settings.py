@@ -48,6 +48,17 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keep_decisions: int = 1_000_000
 
 
+class DecisionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[decisions]`. `inputs` are kept by "none", "digest" or "full"; only in full can an answer be replayed.
+
+    `keep` bounds the size of all decisions together, `journal` what may wait on this disc while the store is away.
+    """
+
+    inputs: str = "full"
+    keep: str | int = "10 GiB"
+    journal: str | int = "1 GiB"
+
+
 class ArtifactSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[artifacts]`. Where models lie; `cache` bounds what is kept warm of releases that nobody uses."""
 
@@ -127,6 +138,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data: str = ".headrace"
     server: ServerSettings = ServerSettings()
     store: StoreSettings = StoreSettings()
+    decisions: DecisionSettings = DecisionSettings()
     artifacts: ArtifactSettings = ArtifactSettings()
     broker: BrokerSettings = BrokerSettings()
     jobs: JobSettings = JobSettings()

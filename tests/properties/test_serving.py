@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from headrace import Service, Unreadable, batched
 from headrace.errors import ServiceFailed
 from headrace.serving.batcher import Call, Line
-from headrace.serving.context import Context
+from headrace.serving.context import Context, Priority
 from headrace.serving.runtimes.threads import ThreadReplicas
 from headrace.serving.wire import Codec
 
@@ -22,6 +22,10 @@ class Naming(Service):
 
     @batched(max_size=4)
     async def together(self, numbers: list[int]) -> list[int]:
+        return [_named(number) for number in numbers]
+
+    @batched(max_size=4, size=abs)
+    async def together_by_size(self, numbers: list[int]) -> list[int]:
         return [_named(number) for number in numbers]
 
     async def alone(self, number: int) -> int:
@@ -46,6 +50,7 @@ class Arrival:
     method: str
     is_cancelled: bool
     waits: bool
+    priority: Priority
 
 
 arrivals = st.lists(
@@ -55,19 +60,21 @@ arrivals = st.lists(
         method=st.sampled_from(sorted(Naming.methods)),
         is_cancelled=st.booleans(),
         waits=st.booleans(),
+        priority=st.sampled_from(Priority),
     ),
-    max_size=40,
+    max_size=60,
 )
 
 
-async def outcomes_of(arrivals, count):
-    replicas = ThreadReplicas(Naming, count=count)
+async def outcomes_of(arrivals, count, *, may_stay_aside):
+    replicas = ThreadReplicas(Naming, count=count, may_stay_aside=may_stay_aside)
     await replicas.start()
     try:
         async with asyncio.timeout(30):
             calls = []
             for arrival in arrivals:
-                question = replicas.ask(Naming.methods[arrival.method], arrival.number, Context())
+                context = Context(priority=arrival.priority)
+                question = replicas.ask(Naming.methods[arrival.method], arrival.number, context)
                 calls.append(asyncio.create_task(question))
                 if arrival.waits:
                     await asyncio.sleep(0)
@@ -79,9 +86,9 @@ async def outcomes_of(arrivals, count):
 
 
 @settings(deadline=None, max_examples=60)
-@given(arrivals=arrivals, count=st.integers(1, 3))
-def test_every_question_is_answered_once_and_in_its_own_name(arrivals, count):
-    outcomes = asyncio.run(outcomes_of(arrivals, count))
+@given(arrivals=arrivals, count=st.integers(1, 3), may_stay_aside=st.booleans())
+def test_every_question_is_answered_once_and_in_its_own_name(arrivals, count, may_stay_aside):
+    outcomes = asyncio.run(outcomes_of(arrivals, count, may_stay_aside=may_stay_aside))
 
     assert len(outcomes) == len(arrivals)
     for arrival, outcome in zip(arrivals, outcomes, strict=True):

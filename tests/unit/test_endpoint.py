@@ -8,11 +8,13 @@ from time import monotonic
 import msgspec
 import pytest
 
+from headrace.domain.decision import answer_part
 from headrace.domain.release import Release, Variant
 from headrace.errors import DeadlineExceeded, Overloaded, Unreadable
 from headrace.serving.admission import Admission
+from headrace.serving.answered import digest_of
 from headrace.serving.context import Context, ServiceCall, current_context
-from headrace.serving.endpoint import Endpoint, digest_of
+from headrace.serving.endpoint import Endpoint
 from headrace.serving.pipeline import Route
 
 ROUTE = Route(path="mill/grind", method="grind", argument_name="corn", argument=str, answer=str, summary="")
@@ -71,7 +73,9 @@ async def test_an_answer_becomes_a_decision_that_every_witness_is_told_of():
     assert body["timings_ms"]["turn"] == 2.0
     assert body["timings_ms"]["queued"] == 1.0
     assert body["timings_ms"]["total"] > 0
-    assert (decision.text, decision.confidence, decision.explanation) == ("flour", 0.5, b'{"why":"corn"}')
+    assert (decision.text, decision.confidence, decision.explanation) == ("flour", 0.5, None)
+    assert answered.explanation() == b'{"why":"corn"}'
+    assert msgspec.json.decode(answer_part(decision.body)) == {"degraded": body["degraded"], "weight": 2.5}
     assert [(step.service, step.batch_size, step.model) for step in decision.steps] == [("stone", 3, "sha256:m")]
     assert (decision.request_id, decision.trace_id) == ("request", "trace")
     assert decision.input_digest == digest_of(b"corn")

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from headrace import settings as settings_module
+from headrace.assembly.decisions import kept_in_bounds, opened_journal, started_recorder
 from headrace.assembly.jobs import Jobs, opened_jobs
 from headrace.assembly.parts import in_flight, parts_of
 from headrace.assembly.pools import Tell, bind, watch
@@ -22,11 +22,11 @@ from headrace.domain.training import Trainer
 from headrace.registry.registry import ModelRegistry
 from headrace.serving.admission import Admission
 from headrace.serving.endpoint import Endpoint
+from headrace.serving.keeping import Redact
 from headrace.serving.meter import Meter
 from headrace.serving.pipeline import routes_of
 from headrace.serving.recorder import Recorder
 from headrace.serving.releases import Releases, Switch
-from headrace.serving.retention import keep_in_bounds
 from headrace.serving.runtime import Health
 from headrace.serving.shared_work import Shelf
 from headrace.settings import Settings
@@ -85,11 +85,15 @@ class Running:
 
 
 class Platform:
-    """Pipelines and how their models are taught; describes, and does nothing until it is told to run."""
+    """Pipelines and how their models are taught; describes, and does nothing until it is told to run.
 
-    def __init__(self, *pipelines: type, trainers: Sequence[Trainer] = ()) -> None:
+    `redact` takes personal data out of every text before any of it is written down; inputs are not kept then.
+    """
+
+    def __init__(self, *pipelines: type, trainers: Sequence[Trainer] = (), redact: Redact | None = None) -> None:
         self.pipelines = pipelines
         self.trainers = tuple(trainers)
+        self.redact = redact
 
     @asynccontextmanager
     async def running(
@@ -117,10 +121,17 @@ class Platform:
             metrics = Metrics()
             store = await asyncio.to_thread(_opened, settings) if decisions is None else decisions
             stack.push_async_callback(asyncio.to_thread, store.close)
-            recorder = Recorder(store, on_outcome=lambda outcome, count: metrics.decisions.labels(outcome).inc(count))
-            stack.push_async_callback(asyncio.to_thread, recorder.close)
+            recorder = await started_recorder(
+                stack,
+                store,
+                settings,
+                routes=[route for pipeline in self.pipelines for route in routes_of(pipeline)],
+                redact=self.redact,
+                metrics=metrics,
+                journal=opened_journal(settings) if decisions is None else None,
+            )
             jobs = await opened_jobs(stack, settings, is_forgetful=decisions is not None)
-            await _kept(stack, _retention(store, settings, tell))
+            await _kept(stack, kept_in_bounds(store, settings, tell))
             planner = Planner.of(instances, parts, registry, tell, Shelf(bound_bytes=settings.cache_bytes))
             loaded = Releases(planner.plan, bound_bytes=settings.cache_bytes)
             stack.push_async_callback(loaded.close)
@@ -137,9 +148,10 @@ class Platform:
                     route,
                     getattr(instance, route.method),
                     admission=admission,
-                    witnesses=(recorder, Meter(metrics)),
+                    witnesses=(Meter(metrics),),
                     choose=partial(_always, Variant(champions[name].id)),
                     hold=loaded.held,
+                    record=recorder,
                 )
                 for name, instance in planner.instances.items()
                 for route in routes_of(type(instance))
@@ -182,12 +194,3 @@ async def _kept(stack: AsyncExitStack, life: Coroutine[Any, Any, None]) -> None:
         await asyncio.gather(task, return_exceptions=True)
 
     stack.push_async_callback(end)
-
-
-def _retention(store: DecisionStore, settings: Settings, tell: Tell) -> Coroutine[Any, Any, None]:
-    return keep_in_bounds(
-        store,
-        keep=timedelta(days=settings.store.keep_days),
-        most=settings.store.keep_decisions,
-        on_failure=lambda failure: tell("retention_failed", {"error": str(failure)}),
-    )

@@ -11,8 +11,9 @@ import msgspec
 
 from headrace.assembly import Running
 from headrace.errors import InvalidConfiguration, Overloaded
+from headrace.serving.answered import digest_of
 from headrace.serving.context import Context, Priority
-from headrace.serving.endpoint import Endpoint, digest_of
+from headrace.serving.endpoint import Endpoint
 from headrace.serving.upload import Upload
 
 TRIES = 5

@@ -36,7 +36,12 @@ class DegradedStep:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One answered question. `body` and `explanation` are JSON as sent; offsets in them count characters of `text`."""
+    """One answered question. `body` and `explanation` are JSON as sent; offsets in them count characters of `text`.
+
+    `answer_digest` is of the part of `body` that the same question to the same release gives again, byte for byte:
+    all but ids and timings. `input` is the question as it was encoded, or `input_blob` the digest under which it lies
+    with the artifacts; both are None where inputs are not kept.
+    """
 
     id: str
     created_at: datetime
@@ -53,6 +58,36 @@ class Decision:
     confidence: float | None = None
     request_id: str = ""
     trace_id: str = ""
+    answer_digest: str = ""
+    input: bytes | None = None
+    input_blob: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What became of the decisions that one process took in, which it numbers from 1 without a gap.
+
+    `through` is the highest number that was settled: up to it each decision is `stored` or `refused`, so `missing`
+    is 0 unless one was lost.
+    """
+
+    process: str
+    through: int = 0
+    stored: int = 0
+    refused: int = 0
+
+    @property
+    def missing(self) -> int:
+        """How many are neither stored nor refused."""
+        return self.through - self.stored - self.refused
+
+
+def answer_part(body: bytes) -> bytes:
+    """What a replay gives again byte for byte: `body` without its ids and its timings, as a JSON object.
+
+    Endpoints write ids first and timings last, and within strings of JSON no quote stands without a backslash.
+    """
+    return b"{%b}" % body[body.index(b'"degraded":') : body.rindex(b',"timings_ms":')]
 
 
 def new_id(prefix: str) -> str:

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from headrace.domain.decision import Decision
+from headrace.domain.decision import Account, Decision
 from headrace.domain.job import Job, JobError, JobEvent, JobProgress, JobResult, JobState, RetryPolicy
 from headrace.domain.webhook import Delivery, DeliveryState, Webhook
 
@@ -22,11 +22,32 @@ class Listing:
     next: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """How many decisions were dropped, and the inputs among the artifacts that no decision names any more."""
+
+    count: int
+    blobs: tuple[str, ...] = ()
+
+
 class DecisionStore(Protocol):
     """Keeps decisions. Blocking: callers on an event loop put it into a thread."""
 
-    def add(self, decisions: Sequence[Decision]) -> None:
-        """All of them are durable when this returns; one that is there already is left as it is."""
+    def add(self, decisions: Sequence[Decision], *, settles: Account | None = None) -> None:
+        """All of them are durable when this returns; one that is there already is left as it is.
+
+        One that is there without a digest of its answer is not complete, and gives way to one that is. `settles` is
+        added, in the same moment, to the account of its process: its `through` replaces the one before, `stored` and
+        `refused` are added up.
+        """
+        ...
+
+    def account(self, process: str) -> Account:
+        """The account of one process; an empty one where it has none."""
+        ...
+
+    def missing(self) -> int:
+        """How many decisions of all processes are neither stored nor refused, of those that were settled."""
         ...
 
     def find(self, decision_id: str) -> Decision | None:
@@ -37,8 +58,11 @@ class DecisionStore(Protocol):
         """Up to `limit` decisions older than `cursor`."""
         ...
 
-    def forget(self, *, before: datetime, keep: int) -> int:
-        """Drops what is older than `before` and all but the newest `keep`; how many were dropped."""
+    def forget(self, *, before: datetime, keep: int, keep_bytes: int | None = None) -> Forgotten:
+        """Drops what is older than `before`, all but the newest `keep`, and the oldest over `keep_bytes` in all.
+
+        Sizes are those of what the store keeps of each.
+        """
         ...
 
     def close(self) -> None:

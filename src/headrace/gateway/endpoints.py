@@ -17,8 +17,9 @@ from headrace.gateway.request import Request
 from headrace.gateway.response import JSON, Response, Stream
 from headrace.gateway.route import Route
 from headrace.gateway.uploads import FRAMING_BYTES, Fetch, Pointer, upload_of
+from headrace.serving.answered import Answered, digest_of
 from headrace.serving.context import Context, Priority
-from headrace.serving.endpoint import Answered, Endpoint, digest_of
+from headrace.serving.endpoint import Endpoint
 from headrace.serving.upload import Upload
 
 LONGEST_BUDGET_S = 3600.0

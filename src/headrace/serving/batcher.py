@@ -1,4 +1,8 @@
-"""Who shares a call to the model: one bounded line for all replicas of a service, first come, first served."""
+"""Who shares a call to the model: one bounded line for all replicas of a service.
+
+Nobody waits for company: what an idle replica finds in the line it takes at once. Whether it takes questions together
+is learned from what calls took, and only questions of like length share one, so that none is padded for another.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +15,22 @@ from threading import Condition
 from time import monotonic
 from typing import Any
 
-from headrace.errors import Overloaded
-from headrace.serving.context import Context
+from headrace.errors import HeadraceError, Overloaded, ServiceFailed
+from headrace.serving.context import Context, Priority
+from headrace.serving.costs import Costs, bucket_of
 from headrace.serving.service import Method
+
+_RANKS = {Priority.INTERACTIVE: 0, Priority.BATCH: 1, Priority.SHADOW: 2}
+TURNS_BEFORE_BATCH = 16
+"""After so many calls of a higher priority in a row one of a lower priority goes first: none waits for ever."""
 
 
 @dataclass(slots=True, eq=False)
 class Call:
     """One question on its way to a replica, and the future on which its caller waits.
 
-    `variables` are the caller's context variables: what it bound for its logs is bound for the replica's too.
+    `variables` are the caller's context variables: what it bound for its logs is bound for the replica's too. `bucket`
+    is that of its length.
     """
 
     method: Method
@@ -29,6 +39,12 @@ class Call:
     future: asyncio.Future[Any]
     queued_at: float = field(default_factory=monotonic)
     variables: Variables = field(default_factory=copy_context)
+    bucket: int = field(init=False)
+    number: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        size = self.method.size
+        self.bucket = 0 if size is None else _bucket(self.method, self.question)
 
     @property
     def is_wanted(self) -> bool:
@@ -37,77 +53,185 @@ class Call:
         return not self.future.done() and (deadline is None or monotonic() < deadline)
 
 
+Group = tuple[str, int]
+
+
 class Line:
-    """The calls that wait for a replica. Shared between the event loop, which puts, and threads, which take."""
+    """The calls that wait for a replica. Shared between the event loop, which puts, and threads, which take.
+
+    Interactive calls go before those of batches, and shadows last; among equals the first come is the first served.
+    """
 
     def __init__(self, *, bound: int) -> None:
         self._bound = bound
-        self._calls: deque[Call] = deque()
+        self._ranks: tuple[dict[Group, deque[Call]], ...] = ({}, {}, {})
+        self._waiting = 0
+        self._number = 0
+        self._turns = 0
         self._changed = Condition()
         self._idle = 0
         self._closed = False
+        self._costs: dict[str, Costs] = {}
+        self._alone: set[str] = set()
 
     def __len__(self) -> int:
-        return len(self._calls)
+        return self._waiting
+
+    @property
+    def idle(self) -> int:
+        """How many replicas wait for calls."""
+        return self._idle
 
     def put(self, call: Call) -> None:
-        """Adds a call at the end; raises `Overloaded` at once when the line is full or closed."""
+        """Adds a call at the end of those of its priority; wakes one idle replica.
+
+        When the line is full, the newest call of a lower priority has to give way.
+
+        Raises:
+            Overloaded: there is no room, or the line is closed.
+        """
+        evicted: Call | None = None
         with self._changed:
             if self._closed:
                 raise Overloaded("The service is stopping.", remedy="Ask again in a moment.")
-            if len(self._calls) >= self._bound:
-                raise Overloaded(f"{self._bound} questions wait already.", remedy="Ask again in a moment.")
-            self._calls.append(call)
-            self._changed.notify()
+            if self._waiting >= self._bound:
+                evicted = self._newest_below(_RANKS[call.context.priority])
+                if evicted is None:
+                    raise self._full()
+                self._remove(evicted)
+            self._number += 1
+            call.number = self._number
+            group = (call.method.name, call.bucket)
+            self._ranks[_RANKS[call.context.priority]].setdefault(group, deque()).append(call)
+            self._waiting += 1
+            if self._idle:
+                self._changed.notify()
+        if evicted is not None and not evicted.future.done():
+            evicted.future.set_exception(self._full())
+
+    def withdraw(self, call: Call) -> None:
+        """Takes a call out whose caller has gone, so that it keeps no place; one that was taken already is left."""
+        with self._changed:
+            self._remove(call)
 
     def take(self) -> list[Call]:
-        """The next call, with others of its method that already wait; empty when the line is closed.
+        """The next call, with others of like length that wait, where that pays; empty when the line is closed.
 
-        Never waits for company: an idle replica answers at once. Never takes more than its share while other replicas
-        are idle: one that hoards leaves half of the machine unused. Calls that nobody waits for are dropped.
+        Never takes more than its share while other replicas are idle: one that hoards leaves half of the machine
+        unused. Calls that nobody waits for are dropped.
         """
         with self._changed:
             self._idle += 1
             try:
                 while True:
-                    first = self._next_wanted()
-                    if first is not None:
-                        return self._with_company(first)
+                    if self._waiting and (batch := self._next_batch()):
+                        return batch
                     if self._closed:
                         return []
                     self._changed.wait()
             finally:
                 self._idle -= 1
 
+    def learn(self, batch: list[Call], seconds: float) -> None:
+        """Notes what a call for all of `batch` took."""
+        name = batch[0].method.name
+        costs = self._costs.get(name) or self._costs.setdefault(name, Costs())
+        costs.learn(batch[0].bucket, len(batch), seconds)
+
+    def costs(self, method: Method) -> Costs:
+        """What is learned of a method."""
+        return self._costs.get(method.name) or self._costs.setdefault(method.name, Costs())
+
+    def answer_alone(self, method: Method) -> None:
+        """From now on no two questions of `method` share a call: its answers depend on their company."""
+        self._alone.add(method.name)
+
+    def best_count(self, method: Method, bucket: int, most: int) -> int:
+        """How many of `most` questions of one bucket are best answered by one call."""
+        size = method.max_batch_size
+        if size is None or method.name in self._alone:
+            return min(1, most)
+        return self.costs(method).best_count(bucket, min(size, most))
+
     def close(self) -> list[Call]:
         """Takes no more, wakes all who take, and gives back the calls that will not be answered."""
         with self._changed:
             self._closed = True
-            left = list(self._calls)
-            self._calls.clear()
+            left = [call for rank in self._ranks for calls in rank.values() for call in calls]
+            for rank in self._ranks:
+                rank.clear()
+            self._waiting = 0
             self._changed.notify_all()
-        return left
+        return sorted(left, key=lambda call: call.number)
 
-    def _next_wanted(self) -> Call | None:
-        while self._calls:
-            call = self._calls.popleft()
+    def _next_batch(self) -> list[Call]:
+        while self._waiting:
+            rank, group = self._next_group()
+            calls = rank[group]
+            # This taker is counted among the idle ones.
+            share = -(-self._waiting // max(1, self._idle))
+            batch = self._wanted(calls, 1)
+            if batch and calls and batch[0].method.max_batch_size is not None:
+                most = min(1 + len(calls), max(1, share))
+                batch += self._wanted(calls, self.best_count(batch[0].method, batch[0].bucket, most) - 1)
+            if not calls:
+                del rank[group]
+            if batch:
+                return batch
+        return []
+
+    def _next_group(self) -> tuple[dict[Group, deque[Call]], Group]:
+        """Where the call stands that is next: of the highest priority, the first come."""
+        filled = [rank for rank in self._ranks if rank]
+        rank = filled[0]
+        if len(filled) > 1:
+            self._turns += 1
+            if self._turns > TURNS_BEFORE_BATCH:
+                self._turns = 0
+                rank = filled[1]
+        else:
+            self._turns = 0
+        if len(rank) == 1:
+            return rank, next(iter(rank))
+        return rank, min(rank, key=lambda group: rank[group][0].number)
+
+    def _wanted(self, calls: deque[Call], most: int) -> list[Call]:
+        """Up to `most` calls from the front that somebody waits for; the others are dropped."""
+        found: list[Call] = []
+        while calls and len(found) < most:
+            call = calls.popleft()
+            self._waiting -= 1
             if call.is_wanted:
-                return call
+                found.append(call)
+        return found
+
+    def _newest_below(self, rank: int) -> Call | None:
+        for lower in self._ranks[:rank:-1]:
+            if lower:
+                return max((calls[-1] for calls in lower.values()), key=lambda call: call.number)
         return None
 
-    def _with_company(self, first: Call) -> list[Call]:
-        size = first.method.max_batch_size
-        if size is None or not self._calls:
-            return [first]
-        # This taker is counted among the idle ones.
-        share = -(-(len(self._calls) + 1) // max(1, self._idle))
-        batch = [first]
-        passed: list[Call] = []
-        while self._calls and len(batch) < min(size, share):
-            call = self._calls.popleft()
-            if call.method is not first.method:
-                passed.append(call)
-            elif call.is_wanted:
-                batch.append(call)
-        self._calls.extendleft(reversed(passed))
-        return batch
+    def _remove(self, call: Call) -> None:
+        rank = self._ranks[_RANKS[call.context.priority]]
+        group = (call.method.name, call.bucket)
+        calls = rank.get(group)
+        if calls is None or call not in calls:
+            return
+        calls.remove(call)
+        self._waiting -= 1
+        if not calls:
+            del rank[group]
+
+    def _full(self) -> Overloaded:
+        return Overloaded(f"{self._bound} questions wait already.", remedy="Ask again in a moment.")
+
+
+def _bucket(method: Method, question: object) -> int:
+    assert method.size is not None
+    try:
+        return bucket_of(method.size(question))
+    except HeadraceError:
+        raise
+    # The author's code may raise anything; whoever asked is told, and the line lives on.
+    except Exception as error:
+        raise ServiceFailed(f"The size of a question to {method.name} could not be told.") from error

@@ -19,6 +19,7 @@ class Priority(StrEnum):
 
     INTERACTIVE = "interactive"
     BATCH = "batch"
+    SHADOW = "shadow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,8 @@ class Context:
     key: str = ""
     priority: Priority = Priority.INTERACTIVE
     trace_id: str = ""
+    request_id: str = ""
+    input_digest: str = ""
     release: str = ""
     work: SharedWork | None = None
     progress: Callable[[Progress], None] = _ignore

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, Protocol
-
-import msgspec
 
 from headrace.domain.decision import Decision, DegradedStep, Step, new_id
 from headrace.domain.release import Variant
 from headrace.errors import DeadlineExceeded
 from headrace.serving.admission import Admission
 from headrace.serving.answer import Answer
+from headrace.serving.answered import Answered, encoder
 from headrace.serving.context import Context, within
 from headrace.serving.pipeline import Route
 from headrace.serving.shared_work import SharedWork
@@ -30,29 +27,19 @@ class Witness(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """A decision, with the value that the pipeline returned, and the context that it was computed in."""
+Record = Callable[[Answered], None]
+"""Takes every answer in before it goes out, and makes its record off the way; must neither wait nor raise."""
 
-    decision: Decision
-    value: Any
-    context: Context
-
-    @property
-    def body(self) -> bytes:
-        """The answer as JSON."""
-        return self.decision.body
-
-
-Follow = Callable[["Endpoint", object, Answered], None]
-"""Told of an answer that another release is to answer too, with its question; must neither wait nor raise."""
+Follow = Callable[["Endpoint", Answered], None]
+"""Told of an answer that another release is to answer too; must neither wait nor raise."""
 
 
 class Endpoint:
     """One method of a pipeline on a platform.
 
     `choose` gives the variant that answers a key, once a request and before anything of it runs; `hold` keeps that
-    release loaded until the answer is there. `follow` is told of answers whose variant is shadowed.
+    release loaded until the answer is there. Each answer is taken in by `record` before anybody sees it; then the
+    witnesses are told of its decision, which has no explanation yet, and `follow` where its variant is shadowed.
     """
 
     def __init__(
@@ -64,6 +51,7 @@ class Endpoint:
         witnesses: tuple[Witness, ...],
         choose: Callable[[str], Variant],
         hold: Callable[[str], AbstractContextManager[None]],
+        record: Record | None = None,
         follow: Follow | None = None,
     ) -> None:
         self.route = route
@@ -72,8 +60,8 @@ class Endpoint:
         self._witnesses = witnesses
         self._choose = choose
         self._hold = hold
+        self._record = record
         self._follow = follow
-        self._encoder = msgspec.json.Encoder(decimal_format="number")
 
     @property
     def path(self) -> str:
@@ -106,10 +94,12 @@ class Endpoint:
             answered = await self.answer_as(
                 variant, question, context=context, input_digest=input_digest, request_id=request_id
             )
+        if self._record is not None:
+            self._record(answered)
         for witness in self._witnesses:
             witness(answered.decision)
         if variant.is_shadowed and self._follow is not None:
-            self._follow(self, question, answered)
+            self._follow(self, answered)
         return answered
 
     async def answer_as(
@@ -120,7 +110,7 @@ class Endpoint:
         To share the work of another answer, its `context.work` is passed on in `context`.
         """
         begun = monotonic()
-        context.release = variant.release
+        context.release, context.input_digest, context.request_id = variant.release, input_digest, request_id
         if variant.is_shadowed and context.work is None:
             context.work = SharedWork()
         with self._hold(variant.release), within(context):
@@ -128,10 +118,11 @@ class Endpoint:
             value = await self._run(question)
             if context.is_over():
                 raise DeadlineExceeded("The answer came after the caller's time.", remedy="Give more time.")
-        decision = self._decision(
-            value, context, variant, begun=begun, input_digest=input_digest, request_id=request_id
-        )
-        return Answered(decision=decision, value=value, context=context)
+        degraded = tuple(DegradedStep(each.service, each.reason, each.used) for each in context.degraded)
+        fields = value.body() if isinstance(value, Answer) else {"output": value}
+        answer = encoder.encode({"degraded": degraded} | fields)
+        decision = self._decision(value, context, variant, answer=answer, degraded=degraded, begun=begun)
+        return Answered(decision=decision, question=question, value=value, context=context)
 
     def _decision(
         self,
@@ -139,30 +130,23 @@ class Endpoint:
         context: Context,
         variant: Variant,
         *,
+        answer: bytes,
+        degraded: tuple[DegradedStep, ...],
         begun: float,
-        input_digest: str,
-        request_id: str,
     ) -> Decision:
         duration_ms = (monotonic() - begun) * 1000
         decision_id = new_id("dec")
-        degraded = tuple(DegradedStep(each.service, each.reason, each.used) for each in context.degraded)
-        head = {
-            "decision_id": decision_id,
-            "release": variant.release,
-            "variant": variant.name,
-            "degraded": degraded,
-        }
-        answer = value if isinstance(value, Answer) else None
-        fields = {"output": value} if answer is None else answer.body()
-        explanation = None if answer is None else answer.explanation()
+        head = encoder.encode({"decision_id": decision_id, "release": variant.release, "variant": variant.name})
+        tail = encoder.encode({"timings_ms": _timings(context, duration_ms)})
         return Decision(
             id=decision_id,
             created_at=datetime.now(UTC),
             endpoint=self.route.path,
             release=variant.release,
             variant=variant.name,
-            input_digest=input_digest,
-            body=self._encoder.encode(head | fields | {"timings_ms": _timings(context, duration_ms)}),
+            input_digest=context.input_digest,
+            # The middle is what a replay has to give again: encoded once, it cannot differ from what was sent.
+            body=b"%b,%b,%b" % (head[:-1], answer[1:-1], tail[1:]),
             duration_ms=duration_ms,
             steps=tuple(
                 Step(
@@ -177,17 +161,11 @@ class Endpoint:
                 for each in context.calls
             ),
             degraded=degraded,
-            text=None if answer is None else answer.text(),
-            explanation=None if explanation is None else self._encoder.encode(explanation),
-            confidence=None if answer is None else answer.confidence(),
-            request_id=request_id,
+            text=value.text() if isinstance(value, Answer) else None,
+            confidence=value.confidence() if isinstance(value, Answer) else None,
+            request_id=context.request_id,
             trace_id=context.trace_id,
         )
-
-
-def digest_of(content: bytes) -> str:
-    """`sha256:` and the hexadecimal digest of `content`."""
-    return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 def _timings(context: Context, total_ms: float) -> dict[str, float]:

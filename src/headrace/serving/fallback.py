@@ -9,6 +9,7 @@ from time import monotonic
 from headrace.errors import DeadlineExceeded, HeadraceError, Overloaded, Retry, ServiceFailed
 from headrace.serving.breaker import Breaker, BreakerState
 from headrace.serving.context import Context
+from headrace.serving.finite import finder
 from headrace.serving.retry_budget import RetryBudget
 from headrace.serving.runtime import Reply
 from headrace.serving.runtimes.guarded_worker import WorkerOverdue
@@ -34,10 +35,18 @@ class Way:
     def __init__(self, name: str, method: Method, ask: Ask, *, timeout_s: float | None = None) -> None:
         self.name = name
         self.method = method
-        self.ask = ask
+        self._ask = ask
+        self._find = finder(method)
         self.breaker = Breaker()
         self.time = ServiceTime()
         self._timeout_s = timeout_s
+
+    async def ask(self, question: object, context: Context) -> Reply:
+        """The reply; raises `ServiceFailed` also where a number in it is none."""
+        reply = await self._ask(self.method, question, context)
+        if self._find is not None and (place := self._find(reply.value)) is not None:
+            raise ServiceFailed(f"{self.method.name} answered with a number that is none, at answer{place}.")
+        return reply
 
     @property
     def reserve_s(self) -> float:
@@ -136,13 +145,13 @@ class Ladder:
         """The reply of a way; a failure is tried once more where time and the budget of retries allow."""
         begun = monotonic()
         try:
-            reply = await way.ask(way.method, question, context)
+            reply = await way.ask(question, context)
         except _TRIED_AGAIN:
             left_s = context.remaining_s()
             if (left_s is not None and left_s < way.time.bound_s) or not self._retries.spend():
                 raise
             begun = monotonic()
-            reply = await way.ask(way.method, question, context)
+            reply = await way.ask(question, context)
         self._retries.earn()
         way.time.learn(monotonic() - begun)
         return reply

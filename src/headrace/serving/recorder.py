@@ -1,105 +1,197 @@
-"""The witness that stores decisions: off the hot path, bounded, in batches; what it cannot store it counts."""
+"""The recorder: every answer is in the journal before it goes out, and in the store soon after."""
 
 from __future__ import annotations
 
-import queue
+import time
 from collections.abc import Callable, Sequence
-from threading import Thread
+from dataclasses import replace
+from pathlib import Path
+from threading import Event, Thread
 from time import monotonic
 
-from headrace.domain.decision import Decision
+from headrace.domain.decision import Account, Decision
 from headrace.domain.stores import DecisionStore
 from headrace.errors import HeadraceError
+from headrace.serving.answered import Answered
+from headrace.serving.backlog import Backlog, Pending, pending_of
+from headrace.serving.journal import Journal, abandoned_in
+from headrace.serving.keeping import Keeping
 
 BATCH = 256
-WAIT_S = 1.0
+LINGER_S = 0.1
+SYNC_EVERY_S = 1.0
+FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.1, 5.0
+TRIES_WITHOUT_JOURNAL = 2
+
+OnOutcome = Callable[[str, int], None]
 
 
 class Recorder:
-    """Takes decisions in at once and stores them from a thread of its own.
+    """Takes answers in at once and stores their decisions from a thread of its own, in batches.
 
-    `on_outcome` is told `("accepted" | "stored" | "refused", count)`: accepted less stored less refused is what is on
-    its way. A decision is refused when the line is full or the store fails twice.
+    With a journal nothing is lost that was answered: what the store does not take waits on the disc, and what a dead
+    process left there is stored by the next one. Without, a decision is refused when the store fails twice.
+    `on_outcome` is told `("accepted" | "stored" | "refused", count)`, `keeping` says what is kept of an answer.
     """
 
     def __init__(
         self,
         store: DecisionStore,
         *,
-        on_outcome: Callable[[str, int], None],
+        on_outcome: OnOutcome,
+        keeping: Keeping | None = None,
+        journal: Journal | None = None,
         bound: int = 10_000,
     ) -> None:
         self._store = store
         self._on_outcome = on_outcome
-        self._line: queue.Queue[Decision | None] = queue.Queue(maxsize=bound)
-        self._recent: dict[str, Decision] = {}
+        self._keeping = keeping or Keeping()
+        self._journal = journal
+        self._backlog = Backlog(journal, bound=bound)
+        self._account = Account("" if journal is None else journal.process)
+        self._missing_before = 0
+        self._wake, self._closing = Event(), Event()
+        self._synced_at = monotonic()
         self.failure = ""
         self._thread = Thread(target=self._live, name="recorder", daemon=True)
         self._thread.start()
 
-    def __call__(self, decision: Decision) -> None:
-        """Notes a decision; never waits."""
+    def __call__(self, answered: Answered) -> None:
+        """Takes an answer in; called before it goes out, from one thread. Never waits for the store."""
         self._on_outcome("accepted", 1)
-        try:
-            self._line.put_nowait(decision)
-        except queue.Full:
+        refusal = self._backlog.put(self._keeping.at_the_door(answered.decision), answered)
+        if refusal:
+            self.failure = refusal
             self._on_outcome("refused", 1)
-        else:
-            # Whoever was just answered may ask for the record before it is stored.
-            self._recent[decision.id] = decision
+        if not self._wake.is_set():
+            self._wake.set()
+
+    @property
+    def journal_bytes(self) -> int:
+        """What the journal takes up on the disc."""
+        return 0 if self._journal is None else self._journal.size_bytes
+
+    @property
+    def waiting(self) -> int:
+        """How many were taken in and are not settled yet."""
+        return len(self._backlog)
+
+    def missing(self) -> int:
+        """Decisions that are neither stored, nor refused, nor on their way, of all processes: 0, or some are lost."""
+        return self._account.missing + self._missing_before
 
     def find(self, decision_id: str) -> Decision | None:
-        """The decision, from the store or from what is on its way to it. Blocking."""
-        return self._recent.get(decision_id) or self._store.find(decision_id)
+        """The decision, from what is on its way to the store or from there. Blocking."""
+        return self._backlog.find(decision_id) or self._store.find(decision_id)
+
+    def recover(self, folder: Path) -> int:
+        """Stores what dead processes left in their journals; how many decisions that were. Blocking."""
+        recovered = 0
+        for abandoned in abandoned_in(folder):
+            through = self._store.account(abandoned.process).through
+            left = pending_of(record for record in abandoned.records() if record.number > through)
+            for start in range(0, len(left), BATCH):
+                batch = left[start : start + BATCH]
+                settles = Account(abandoned.process, batch[-1].number, stored=len(batch))
+                self._store.add([self._keeping.completed(each.decision, None) for each in batch], settles=settles)
+                recovered += len(batch)
+            abandoned.delete()
+        self._missing_before = self._store.missing()
+        self._on_outcome("accepted", recovered)
+        self._on_outcome("stored", recovered)
+        return recovered
 
     def close(self, *, within_s: float = 10.0) -> None:
-        """Stores what is on its way and ends the thread."""
-        deadline = monotonic() + within_s
-        self._line.put(None, timeout=within_s)
-        self._thread.join(max(0.1, deadline - monotonic()))
+        """Stores what is on its way and ends the thread; what the store does not take now stays in the journal."""
+        self._closing.set()
+        self._wake.set()
+        self._thread.join(within_s)
+        if self._journal is not None and not self._thread.is_alive():
+            self._journal.close(settled=self._account.through)
 
     def _live(self) -> None:
+        while not self._closing.is_set():
+            self._wake.wait()
+            # Together they cost less; the journal has them already, so nothing is lost meanwhile.
+            self._closing.wait(LINGER_S)
+            self._wake.clear()
+            self._drain()
+        self._drain()
+
+    def _drain(self) -> None:
+        while not self._backlog.is_empty:
+            batch = self._backlog.take(BATCH)
+            if batch and not self._is_settled([self._completed(each) for each in batch]):
+                return
+        if len(self._backlog):
+            # What is left was refused at the door, after all that could be stored.
+            self._is_settled([])
+
+    def _completed(self, pending: Pending) -> Pending:
+        completed = replace(
+            pending, decision=self._keeping.completed(pending.decision, pending.answered), answered=None
+        )
+        # Lets the event loop have the interpreter: an answer must not wait for somebody else's record.
+        time.sleep(0)
+        return completed
+
+    def _is_settled(self, batch: list[Pending]) -> bool:
+        """Whether all of `batch` is stored or given up; False when the store is away and the recorder closes."""
+        tries = 0
         while True:
-            first = self._line.get()
-            if first is None:
-                return
-            batch, is_last = self._batch(first)
-            self._store_all(batch)
-            if is_last:
-                return
-
-    def _batch(self, first: Decision) -> tuple[list[Decision], bool]:
-        batch = [first]
-        while len(batch) < BATCH:
             try:
-                each = self._line.get_nowait()
-            except queue.Empty:
-                return batch, False
-            if each is None:
-                return batch, True
-            batch.append(each)
-        return batch, False
+                self._settle(batch, stored=len(batch))
+            # A recorder must live whatever a store's driver raises, else the journal fills and all is refused.
+            except Exception as failure:  # noqa: BLE001
+                tries += 1
+                self.failure = str(failure)
+                if not (isinstance(failure, HeadraceError) and failure.retryable):
+                    return self._is_settled_singly(batch)
+                if self._journal is None and tries >= TRIES_WITHOUT_JOURNAL:
+                    return self._is_given_up(batch)
+                if self._closing.is_set() and self._journal is not None:
+                    return False
+                self._sync()
+                self._closing.wait(min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2.0**tries))
+            else:
+                self.failure = ""
+                return True
 
-    def _store_all(self, batch: Sequence[Decision]) -> None:
+    def _is_settled_singly(self, batch: list[Pending]) -> bool:
+        """One that cannot be stored must not take the others with it."""
+        if len(batch) > 1:
+            return all(self._is_settled([each]) for each in batch)
+        return self._is_given_up(batch)
+
+    def _is_given_up(self, batch: list[Pending]) -> bool:
+        self._on_outcome("refused", len(batch))
         try:
-            self._add(batch)
-        except HeadraceError as failure:
+            self._settle(batch, stored=0)
+        except Exception as failure:  # noqa: BLE001 - the store failed already; the account in memory holds
             self.failure = str(failure)
-            self._on_outcome("refused", len(batch))
-        # A witness must live whatever a store's driver raises, else the line fills and all is refused.
-        except Exception as failure:  # noqa: BLE001
-            self.failure = f"{type(failure).__name__}: {failure}"
-            self._on_outcome("refused", len(batch))
-        else:
-            self.failure = ""
-            self._on_outcome("stored", len(batch))
-        for decision in batch:
-            self._recent.pop(decision.id, None)
+            through, refused = self._backlog.settle(batch)
+            self._add_up(Account(self._account.process, through, refused=refused + len(batch)))
+        return True
 
-    def _add(self, batch: Sequence[Decision]) -> None:
-        try:
-            self._store.add(batch)
-        except HeadraceError as failure:
-            if not failure.retryable:
-                raise
-            self._store.add(batch)
+    def _settle(self, batch: list[Pending], *, stored: int) -> None:
+        through, refused = self._backlog.settles(batch)
+        settles = Account(self._account.process, through, stored=stored, refused=refused + len(batch) - stored)
+        decisions: Sequence[Decision] = [each.decision for each in batch] if stored else ()
+        self._store.add(decisions, settles=settles if self._journal is not None else None)
+        self._backlog.settle(batch)
+        self._add_up(settles)
+        if stored:
+            self._on_outcome("stored", stored)
+
+    def _add_up(self, settled: Account) -> None:
+        self._account = replace(
+            self._account,
+            through=settled.through,
+            stored=self._account.stored + settled.stored,
+            refused=self._account.refused + settled.refused,
+        )
+
+    def _sync(self) -> None:
+        if self._journal is not None and monotonic() - self._synced_at > SYNC_EVERY_S:
+            self._synced_at = monotonic()
+            self._journal.sync()

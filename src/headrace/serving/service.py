@@ -34,11 +34,12 @@ class Guard:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One endpoint of a service: what to run, and for how many questions at once."""
+    """One endpoint of a service: what to run, for how many questions at once, and how long a question is."""
 
     name: str
     run: Callable[..., Coroutine[Any, Any, Any]]
     max_batch_size: int | None
+    size: Callable[[Any], int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,17 +194,25 @@ class Here:
 
 
 def batched(
-    *, max_size: int
+    *, max_size: int, size: Callable[[Any], int] | None = None
 ) -> Callable[
     [Callable[[Self, list[Question]], Coroutine[Any, Any, list[Answer]]]],
     Callable[[Self, Question], Coroutine[Any, Any, Answer]],
 ]:
-    """The method is written for a list of up to `max_size` questions and called with one; answers keep their order."""
+    """The method is written for a list of up to `max_size` questions and called with one; answers keep their order.
+
+    How many questions share a call is learned from what calls take: where company does not pay, each is asked alone.
+    `size` says how long a question is (tokens, characters, pages; cheap, it runs on the event loop), and then only
+    questions of like length share a call, so that none is padded for another.
+
+    An answer must not depend on its company. Warm-up questions are answered alone and together before the first
+    caller; a method whose answers differ then is asked one question at a time.
+    """
 
     def decorate(
         run: Callable[[Self, list[Question]], Coroutine[Any, Any, list[Answer]]],
     ) -> Callable[[Self, Question], Coroutine[Any, Any, Answer]]:
-        method = Method(name=cast(Any, run).__name__, run=run, max_batch_size=max_size)
+        method = Method(name=cast(Any, run).__name__, run=run, max_batch_size=max_size, size=size)
         return cast("Callable[[Self, Question], Coroutine[Any, Any, Answer]]", _through_binding(method))
 
     return decorate

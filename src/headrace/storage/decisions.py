@@ -9,11 +9,26 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Column, Connection, DateTime, Float, Index, LargeBinary, String, Table, delete, insert, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    DateTime,
+    Float,
+    Index,
+    LargeBinary,
+    String,
+    Table,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.engine import Row
 
-from headrace.domain.decision import Decision, DegradedStep, Step
-from headrace.domain.stores import Listing
+from headrace.domain.decision import Account, Decision, DegradedStep, Step
+from headrace.domain.stores import Forgotten, Listing
 from headrace.storage.database import Database, metadata
 
 decisions = Table(
@@ -25,19 +40,41 @@ decisions = Table(
     Column("release", String(80), nullable=False),
     Column("variant", String(80), nullable=False),
     Column("input_digest", String(80), nullable=False),
+    Column("answer_digest", String(80), nullable=False),
     Column("duration_ms", Float, nullable=False),
     Column("confidence", Float),
     Column("request_id", String(200), nullable=False),
     Column("trace_id", String(64), nullable=False),
-    Column("steps", LargeBinary, nullable=False),
-    Column("degraded", LargeBinary, nullable=False),
-    Column("body", LargeBinary, nullable=False),
+    Column("head", LargeBinary, nullable=False),
     Column("text", LargeBinary),
     Column("explanation", LargeBinary),
+    Column("input", LargeBinary),
+    Column("input_blob", String(80), index=True),
+    Column("size_bytes", BigInteger, nullable=False),
     Index("decisions_by_time", "created_at"),
+    Index("decisions_by_release", "release", "id"),
 )
-_PARTS = ("steps", "degraded", "body", "text", "explanation")
-_LIGHT = [column for column in decisions.columns if column.name not in {"text", "explanation"}]
+accounts = Table(
+    "decision_accounts",
+    metadata,
+    Column("process", String(80), primary_key=True),
+    Column("through", BigInteger, nullable=False),
+    Column("stored", BigInteger, nullable=False),
+    Column("refused", BigInteger, nullable=False),
+)
+_HEAVY = frozenset({"text", "explanation", "input"})
+_LIGHT = [column for column in decisions.columns if column.name not in _HEAVY]
+_PLAIN = tuple(column.name for column in _LIGHT if column.name not in {"head", "size_bytes"})
+# The quick end of zlib: a tenth more bytes for half of the time.
+_LEVEL = 1
+
+
+class _Head(msgspec.Struct, array_like=True, frozen=True):
+    """What is always read together, packed and compressed as one."""
+
+    steps: tuple[Step, ...]
+    degraded: tuple[DegradedStep, ...]
+    body: bytes
 
 
 class SqlDecisions:
@@ -46,12 +83,25 @@ class SqlDecisions:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, decisions_: Sequence[Decision]) -> None:
-        """One transaction for all of them."""
-        if not decisions_:
-            return
+    def add(self, decisions_: Sequence[Decision], *, settles: Account | None = None) -> None:
+        """One transaction for all of them and the account."""
         with self._database.transaction() as connection:
-            add_decisions(connection, decisions_)
+            if decisions_:
+                add_decisions(connection, decisions_)
+            if settles is not None:
+                _settle(connection, settles)
+
+    def account(self, process: str) -> Account:
+        """The account of one process."""
+        with self._database.transaction() as connection:
+            row = connection.execute(select(accounts).where(accounts.c.process == process)).one_or_none()
+        return Account(process) if row is None else Account(**row._mapping)  # noqa: SLF001 - documented
+
+    def missing(self) -> int:
+        """Over all processes that ever settled anything."""
+        query = select(func.sum(accounts.c.through - accounts.c.stored - accounts.c.refused))
+        with self._database.transaction() as connection:
+            return int(connection.scalar(query) or 0)
 
     def find(self, decision_id: str) -> Decision | None:
         """The whole decision."""
@@ -69,16 +119,21 @@ class SqlDecisions:
         items = tuple(_decision(row) for row in rows[:limit])
         return Listing(items=items, next=items[-1].id if len(rows) > limit else None)
 
-    def forget(self, *, before: datetime, keep: int) -> int:
-        """Drops by age and number."""
+    def forget(self, *, before: datetime, keep: int, keep_bytes: int | None = None) -> Forgotten:
+        """Drops by age, number and size."""
         with self._database.transaction() as connection:
-            oldest_kept = connection.scalar(
-                select(decisions.c.id).order_by(decisions.c.id.desc()).offset(max(0, keep - 1)).limit(1)
-            )
             gone = decisions.c.created_at < before
-            if oldest_kept is not None:
-                gone |= decisions.c.id < oldest_kept
-            return connection.execute(delete(decisions).where(gone)).rowcount
+            newest = select(decisions.c.id).order_by(decisions.c.id.desc())
+            first_too_many = connection.scalar(newest.offset(max(0, keep)).limit(1))
+            if first_too_many is not None:
+                gone |= decisions.c.id <= first_too_many
+            if keep_bytes is not None and (first_over := _first_over(connection, keep_bytes)) is not None:
+                gone |= decisions.c.id <= first_over
+            blobs = set(connection.scalars(select(decisions.c.input_blob).where(gone).distinct())) - {None}
+            count = connection.execute(delete(decisions).where(gone)).rowcount
+            in_use = select(decisions.c.input_blob).where(decisions.c.input_blob.in_(blobs)).distinct()
+            left = set(connection.scalars(in_use)) if blobs else set()
+        return Forgotten(count=count, blobs=tuple(sorted(blobs - left)))
 
     def close(self) -> None:
         """Closes the database."""
@@ -86,37 +141,70 @@ class SqlDecisions:
 
 
 def add_decisions(connection: Connection, added: Sequence[Decision]) -> None:
-    """Those that are not there yet, within a transaction of the caller's."""
-    known = set(connection.scalars(select(decisions.c.id).where(decisions.c.id.in_([each.id for each in added]))))
+    """Those that are not there yet, within a transaction of the caller's; one that was not complete is completed."""
+    query = select(decisions.c.id, decisions.c.answer_digest).where(decisions.c.id.in_([each.id for each in added]))
+    known = {row.id: row.answer_digest for row in connection.execute(query)}
     fresh = [_row(each) for each in added if each.id not in known]
     if fresh:
         connection.execute(insert(decisions), fresh)
+    for each in added:
+        if each.answer_digest and known.get(each.id) == "":
+            connection.execute(update(decisions).where(decisions.c.id == each.id).values(_row(each)))
+
+
+def _settle(connection: Connection, settles: Account) -> None:
+    changed = connection.execute(
+        update(accounts)
+        .where(accounts.c.process == settles.process)
+        .values(
+            through=settles.through,
+            stored=accounts.c.stored + settles.stored,
+            refused=accounts.c.refused + settles.refused,
+        )
+    )
+    if not changed.rowcount:
+        connection.execute(insert(accounts), asdict(settles))
+
+
+def _first_over(connection: Connection, keep_bytes: int) -> str | None:
+    """The newest decision that, with all newer ones, is over `keep_bytes`."""
+    total = func.sum(decisions.c.size_bytes).over(order_by=decisions.c.id.desc()).label("total")
+    sizes = select(decisions.c.id, total).subquery()
+    found: str | None = connection.scalar(select(func.max(sizes.c.id)).where(sizes.c.total > keep_bytes))
+    return found
 
 
 def _row(decision: Decision) -> dict[str, object]:
-    row = asdict(decision)
-    row["steps"] = zlib.compress(msgspec.json.encode(decision.steps))
-    row["degraded"] = zlib.compress(msgspec.json.encode(decision.degraded))
-    row["body"] = zlib.compress(decision.body)
-    row["text"] = None if decision.text is None else zlib.compress(decision.text.encode())
-    row["explanation"] = None if decision.explanation is None else zlib.compress(decision.explanation)
-    return row
+    head = msgspec.msgpack.encode(_Head(decision.steps, decision.degraded, decision.body))
+    packed = {
+        "head": zlib.compress(head, _LEVEL),
+        "text": None
+        if decision.text is None
+        else zlib.compress(decision.text.encode("utf-8", "surrogatepass"), _LEVEL),
+        "explanation": None if decision.explanation is None else zlib.compress(decision.explanation, _LEVEL),
+        "input": None if decision.input is None else zlib.compress(decision.input, _LEVEL),
+    }
+    plain = {name: getattr(decision, name) for name in _PLAIN}
+    return plain | packed | {"size_bytes": sum(len(part) for part in packed.values() if part is not None)}
+
+
+def _packed(part: bytes | None) -> bytes | None:
+    return None if part is None else zlib.compress(part, _LEVEL)
 
 
 def _decision(row: Row[Any]) -> Decision:
-    values: dict[str, Any] = {
-        name: zlib.decompress(value) if name in _PARTS and value is not None else value
-        for name, value in row._mapping.items()  # noqa: SLF001 - the documented name of a row's columns
-    }
-    # SQLite keeps no time zone: what went in was UTC.
-    created_at = values["created_at"].replace(tzinfo=values["created_at"].tzinfo or UTC)
-    text = values.get("text")
+    values: dict[str, Any] = dict(row._mapping)  # noqa: SLF001 - the documented name of a row's columns
+    unpacked = {name: zlib.decompress(values[name]) for name in _HEAVY if values.get(name) is not None}
+    head = msgspec.msgpack.decode(zlib.decompress(values["head"]), type=_Head)
+    text = unpacked.get("text")
     return Decision(
-        **{
-            **values,
-            "created_at": created_at,
-            "steps": msgspec.json.decode(values["steps"], type=tuple[Step, ...]),
-            "degraded": msgspec.json.decode(values["degraded"], type=tuple[DegradedStep, ...]),
-            "text": None if text is None else text.decode(),
-        }
+        **{name: values[name] for name in _PLAIN if name != "created_at"},
+        # SQLite keeps no time zone: what went in was UTC.
+        created_at=values["created_at"].replace(tzinfo=values["created_at"].tzinfo or UTC),
+        steps=head.steps,
+        degraded=head.degraded,
+        body=head.body,
+        text=None if text is None else text.decode("utf-8", "surrogatepass"),
+        explanation=unpacked.get("explanation"),
+        input=unpacked.get("input"),
     )

@@ -42,6 +42,11 @@ class Metrics:
         self.decisions = Counter(
             "headrace_decisions", "Decisions by what became of them: accepted, stored, refused.", ["outcome"], **own
         )
+        self.missing_decisions = Gauge(
+            "headrace_missing_decisions", "Accepted, and neither stored nor refused nor on their way: 0.", **own
+        )
+        self.waiting_decisions = Gauge("headrace_waiting_decisions", "Accepted, and on their way to the store.", **own)
+        self.journal_bytes = Gauge("headrace_journal_bytes", "What the decision journal takes up on the disc.", **own)
         self.replicas = Gauge("headrace_replicas", "Live replicas.", ["service"], **own)
         self.restarts = Gauge("headrace_replica_restarts", "Replicas that were replaced.", ["service"], **own)
         self.open_breakers = Gauge(

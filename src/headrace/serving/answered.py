@@ -1,0 +1,43 @@
+"""Answered: an answer on its way out, whose record is made by whoever needs it, off the way."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from headrace.domain.decision import Decision
+from headrace.serving.answer import Answer
+from headrace.serving.context import Context
+
+encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A decision with the question, the value that the pipeline returned, and the context it was computed in.
+
+    The decision has no explanation and no digest of the answer yet, for they take longer than many answers.
+    """
+
+    decision: Decision
+    question: object
+    value: Any
+    context: Context
+
+    @property
+    def body(self) -> bytes:
+        """The answer as JSON."""
+        return self.decision.body
+
+    def explanation(self) -> bytes | None:
+        """Everything that speaks for and against the answer, as JSON."""
+        explanation = self.value.explanation() if isinstance(self.value, Answer) else None
+        return None if explanation is None else encoder.encode(explanation)
+
+
+def digest_of(content: bytes) -> str:
+    """`sha256:` and the hexadecimal digest of `content`."""
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"

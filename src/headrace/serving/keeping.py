@@ -1,0 +1,95 @@
+"""What is kept of an answer: how much of its input, and nothing that the author's redaction takes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from headrace.domain.decision import Decision, answer_part
+from headrace.errors import HeadraceError
+from headrace.serving.answered import Answered, digest_of, encoder
+from headrace.serving.wire import Codec
+
+INLINE_BYTES = 64 * 1024
+"""Larger inputs lie with the artifacts, where one that comes twice is kept once."""
+
+Redact = Callable[[str], str]
+"""Gives a text back without personal data; of the same length, so that offsets in answers stay true."""
+
+
+class Inputs(StrEnum):
+    """How much of a question is kept with its decision: nothing, its digest, or all, so that it can be replayed."""
+
+    NONE = "none"
+    DIGEST = "digest"
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """The policy of a platform. `codecs` encode questions by endpoint, `put` keeps a large one and gives its digest."""
+
+    inputs: Inputs = Inputs.DIGEST
+    redact: Redact | None = None
+    codecs: Mapping[str, Codec] = field(default_factory=dict)
+    put: Callable[[bytes], str] | None = None
+
+    def at_the_door(self, decision: Decision) -> Decision:
+        """The decision as it may be written down; cheap where nothing is redacted."""
+        if self.inputs is Inputs.NONE:
+            decision = replace(decision, input_digest="")
+        if self.redact is None:
+            return decision
+        return replace(
+            decision,
+            answer_digest=digest_of(answer_part(decision.body)),
+            body=_redacted_json(decision.body, self.redact),
+            text=None if decision.text is None else self.redact(decision.text),
+        )
+
+    def completed(self, decision: Decision, answered: Answered | None) -> Decision:
+        """With all that is kept besides: the explanation and the input, where the answer is still at hand."""
+        if not decision.answer_digest:
+            decision = replace(decision, answer_digest=digest_of(answer_part(decision.body)))
+        if answered is None:
+            return decision
+        explanation = answered.explanation()
+        if explanation is not None and self.redact is not None:
+            explanation = _redacted_json(explanation, self.redact)
+        inline, blob = self._kept_input(decision, answered)
+        return replace(decision, explanation=explanation, input=inline, input_blob=blob)
+
+    def _kept_input(self, decision: Decision, answered: Answered) -> tuple[bytes | None, str | None]:
+        codec = self.codecs.get(decision.endpoint)
+        # A redacted input would not give the same answer again, and the whole one must not be kept.
+        if self.inputs is not Inputs.FULL or codec is None or self.redact is not None:
+            return None, None
+        try:
+            encoded = codec.encode(answered.question)
+        except (TypeError, NotImplementedError):
+            return None, None
+        if len(encoded) <= INLINE_BYTES:
+            return encoded, None
+        try:
+            return None, None if self.put is None else self.put(encoded)
+        except HeadraceError:
+            # The answer's record is worth more than its input: it is stored without.
+            return None, None
+
+
+def _redacted_json(body: bytes, redact: Redact) -> bytes:
+    return encoder.encode(_redacted(msgspec.json.decode(body), redact))
+
+
+def _redacted(value: Any, redact: Redact) -> Any:
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, list):
+        return [_redacted(each, redact) for each in value]
+    if isinstance(value, dict):
+        return {key: _redacted(each, redact) for key, each in value.items()}
+    return value

@@ -1,0 +1,121 @@
+"""Aside: tiny models are answered on the event loop itself, for a change of threads takes longer than they do."""
+
+from __future__ import annotations
+
+from time import monotonic
+
+from headrace.errors import Overloaded
+from headrace.serving.batcher import Call, Line
+from headrace.serving.driving import never_awaits
+from headrace.serving.replica import Replica, settle_here
+from headrace.serving.service import Method
+
+QUICK_S, SLOW_S = 200e-6, 500e-6
+"""A question that takes less may come to the loop, and one that has come to take more goes back to the threads."""
+
+TURN_S = 2e-3
+"""So long the loop may answer in one go before it looks at its other work."""
+
+LOOK_EVERY = 16
+
+
+class Aside:
+    """Answers what has come up in one turn of the event loop at the end of this turn, together where that pays.
+
+    Only methods whose code shows that it never awaits, and of which the threads have learned that they are quick. Used
+    from one event loop; while a thread has its turn with the replica, calls go into the line as all others do.
+    """
+
+    def __init__(self, line: Line, *, bound: int) -> None:
+        self._line = line
+        self._bound = bound
+        self._replica: Replica | None = None
+        self._calls: list[Call] = []
+        self._quick: dict[tuple[str, int], bool] = {}
+        self._seen = 0
+        self._is_due = False
+
+    def offer(self, replica: Replica) -> None:
+        """A replica that may answer here when its thread is idle; the first one is kept."""
+        if self._replica is None:
+            self._replica = replica
+
+    def forget(self, replica: Replica) -> None:
+        """The replica is not to be used any more."""
+        if self._replica is replica:
+            self._replica = None
+
+    def takes(self, call: Call) -> bool:
+        """Whether `call` will be answered here; its future is then settled soon."""
+        if self._replica is None or len(self._line) or not self._is_quick(call.method, call.bucket):
+            return False
+        if len(self._calls) >= self._bound:
+            raise Overloaded(f"{self._bound} questions wait already.", remedy="Ask again in a moment.")
+        self._calls.append(call)
+        if not self._is_due:
+            self._is_due = True
+            call.future.get_loop().call_soon(self._answer)
+        return True
+
+    def close(self) -> list[Call]:
+        """Takes no more; gives back the calls that will not be answered."""
+        self._replica = None
+        left, self._calls = self._calls, []
+        return left
+
+    def _answer(self) -> None:
+        self._is_due = False
+        calls, self._calls = self._calls, []
+        replica = self._replica
+        if replica is None or not replica.turn.acquire(blocking=False):
+            self._give_to_line(calls)
+            return
+        try:
+            ends = monotonic() + TURN_S
+            while calls:
+                batch, calls = self._batch(calls)
+                if batch:
+                    begun = monotonic()
+                    settle_here(replica.answer(batch))
+                    now = monotonic()
+                    self._line.learn(batch, now - begun)
+                    if now > ends:
+                        break
+        finally:
+            replica.turn.release()
+        if calls:
+            self._calls = calls + self._calls
+            self._is_due = True
+            calls[0].future.get_loop().call_soon(self._answer)
+
+    def _batch(self, calls: list[Call]) -> tuple[list[Call], list[Call]]:
+        """The first call with its company, and the rest in its order."""
+        method, bucket = calls[0].method, calls[0].bucket
+        alike = [call for call in calls if call.method is method and call.bucket == bucket]
+        most = self._line.best_count(method, bucket, len(alike))
+        taken = alike[:most]
+        if most == len(calls):
+            rest = []
+        else:
+            numbers = {id(call) for call in taken}
+            rest = [call for call in calls if id(call) not in numbers]
+        return [call for call in taken if call.is_wanted], rest
+
+    def _give_to_line(self, calls: list[Call]) -> None:
+        for call in calls:
+            try:
+                self._line.put(call)
+            except Overloaded as full:
+                settle_here([(call.future, full)])
+
+    def _is_quick(self, method: Method, bucket: int) -> bool:
+        key = (method.name, bucket)
+        self._seen += 1
+        known = self._quick.get(key)
+        if known is None or self._seen % LOOK_EVERY == 0:
+            typical_s = self._line.costs(method).typical_s(bucket)
+            limit_s = SLOW_S if known else QUICK_S
+            known = typical_s is not None and typical_s < limit_s and never_awaits(method.run)
+            if typical_s is not None:
+                self._quick[key] = known
+        return known

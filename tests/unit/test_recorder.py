@@ -1,0 +1,284 @@
+"""Every answer that went out is stored or refused, whatever the store does, and what is kept of it is what may be."""
+
+import json
+import threading
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pytest
+
+from headrace.domain.decision import Account, Decision, answer_part, new_id
+from headrace.errors import HeadraceError
+from headrace.serving.answered import Answered, digest_of
+from headrace.serving.context import Context
+from headrace.serving.journal import Journal
+from headrace.serving.keeping import Inputs, Keeping
+from headrace.serving.recorder import Recorder
+from headrace.serving.wire import Codec
+from headrace.storage.memory import MemoryDecisions
+
+PATIENCE_S = 60
+
+
+class Away(HeadraceError):
+    retryable = True
+
+
+class Moody(MemoryDecisions):
+    """Fails while it `is_away`, and for good where a decision of the endpoint `poison` comes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_away = False
+        self.came = threading.Event()
+
+    def add(self, decisions, *, settles=None):
+        self.came.set()
+        if self.is_away:
+            raise Away("away")
+        if any(each.endpoint == "poison" for each in decisions):
+            raise ValueError("it has a taste")
+        super().add(decisions, settles=settles)
+
+
+@dataclass(frozen=True)
+class Corn:
+    name: str
+    content: bytes = b""
+
+
+class Flour:
+    def __init__(self, name) -> None:
+        self.name = name
+
+    def body(self):
+        return {"flour": self.name}
+
+    def text(self):
+        return f"flour of {self.name}"
+
+    def explanation(self):
+        return {"why": f"because of {self.name}"}
+
+    def confidence(self):
+        return 1.0
+
+
+def answered(name="rye", endpoint="mill/run", content=b""):
+    identity = new_id("dec")
+    body = {"decision_id": identity, "degraded": [], "flour": name, "timings_ms": {"total": 1.0}}
+    decision = Decision(
+        id=identity,
+        created_at=datetime.now(UTC),
+        endpoint=endpoint,
+        release="sha256:r",
+        variant="champion",
+        input_digest="sha256:i",
+        body=json.dumps(body, separators=(",", ":")).encode(),
+        duration_ms=1.0,
+        text=f"flour of {name}",
+    )
+    return Answered(decision=decision, question=Corn(name, content), value=Flour(name), context=Context())
+
+
+@pytest.fixture
+def outcomes():
+    return Counter()
+
+
+@pytest.fixture
+def made(tmp_path, outcomes):
+    """Makes recorders, which are closed at the end."""
+    recorders = []
+
+    def make(store, *, journal=True, keeping=None, bound=10_000):
+        folder = tmp_path / "journal"
+        recorder = Recorder(
+            store,
+            on_outcome=lambda outcome, count: outcomes.update({outcome: count}),
+            journal=Journal(folder) if journal is True else journal,
+            keeping=keeping,
+            bound=bound,
+        )
+        recorders.append(recorder)
+        return recorder
+
+    yield make
+    for recorder in recorders:
+        recorder.close(within_s=PATIENCE_S)
+
+
+def test_all_are_stored_with_what_is_slow_to_make(made, outcomes):
+    store = Moody()
+    recorder = made(store)
+    all_answered = [answered(str(number)) for number in range(1000)]
+
+    for each in all_answered:
+        recorder(each)
+        assert recorder.find(each.decision.id) is not None
+    recorder.close(within_s=PATIENCE_S)
+
+    assert outcomes == {"accepted": 1000, "stored": 1000}
+    assert recorder.missing() == recorder.waiting == 0
+    kept = store.find(all_answered[7].decision.id)
+    assert json.loads(kept.explanation) == {"why": "because of 7"}
+    assert kept.answer_digest == digest_of(b'{"degraded":[],"flour":"7"}')
+
+
+def test_while_the_store_is_away_the_journal_keeps_all_of_it(made, outcomes):
+    store = Moody()
+    store.is_away = True
+    recorder = made(store, bound=50)
+
+    for number in range(500):
+        recorder(answered(str(number)))
+    store.came.wait(PATIENCE_S)
+    assert outcomes == {"accepted": 500}
+    assert recorder.waiting == 500
+    assert recorder.missing() == 0
+    store.is_away = False
+    recorder.close(within_s=PATIENCE_S)
+
+    assert outcomes == {"accepted": 500, "stored": 500}
+    assert len(store.listed(cursor=None, limit=1000).items) == 500
+    assert recorder.waiting == recorder.missing() == store.missing() == 0
+
+
+def test_what_a_store_that_stays_away_leaves_is_stored_by_the_next_process(made, outcomes, tmp_path):
+    away = Moody()
+    away.is_away = True
+    first = made(away)
+    for number in range(20):
+        first(answered(str(number)))
+    first.close(within_s=PATIENCE_S)
+    store = Moody()
+    second = made(store)
+
+    assert second.recover(tmp_path / "journal") == 20
+    assert second.recover(tmp_path / "journal") == 0
+
+    found = store.listed(cursor=None, limit=100).items
+    assert len(found) == 20
+    assert found[0].answer_digest == digest_of(answer_part(found[0].body))
+    assert store.missing() == second.missing() == 0
+
+
+def test_a_recovery_that_is_broken_off_counts_nothing_twice(made, tmp_path):
+    away = Moody()
+    away.is_away = True
+    first = made(away)
+    given = [answered(str(number)) for number in range(5)]
+    for each in given:
+        first(each)
+    process = first._journal.process
+    first.close(within_s=PATIENCE_S)
+    store = Moody()
+    store.add([each.decision for each in given[:3]], settles=Account(process, through=3, stored=3))
+
+    second = made(store)
+
+    assert second.recover(tmp_path / "journal") == 2
+    assert store.account(process) == Account(process, through=5, stored=5)
+
+
+def test_one_that_cannot_be_stored_is_refused_and_the_others_are_not(made, outcomes):
+    store = Moody()
+    recorder = made(store)
+
+    for number in range(10):
+        recorder(answered(str(number), endpoint="poison" if number == 4 else "mill/run"))
+    recorder.close(within_s=PATIENCE_S)
+
+    assert outcomes == {"accepted": 10, "stored": 9, "refused": 1}
+    assert recorder.missing() == 0
+    assert store.missing() == 0
+
+
+def test_a_full_journal_refuses_and_says_so(made, outcomes, tmp_path):
+    store = Moody()
+    store.is_away = True
+    recorder = made(store, journal=Journal(tmp_path / "small", bound_bytes=2000, segment_bytes=500))
+
+    for number in range(100):
+        recorder(answered(str(number)))
+    assert outcomes["refused"] > 0
+    store.is_away = False
+    recorder.close(within_s=PATIENCE_S)
+
+    assert outcomes["accepted"] == outcomes["stored"] + outcomes["refused"] == 100
+    assert recorder.missing() == recorder.waiting == 0
+
+
+def test_without_a_journal_what_a_store_fails_at_twice_is_refused(made, outcomes):
+    store = Moody()
+    store.is_away = True
+    recorder = made(store, journal=None)
+
+    for number in range(5):
+        recorder(answered(str(number)))
+    recorder.close(within_s=PATIENCE_S)
+
+    assert outcomes == {"accepted": 5, "refused": 5}
+    assert recorder.missing() == 0
+
+
+@pytest.mark.parametrize(
+    ("inputs", "has_digest", "has_input"), [("none", False, False), ("digest", True, False), ("full", True, True)]
+)
+def test_inputs_are_kept_by_policy(made, inputs, has_digest, has_input):
+    store = Moody()
+    codec = Codec(Corn)
+    recorder = made(store, keeping=Keeping(inputs=Inputs(inputs), codecs={"mill/run": codec}))
+    given = answered("oats")
+
+    recorder(given)
+    recorder.close(within_s=PATIENCE_S)
+
+    kept = store.find(given.decision.id)
+    assert bool(kept.input_digest) is has_digest
+    assert (kept.input is not None and codec.decode(kept.input) == given.question) is has_input
+
+
+def test_a_large_input_lies_with_the_artifacts(made):
+    store, blobs = Moody(), {}
+
+    def put(content):
+        blobs[digest_of(content)] = content
+        return digest_of(content)
+
+    codec = Codec(Corn)
+    recorder = made(store, keeping=Keeping(inputs=Inputs.FULL, codecs={"mill/run": codec}, put=put))
+    given = answered("oats", content=b"x" * 100_000)
+
+    recorder(given)
+    recorder.close(within_s=PATIENCE_S)
+
+    kept = store.find(given.decision.id)
+    assert kept.input is None
+    assert codec.decode(blobs[kept.input_blob]) == given.question
+
+
+def test_nothing_that_redaction_takes_out_is_written_anywhere(made, tmp_path):
+    store = Moody()
+    store.is_away = True
+    keeping = Keeping(
+        inputs=Inputs.FULL,
+        codecs={"mill/run": Codec(Corn)},
+        redact=lambda text: text.replace("Ada", "***"),
+    )
+    recorder = made(store, keeping=keeping)
+    given = answered("Ada")
+
+    recorder(given)
+    journals = [path.read_bytes() for path in (tmp_path / "journal").glob("*.journal")]
+    assert journals
+    assert not any(b"Ada" in journal for journal in journals)
+    store.is_away = False
+    recorder.close(within_s=PATIENCE_S)
+
+    kept = store.find(given.decision.id)
+    assert (kept.text, kept.explanation, kept.input) == ("flour of ***", b'{"why":"because of ***"}', None)
+    assert json.loads(kept.body)["flour"] == "***"
+    # The digest is of the answer as it went out, so that a replay can still be held against it.
+    assert kept.answer_digest == digest_of(answer_part(given.decision.body))
