@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,12 +29,20 @@ from headrace_documents.classifier.blending import (
 )
 from headrace_documents.classifier.encoder import encoder_is_available
 from headrace_documents.classifier.head import TERMS, WORDS, Floats, Head
-from headrace_documents.classifier.lessons import Features, Part, folds_of, sparse_features, taught, unseen_scores
+from headrace_documents.classifier.lessons import (
+    Features,
+    Part,
+    folds_of,
+    regressed,
+    sparse_features,
+    taught,
+    unseen_scores,
+)
 from headrace_documents.classifier.office_labels import OFFICE_LABELS
 from headrace_documents.classifier.surface import Surface, surface_of
 from headrace_documents.classifier.tokens import StaticReader, TokenReader
 from headrace_documents.classifier.words import Vocabulary, vocabulary_of
-from headrace_documents.classifier.zero_shot import label_in_words, literal_terms, nearness
+from headrace_documents.classifier.zero_shot import centred, label_in_words, literal_terms, nearness
 
 # Milliseconds that a feature adds to a text of 200 tokens on one core; measured by benchmarks/classification.py.
 _COST_MS = {WORDS: 1.0, "static": 1.0, "minilm": 35.0}
@@ -40,7 +51,16 @@ _WORTH = 0.02
 _MOST_WEIGHTS = 12_000_000
 _MOST_COLUMNS = 100_000
 _CHARACTERS = 100_000
-_TOKENS = (508, 254, 127)
+_TOKENS = (508, 254, 127, 64)
+# Vectors are learned together, the table's shorter than the encoder's, which know more; and as near to the labels'
+# names at the start as a cosine of 1 is worth 5 in the score. Both matter below 32 examples a label only.
+_SCALES = {"static": 0.6, "minilm": 1.0}
+_NAMED = 5.0
+_AND = "+"
+# Texts to come are a little unlike those learned from, so the temperature found on these is too sure by about this
+# much: on newsgroups parted by date the best is 1.1 to 1.3, on sets parted at random 1.0 to 1.1.
+_CAUTION = 1.15
+_READING_SHARE = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +99,14 @@ class ClassifierTrainer:
             names = [name for name in names if name != "minilm"]
             tokens = _TOKENS[0]
             notes.append(f"minilm was left out: reading all texts with it does not fit a budget of {budget_s:g} s.")
+        elif tokens < _TOKENS[1] and any(len(text) > 4 * tokens for text in lesson.texts):
+            notes.append(f"minilm reads the first {tokens} tokens of a text; a budget above {budget_s:g} s reads more.")
         readers = {name: self.readers[name] for name in names if name in self.readers}
         readers |= token_readers([n for n in names if n != WORDS and n not in readers], Path(self.cache), Shelf())
         course = _Course(lesson, readers, tokens, seed, on_progress)
-        course.read(names, self.descriptions)
-        chosen = self._chosen(course, names, notes)
+        sets = self._sets(names)
+        course.read(sets, self.descriptions)
+        chosen = _chosen(course, sets, notes)
         return _trained(course, chosen, lesson.notes + tuple(notes))
 
     def _affordable(self) -> tuple[list[str], list[str]]:
@@ -98,17 +121,23 @@ class ClassifierTrainer:
             names.append("minilm")
         return names, notes
 
-    def _chosen(self, course: _Course, names: Sequence[str], notes: list[str]) -> list[str]:
-        """The cheapest set whose loss on unseen examples is nearly the best; all of them when they were asked for."""
+    def _sets(self, names: Sequence[str]) -> list[list[str]]:
+        """Sets of features to choose from, the cheapest first; only all of them when they were asked for."""
         if self.features != "auto":
-            return list(names)
+            return [list(names)]
         sets = [[name for name in names if name in kept] for kept in ((WORDS,), (WORDS, "static"), _COST_MS)]
-        sets = [kept for place, kept in enumerate(sets) if kept not in sets[:place]]
-        losses = [log_loss(course.blended(kept)[1], course.lesson.truth) for kept in sets]
-        place = next(i for i, loss in enumerate(losses) if loss <= min(losses) * (1 + _WORTH))
-        told = ", ".join(f"{'+'.join(kept)} {loss:.3f}" for kept, loss in zip(sets, losses, strict=True))
-        notes.append(f"Loss on unseen examples: {told}; chosen: {'+'.join(sets[place])}.")
-        return sets[place]
+        return [kept for place, kept in enumerate(sets) if kept not in sets[:place]]
+
+
+def _chosen(course: _Course, sets: Sequence[list[str]], notes: list[str]) -> list[str]:
+    """The cheapest set whose loss on unseen examples is nearly the best."""
+    if len(sets) == 1:
+        return sets[0]
+    losses = [log_loss(course.blended(kept)[1], course.lesson.truth) for kept in sets]
+    place = next(i for i, loss in enumerate(losses) if loss <= min(losses) * (1 + _WORTH))
+    told = ", ".join(f"{'+'.join(kept)} {loss:.3f}" for kept, loss in zip(sets, losses, strict=True))
+    notes.append(f"Loss on unseen examples: {told}; chosen: {'+'.join(sets[place])}.")
+    return sets[place]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +179,13 @@ def _lesson(examples: Sequence[Example], seed: int) -> _Lesson:
 
 
 def _tokens_within(lesson: _Lesson, budget_s: float) -> int:
-    """How many tokens of each text the encoder can read in half of the budget; 0 when too few to be of use.
+    """How many tokens of each text the encoder can read in its share of the budget; 0 when too few to be of use.
 
     Reckoned from lengths and a fixed pace, never by the clock: the same budget gives the same model everywhere.
     """
     for tokens in _TOKENS:
         total = sum(min(tokens, len(text) / 4) + 8 for text in lesson.texts)
-        if total / 6000 <= budget_s / 2:
+        if total / 6000 <= budget_s * _READING_SHARE:
             return tokens
     return 0
 
@@ -176,10 +205,12 @@ class _Course:
     vocabularies: dict[str, Vocabulary] = field(default_factory=dict)
     surfaces: list[Surface] = field(default_factory=list)
 
-    def read(self, names: Sequence[str], descriptions: Mapping[str, str]) -> None:
-        """Reads all texts with every feature and scores each with a part that had not seen it."""
+    def read(self, sets: Sequence[Sequence[str]], descriptions: Mapping[str, str]) -> None:
+        """Reads all texts with every feature of `sets` and scores each with parts that had not seen it."""
         labels = len(self.lesson.labels)
-        steps = len(names) * len(np.unique(self.lesson.folds))
+        names = sorted({name for kept in sets for name in kept}, key=list(_COST_MS).index)
+        parts = dict.fromkeys(part for kept in sets for part in parts_of(kept))
+        steps = len(parts) * len(np.unique(self.lesson.folds))
         done = 0
 
         def each() -> None:
@@ -201,26 +232,55 @@ class _Course:
             if name != WORDS:
                 self.prior[name] = nearness(words, self.readers[name])
                 self.unseen[f"prior.{name}"] = self.features[name] @ self.prior[name].astype(np.float64)
-        for name in names:
+        for name in parts:
             self.unseen[name] = unseen_scores(
-                self.features[name], self.lesson.truth, labels, self.lesson.folds, seed=self.seed, each=each
-            )
+                partial(self.part, name), self._together(name), self.lesson.truth, self.lesson.folds,
+                labels=labels, each=each,
+            )  # fmt: skip
+
+    def part(self, name: str, features: Features, truth: Ints) -> Part:
+        """The part `name` taught from some of the texts: words, or the token vectors of one or more readers."""
+        labels = len(self.lesson.labels)
+        if name == WORDS:
+            return taught(features, truth, labels, seed=self.seed)
+        readers = name.split(_AND)
+        start = np.concatenate([_SCALES[each] * _NAMED * centred(self.prior[each]) for each in readers])
+        return regressed(features, truth, labels, start=start.astype(np.float64))
+
+    def _together(self, name: str) -> Features:
+        if name == WORDS:
+            return self.features[WORDS]
+        return np.hstack([_SCALES[each] * self.features[each] for each in name.split(_AND)])
+
+    def _parted(self, name: str, weights: Scores) -> list[tuple[str, Scores]]:
+        """The rows of a part's `weights` (width, labels) by feature, for features that are not scaled any more."""
+        if name == WORDS:
+            return [(WORDS, weights)]
+        readers = name.split(_AND)
+        ends = np.cumsum([self.readers[each].width for each in readers])[:-1]
+        return [(each, rows * _SCALES[each]) for each, rows in zip(readers, np.split(weights, ends), strict=True)]
 
     def _sparse(self, name: str) -> Features:
         return sparse_features(self.vocabularies[name], self.surfaces)
 
     def _dense(self, name: str) -> Features:
+        limit = self.tokens if name == "minilm" else None
         rows = []
-        for done, text in enumerate(self.lesson.texts, start=1):
-            limit = self.tokens if name == "minilm" else None
-            rows.append(self.readers[name].read(text, tokens=limit).pooled())
-            self.on_progress(f"read {name}", done, len(self.lesson.texts))
+        # Readers let the interpreter go while they work, and no text's vectors depend on another's.
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as readers:
+            for row in readers.map(
+                lambda text: self.readers[name].read(text, tokens=limit).pooled(), self.lesson.texts
+            ):
+                rows.append(row)
+                self.on_progress(f"read {name}", len(rows), len(self.lesson.texts))
         return np.array(rows, np.float32)
 
     def blended(self, names: Sequence[str]) -> tuple[dict[str, float], Scores]:
         """The weights of the parts of these features, and their scores together on unseen examples."""
-        parts = {key: scores for key, scores in self.unseen.items() if _feature_of(key) in names}
-        weights = blend(parts, self.lesson.truth)
+        kept = [*parts_of(names), *(f"prior.{name}" for name in names if name != WORDS)]
+        kept += [f"prior.{TERMS}"] if WORDS in names else []
+        parts = {name: self.unseen[name] for name in kept}
+        weights = {name: weight / _CAUTION for name, weight in blend(parts, self.lesson.truth).items()}
         return weights, mixed(parts, weights)
 
     def head(self, names: Sequence[str], weights: Mapping[str, float]) -> Head:
@@ -228,13 +288,12 @@ class _Course:
         labels = self.lesson.labels
         base = np.zeros(len(labels))
         joint: dict[str, Floats] = {}
-        for name in names:
-            part: Part = taught(self.features[name], self.lesson.truth, len(labels), seed=self.seed)
-            total = part.weights * weights[name]
+        for name in parts_of(names):
+            part = self.part(name, self._together(name), self.lesson.truth)
             base += part.base * weights[name]
-            if name in self.prior:
-                total = total + self.prior[name] * weights[f"prior.{name}"]
-            joint[name] = total.astype(np.float32)
+            for feature, rows in self._parted(name, part.weights * weights[name]):
+                named = self.prior[feature] * weights[f"prior.{feature}"] if feature != WORDS else 0.0
+                joint[feature] = (rows + named).astype(np.float32)
         if WORDS in names:
             joint[TERMS] = (self.prior[TERMS] * weights[f"prior.{TERMS}"]).astype(np.float32)
         return Head(
@@ -247,10 +306,10 @@ class _Course:
         )
 
 
-def _feature_of(part: str) -> str:
-    """The feature that a part belongs to; the words of the descriptions go with the words of the texts."""
-    name = part.removeprefix("prior.")
-    return WORDS if name == TERMS else name
+def parts_of(names: Sequence[str]) -> list[str]:
+    """The parts that these features are learned in: words by themselves, all token vectors together."""
+    vectors = _AND.join(name for name in names if name != WORDS)
+    return [name for name in (WORDS if WORDS in names else "", vectors) if name]
 
 
 def _trained(course: _Course, names: Sequence[str], notes: tuple[str, ...]) -> TrainedModel:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize
 from scipy.sparse import csr_matrix
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
@@ -19,6 +21,11 @@ from headrace_documents.classifier.words import Vocabulary, pairs_of
 
 Features = Any
 """(texts, width) float32: a `csr_matrix` of words, or a plain array of pooled token vectors."""
+Floats = npt.NDArray[np.float32]
+
+# How much the examples count against the pull towards the labels' names. Ten to thirty fare alike on banking77,
+# newsgroups and bills at 8, 32 and all examples a label; below three few examples are not believed enough.
+_REGRESSION = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,10 @@ class Part:
         """(texts, labels) float64."""
         total: Scores = np.asarray(features @ self.weights) + self.base
         return total
+
+
+Teach = Callable[[Features, Ints], Part]
+"""Makes a part from features and the number of each text's label."""
 
 
 def taught(features: Features, truth: Ints, labels: int, *, seed: int) -> Part:
@@ -57,8 +68,39 @@ def taught(features: Features, truth: Ints, labels: int, *, seed: int) -> Part:
     return Part(weights, base)
 
 
+def regressed(features: Floats, truth: Ints, labels: int, *, start: Scores) -> Part:
+    """Softmax regression over dense features, pulled towards the weights `start` (width, labels) instead of nothing.
+
+    `start` is what the labels' names say: with few examples they are worth as much as some more. A label without an
+    example keeps them. Found by L-BFGS in float32 products, which suffices for a loss that is smooth and convex.
+    """
+    count, width = features.shape
+    weigh = np.float32(1.0 / (_REGRESSION * count))
+    rows = np.arange(count)
+    offset = (features @ start.astype(np.float32)).astype(np.float32)
+
+    def loss(flat: Scores) -> tuple[float, Scores]:
+        both = flat.reshape(width + 1, labels)
+        scores = features @ both[:-1].astype(np.float32) + both[-1].astype(np.float32) + offset
+        scores -= scores.max(axis=1, keepdims=True)
+        raised = np.exp(scores)
+        sums = raised.sum(axis=1, keepdims=True)
+        fit = float((np.log(sums[:, 0]) - scores[rows, truth]).mean(dtype=np.float64))
+        raised /= sums
+        raised[rows, truth] -= 1
+        slope = np.empty_like(both)
+        slope[:-1] = (features.T @ raised) / count + weigh * both[:-1]
+        slope[-1] = raised.sum(axis=0, dtype=np.float64) / count
+        return fit + 0.5 * float(weigh) * float(np.square(both[:-1]).sum()), slope.ravel()
+
+    bounds = {"maxiter": 200, "gtol": 1e-5, "ftol": 1e-7}
+    found = minimize(loss, np.zeros((width + 1) * labels), jac=True, method="L-BFGS-B", options=bounds)
+    both = found.x.reshape(width + 1, labels)
+    return Part(both[:-1] + start, both[-1])
+
+
 def unseen_scores(
-    features: Features, truth: Ints, labels: int, folds: Ints, *, seed: int, each: Callable[[], None]
+    teach: Teach, features: Features, truth: Ints, folds: Ints, *, labels: int, each: Callable[[], None]
 ) -> Scores:
     """The scores of every text by a part taught without its fold, (texts, labels); calls `each` after each fold."""
     scores = np.zeros((len(truth), labels))
@@ -66,7 +108,7 @@ def unseen_scores(
         held = folds == fold
         if held.all():
             continue
-        scores[held] = taught(features[~held], truth[~held], labels, seed=seed).scores(features[held])
+        scores[held] = teach(features[~held], truth[~held]).scores(features[held])
         each()
     return scores
 

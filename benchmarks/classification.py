@@ -1,0 +1,245 @@
+"""How well the classifier learns, beside what people build in an afternoon: accuracy, calibration, speed, additivity.
+
+    python benchmarks/classification.py [--quick] [--only newsgroups20,banking77]
+
+Reads `../shared/data/classification` (or `HEADRACE_SHARED`). Peers see the same texts in the same run: TF-IDF of words
+and pairs with a linear SVM, and logistic regression over mean static and mean MiniLM token vectors. All of them learn
+from the same examples: 8 and 32 a label (several draws) and all; and none at all (zero-shot, by the labels' names).
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import warnings
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+from time import process_time
+
+import numpy as np
+from figures import Figures, shared_folder
+from labelled_texts import LabelledTexts, few_of, sets_in
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score
+from sklearn.svm import LinearSVC
+
+from headrace import Example, TrainedModel
+from headrace.domain.model import ModelVersion
+from headrace.registry.registry import ModelRegistry
+from headrace_documents.classification import plain_text
+from headrace_documents.classifier.blending import calibration_error
+from headrace_documents.classifier.classifier import Classifier
+from headrace_documents.classifier.encoder import EncoderReader
+from headrace_documents.classifier.head import Head
+from headrace_documents.classifier.tokens import StaticReader, TokenReader, Tokens
+from headrace_documents.classifier.zero_shot import label_in_words, zero_shot_head
+from headrace_documents.training import ClassifierTrainer
+
+CACHE = Path(".headrace/cache")
+DRAWS = 3
+PEER_TOKENS = 254
+BUDGET_S = 900.0
+QUICK_TESTS = 400
+QUICK_EXAMPLES = 1500
+
+
+class RememberingReader:
+    """Reads each text once and gives its mean as one token: peers, sizes and draws share the dear part of the work."""
+
+    def __init__(self, reader: TokenReader, *, tokens: int | None = None) -> None:
+        self.name, self.digest, self.width = reader.name, reader.digest, reader.width
+        self.tokens_per_s = reader.tokens_per_s
+        self._reader = reader
+        self._tokens = tokens
+        self._known: dict[str, np.ndarray] = {}
+
+    def read(self, characters: str, *, tokens: int | None = None) -> Tokens:  # noqa: ARG002 - the promise has it
+        """The mean vector of the text as its only token; `tokens` is fixed when the reader is made."""
+        if characters not in self._known:
+            self._known[characters] = self._reader.read(characters, tokens=self._tokens).pooled()
+        place = np.zeros(1, np.int64)
+        return Tokens(self._known[characters][None, :], place, place, len(characters))
+
+    def means(self, texts: Sequence[str]) -> np.ndarray:
+        """(texts, width) float32."""
+        return np.stack([self.read(text).vectors[0] for text in texts])
+
+
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """The two sources of token vectors, remembered."""
+
+    static: RememberingReader
+    minilm: RememberingReader
+
+    def by_name(self) -> dict[str, TokenReader]:
+        """As trainer and classifier take them."""
+        return {"static": self.static, "minilm": self.minilm}
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """How answers fared."""
+
+    accuracy: float
+    macro_f1: float
+    calibration_error: float | None = None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="fewer test texts, one draw, 8 and 32 examples a label")
+    parser.add_argument("--only", default="", help="names of sets, parted by commas")
+    arguments = parser.parse_args()
+    folder = shared_folder("data/classification")
+    if folder is None:
+        return
+    figures = Figures("classification", is_quick=arguments.quick)
+    readers = Readers(RememberingReader(StaticReader()), RememberingReader(EncoderReader(CACHE), tokens=PEER_TOKENS))
+    kept = [name for name in arguments.only.split(",") if name]
+    sets = [each for each in sets_in(folder) if not kept or each.name in kept]
+    for each in sets:
+        measure_learning(each.cut(QUICK_EXAMPLES, QUICK_TESTS) if arguments.quick else each, readers, figures)
+    measure_answers(sets[0], figures, documents=300 if arguments.quick else 1000)
+    measure_sameness(sets[0], readers, figures)
+
+
+def measure_learning(texts: LabelledTexts, readers: Readers, figures: Figures) -> None:
+    """Zero-shot, 8, 32 and all examples a label, beside the peers."""
+    for way, marks in zero_shot(texts, readers).items():
+        tell(figures, texts, way, "0", [marks])
+    for size in (8, 32, None):
+        if size is None and figures.is_quick:
+            continue
+        draws: dict[str, list[Marks]] = defaultdict(list)
+        for draw in range(1 if size is None or figures.is_quick else DRAWS):
+            examples = list(texts.train) if size is None else few_of(texts.train, size, seed=draw)
+            for way, marks in peers(examples, texts.test, readers).items():
+                draws[way].append(marks)
+            draws["headrace"].append(taught(examples, texts.test, readers, seed=draw))
+        for way, found in draws.items():
+            tell(figures, texts, way, "all" if size is None else str(size), found)
+
+
+def tell(figures: Figures, texts: LabelledTexts, way: str, size: str, draws: Sequence[Marks]) -> None:
+    facts = {"set": texts.name, "examples_a_label": size, "way": way, "tests": len(texts.test)}
+    figures.tell("accuracy", mean(each.accuracy for each in draws), unit="share", **facts)
+    figures.tell("macro_f1", mean(each.macro_f1 for each in draws), unit="share", **facts)
+    errors = [each.calibration_error for each in draws if each.calibration_error is not None]
+    if errors:
+        figures.tell("calibration_error", mean(errors), unit="share", **facts)
+
+
+def taught(examples: Sequence[Example], tests: Sequence[Example], readers: Readers, *, seed: int) -> Marks:
+    """Our classifier, trained as `headrace train` does."""
+    trainer = ClassifierTrainer(descriptions={}, readers=readers.by_name())
+    trained = trainer.train(examples, seed=seed, budget_s=BUDGET_S)
+    _, head = registered(trained)
+    classifier = Classifier(head, readers.by_name())
+    scores = np.stack([head.scores(classifier.read(each.text)) for each in tests])
+    return marks_of(scores, head.labels, tests)
+
+
+def registered(trained: TrainedModel) -> tuple[ModelVersion, Head]:
+    """The version that a registry makes of it, and the head read back from its files."""
+    with tempfile.TemporaryDirectory() as folder:
+        registry = ModelRegistry(Path(folder))
+        version = registry.register("benchmark", trained.files, metrics=trained.metrics, lineage=trained.lineage)
+        return version, Head.open(registry.folder_of(version))
+
+
+def zero_shot(texts: LabelledTexts, readers: Readers) -> dict[str, Marks]:
+    """Labels known by the words of their names alone."""
+    labels = sorted({each.label for each in texts.train})
+    described = {label: label_in_words(label) for label in labels}
+    head = zero_shot_head(described, [readers.static, readers.minilm], readers.static)
+    classifier = Classifier(head, readers.by_name())
+    scores = np.stack([head.scores(classifier.read(each.text)) for each in texts.test])
+    found = {"headrace": marks_of(scores, head.labels, texts.test)}
+    for reader in (readers.static, readers.minilm):
+        nearness = reader.means([each.text for each in texts.test]) @ reader.means(list(described.values())).T
+        found[f"{reader.name}, nearest name"] = marks_of(nearness, labels, texts.test, is_calibrated=False)
+    return found
+
+
+def peers(examples: Sequence[Example], tests: Sequence[Example], readers: Readers) -> dict[str, Marks]:
+    """The three ways that stand in every tutorial."""
+    texts, labels = [each.text for each in examples], [each.label for each in examples]
+    questions, truth = [each.text for each in tests], [each.label for each in tests]
+    vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+    found = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        machine = LinearSVC(random_state=0).fit(vectorizer.fit_transform(texts), labels)
+        found["TF-IDF + LinearSVC"] = _judged(machine.predict(vectorizer.transform(questions)), truth)
+        for reader, way in ((readers.static, "static + LR"), (readers.minilm, "MiniLM + LR")):
+            regression = LogisticRegression(C=10.0, max_iter=400).fit(reader.means(texts), labels)
+            found[way] = _judged(regression.predict(reader.means(questions)), truth)
+    return found
+
+
+def _judged(answers: Sequence[str], truth: Sequence[str]) -> Marks:
+    return Marks(
+        float(np.mean(np.asarray(answers) == np.asarray(truth))), float(f1_score(truth, answers, average="macro"))
+    )
+
+
+def marks_of(
+    scores: np.ndarray, labels: Sequence[str], tests: Sequence[Example], *, is_calibrated: bool = True
+) -> Marks:
+    """What scores (texts, labels) come to."""
+    number = {label: place for place, label in enumerate(labels)}
+    truth = np.array([number[each.label] for each in tests])
+    judged = _judged([labels[place] for place in scores.argmax(axis=1)], [each.label for each in tests])
+    error = calibration_error(scores, truth) if is_calibrated else None
+    return Marks(judged.accuracy, judged.macro_f1, error)
+
+
+def measure_answers(texts: LabelledTexts, figures: Figures, *, documents: int) -> None:
+    """Documents a second on one core with each set of features; whether contributions add up; what explaining costs."""
+    examples = few_of(texts.train, 32, seed=0)
+    questions = [plain_text(each.text) for each in texts.test[:documents]]
+    readers: dict[str, TokenReader] = {"static": StaticReader(), "minilm": EncoderReader(CACHE)}
+    for features in (("words",), ("words", "static"), ("words", "static", "minilm")):
+        trained = ClassifierTrainer(features=features, descriptions={}, readers=readers).train(
+            examples, budget_s=BUDGET_S
+        )
+        classifier = Classifier(registered(trained)[1], readers)
+        facts = {"set": texts.name, "features": "+".join(features), "documents": len(questions)}
+        classify_s = explain_s = worst = 0.0
+        for text in questions:
+            begun = process_time()
+            reading = classifier.read(text.characters)
+            scores = classifier.head.scores(reading)
+            scored = process_time()
+            answer = classifier.classification(text, reading, model="benchmark")
+            list(answer.explanation.evidence)
+            # The answer scores once more, which is part of classifying.
+            explain_s += process_time() - scored
+            classify_s += scored - begun
+            told = answer.contributions
+            total = told.base + sum(each.weight for each in told.evidence) + told.rest
+            best = float(scores.max())
+            worst = max(worst, abs(total - best), abs(told.total - best))
+        figures.tell("documents_per_s", len(questions) / (classify_s + explain_s), unit="1/s", cores=1, **facts)
+        figures.tell("explaining_share", explain_s / classify_s, unit="share of classifying", **facts)
+        figures.tell("additivity_error", worst, unit="score", **facts)
+
+
+def measure_sameness(texts: LabelledTexts, readers: Readers, figures: Figures) -> None:
+    """Whether the same examples and seed, in another order, give the same model."""
+    examples = few_of(texts.train, 16, seed=0)
+    digests = set()
+    for order in (examples, examples[::-1]):
+        trained = ClassifierTrainer(descriptions={}, readers=readers.by_name()).train(order, seed=7, budget_s=BUDGET_S)
+        digests.add(registered(trained)[0].digest)
+    figures.tell("distinct_digests_of_two_trainings", len(digests), unit="models", set=texts.name)
+
+
+if __name__ == "__main__":
+    main()
