@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 import msgspec
 
@@ -27,17 +27,19 @@ _UNITS |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
 
 
 class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[server]`. `auth`: "auto" is open on loopback and refuses other addresses, as there are no keys yet; "off".
+    """`[server]`. `auth`: "auto" is open on loopback and asks for keys on other addresses; "keys"; "off".
 
     `processes` answer at one port; "auto" is one a core. `drain_s` is how long what came in may take when it stops.
+    Files are fetched by URL from `allowed_url_hosts`, and from `allowed_private_url_hosts` at private addresses too.
     """
 
     host: str = "127.0.0.1"
     port: int = 8000
-    auth: str = "auto"
+    auth: Literal["auto", "keys", "off"] = "auto"
     processes: str | int = 1
     drain_s: float = 30.0
     allowed_url_hosts: tuple[str, ...] = ()
+    allowed_private_url_hosts: tuple[str, ...] = ()
 
 
 class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

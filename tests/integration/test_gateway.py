@@ -106,7 +106,7 @@ async def test_what_makes_no_sense_is_a_problem_that_says_so(mill, request_, cod
 async def test_a_body_over_the_limit_is_refused_by_its_header_alone(tmp_path):
     async with served(tmp_path, overrides={"limits.upload": "1 KiB"}) as mill:
         reader, writer = await asyncio.open_connection("127.0.0.1", mill.client.base_url.port)
-        writer.write(b"POST /v1/mill/measure HTTP/1.1\r\nHost: a\r\nContent-Length: 10000000\r\n\r\n")
+        writer.write(b"POST /v1/mill/measure HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10000000\r\n\r\n")
         answer = await asyncio.wait_for(reader.readline(), 30)
         writer.close()
 
@@ -190,8 +190,8 @@ async def test_a_server_that_drains_says_so_and_ends_what_it_has_begun(mill):
 async def test_a_client_that_goes_away_ends_the_work_for_it(mill):
     _, writer = await asyncio.open_connection("127.0.0.1", mill.client.base_url.port)
     body = b'{"seconds": 1000}'
-    head = b"POST /v1/mill/linger HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-    writer.write(head % len(body) + body)
+    head = b"POST /v1/mill/linger HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    writer.write(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
     async with asyncio.timeout(30):
         while not mill.running.admission.in_flight:
             await asyncio.sleep(0)

@@ -1,5 +1,6 @@
 """The only place that knows which parts are plugged in: the operator's door."""
 
+from headrace.assembly.keys import stored_keys
 from headrace.assembly.platform import Platform, Running, forgetful_decisions, settings_here, stored_decisions
 from headrace.assembly.roles import ROLES, run_roles
 from headrace.assembly.tree import supervised
@@ -14,5 +15,6 @@ __all__ = [
     "run_roles",
     "settings_here",
     "stored_decisions",
+    "stored_keys",
     "supervised",
 ]

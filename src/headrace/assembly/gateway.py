@@ -3,57 +3,88 @@
 from __future__ import annotations
 
 import asyncio
+from importlib.metadata import version
 
 from headrace.assembly.platform import Running
 from headrace.assembly.webhooks import address_rules
-from headrace.gateway import decisions, deliveries, endpoints, jobs, probes, webhooks
-from headrace.gateway.app import Bounds, Gateway
+from headrace.gateway import decisions, deliveries, docs, endpoints, jobs, keys, probes, webhooks
+from headrace.gateway.app import Authenticate, Bounds, Gateway, open_to_all
+from headrace.gateway.auth import Keys, OpenHere, is_loopback
+from headrace.gateway.fetching import Fetcher
 from headrace.gateway.preferences import answering_by_preference
 from headrace.gateway.route import Route
 from headrace.gateway.server import Server
-from headrace.gateway.uploads import FRAMING_BYTES, nothing_is_fetched
+from headrace.gateway.uploads import FRAMING_BYTES
+from headrace.settings import ServerSettings
 
 
 def routes_of(running: Running) -> list[Route]:
     """All calls."""
-    limits = running.settings.limits
-    check = address_rules(running.settings).checked
+    settings = running.settings
+    check = address_rules(settings).checked
 
     async def exposition() -> bytes:
         return await running.siblings.exposition(running.metrics.exposition)
 
-    return [
+    fetcher = Fetcher(
+        hosts=settings.server.allowed_url_hosts,
+        private_hosts=settings.server.allowed_private_url_hosts,
+        limit_bytes=settings.limits.upload_bytes,
+        timeout_s=settings.limits.request_seconds,
+    )
+    nouns = [
         *probes.routes(running.health, lambda: running.admission.is_draining, exposition),
         *endpoints.routes(
             list(running.endpoints.values()),
-            upload_bytes=limits.upload_bytes,
-            budget_s=limits.request_seconds,
-            fetch=nothing_is_fetched,
+            upload_bytes=settings.limits.upload_bytes,
+            budget_s=settings.limits.request_seconds,
+            fetch=fetcher,
             answering=answering_by_preference(running.jobs.queue, check=check),
         ),
         *decisions.routes(running.recorder, running.decisions),
         *jobs.routes(running.jobs.queue),
         *webhooks.routes(running.jobs.webhooks, check=check),
         *deliveries.routes(running.jobs.webhooks),
+        *keys.routes(running.keys),
     ]
+    return [*nouns, *docs.routes(nouns, version=version("headrace"), needs_keys=needs_keys(settings.server))]
+
+
+def needs_keys(server: ServerSettings) -> bool:
+    """Whether callers have to name a key."""
+    return server.auth == "keys" or (server.auth == "auto" and not is_loopback(server.host))
 
 
 def gateway_of(running: Running) -> Gateway:
     """The application that answers HTTP."""
     limits = running.settings.limits
-    bounds = Bounds(body_bytes=limits.upload_bytes + FRAMING_BYTES, read_s=limits.request_seconds)
-    return Gateway(routes_of(running), metrics=running.metrics, tell=running.tell, bounds=bounds)
+    return Gateway(
+        routes_of(running),
+        metrics=running.metrics,
+        tell=running.tell,
+        bounds=Bounds(body_bytes=limits.upload_bytes + FRAMING_BYTES, read_s=limits.request_seconds),
+        authenticate=_authenticate(running),
+    )
+
+
+def _authenticate(running: Running) -> Authenticate:
+    server = running.settings.server
+    if needs_keys(server):
+        return Keys(running.keys)
+    return OpenHere() if is_loopback(server.host) and server.auth == "auto" else open_to_all
 
 
 async def serve(running: Running) -> None:
     """The role `gateway`: answers over HTTP until it is cancelled, then lets what came in end."""
-    server_settings = running.settings.server
-    server = Server(gateway_of(running), host=server_settings.host, port=server_settings.port)
+    settings = running.settings.server
+    if needs_keys(settings) and not await asyncio.to_thread(running.keys.listed):
+        running.tell("no_keys_yet", {"remedy": "Callers need an API key: headrace keys create."})
+    server = Server(gateway_of(running), host=settings.host, port=settings.port)
     await server.start()
-    running.tell("serving", {"host": server_settings.host, "port": server_settings.port})
+    running.tell("serving", {"host": settings.host, "port": settings.port})
     running.serving.set()
     try:
         await asyncio.Event().wait()
     finally:
-        is_over = await server.stop(within_s=server_settings.drain_s)
+        is_over = await server.stop(within_s=settings.drain_s)
         running.tell("drained" if is_over else "drain_given_up", {})

@@ -12,12 +12,13 @@ from typing import Any
 from headrace import settings as settings_module
 from headrace.assembly.decisions import kept_in_bounds, opened_journal, started_recorder
 from headrace.assembly.jobs import Jobs, opened_jobs
+from headrace.assembly.keys import opened_keys
 from headrace.assembly.parts import in_flight, parts_of
 from headrace.assembly.pools import Tell, bind, watch
 from headrace.assembly.releases import Planner
 from headrace.assembly.siblings import Siblings
 from headrace.domain.release import Release, Variant
-from headrace.domain.stores import DecisionStore
+from headrace.domain.stores import DecisionStore, KeyStore
 from headrace.domain.training import Trainer
 from headrace.registry.registry import ModelRegistry
 from headrace.serving.admission import Admission
@@ -75,6 +76,7 @@ class Running:
     admission: Admission
     metrics: Metrics
     jobs: Jobs
+    keys: KeyStore
     tell: Tell = _unheard
     siblings: Siblings = field(default_factory=Siblings)
     serving: asyncio.Event = field(default_factory=asyncio.Event)
@@ -131,6 +133,7 @@ class Platform:
                 journal=opened_journal(settings) if decisions is None else None,
             )
             jobs = await opened_jobs(stack, settings, is_forgetful=decisions is not None)
+            keys = await opened_keys(stack, settings, is_forgetful=decisions is not None)
             await _kept(stack, kept_in_bounds(store, settings, tell))
             planner = Planner.of(instances, parts, registry, tell, Shelf(bound_bytes=settings.cache_bytes))
             loaded = Releases(planner.plan, bound_bytes=settings.cache_bytes)
@@ -172,6 +175,7 @@ class Platform:
                 admission=admission,
                 metrics=metrics,
                 jobs=jobs,
+                keys=keys,
                 tell=tell,
                 siblings=siblings,
             )

@@ -20,6 +20,7 @@ COMMANDS = {
     "up": ("headrace.cli.up", "Serve over HTTP on this machine."),
     "train": ("headrace.cli.train", "Teach a model from examples and let it answer from now on."),
     "decisions": ("headrace.cli.decisions", "Look up what was answered, and why."),
+    "keys": ("headrace.cli.keys", "Make, list and revoke API keys."),
     "doctor": ("headrace.cli.doctor", "Say what is installed, reachable and writable, and how to mend what is not."),
 }
 """Each module has a function, or a typer application, of the command's name."""

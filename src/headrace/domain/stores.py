@@ -11,6 +11,7 @@ from typing import Protocol
 
 from headrace.domain.decision import Account, Decision
 from headrace.domain.job import Job, JobError, JobEvent, JobProgress, JobResult, JobState, RetryPolicy
+from headrace.domain.key import ApiKey
 from headrace.domain.webhook import Delivery, DeliveryState, Webhook
 
 
@@ -351,4 +352,24 @@ class ArtifactStore(Protocol):
 
     def delete(self, digest: str) -> None:
         """Gone when this returns; safe to call twice."""
+        ...
+
+
+class KeyStore(Protocol):
+    """Keeps API keys. Blocking: callers on an event loop put it into a thread."""
+
+    def add(self, key: ApiKey) -> None:
+        """Durable when this returns."""
+        ...
+
+    def find_by_digest(self, digest: str) -> ApiKey | None:
+        """The key whose secret has this digest, revoked or not."""
+        ...
+
+    def listed(self) -> list[ApiKey]:
+        """All keys, oldest first."""
+        ...
+
+    def revoke(self, key_id: str, *, now: datetime) -> ApiKey | None:
+        """The key as it stands then; None when there is none of this id."""
         ...

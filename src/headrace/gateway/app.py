@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
@@ -24,11 +24,11 @@ CLIENT_GONE = 499
 
 UNKNOWN_PATH = "unknown"
 
-Authenticate = Callable[[Request, Access], Caller]
+Authenticate = Callable[[Request, Access], Awaitable[Caller]]
 Tell = Callable[[str, Mapping[str, Any]], None]
 
 
-def open_to_all(_request: Request, _access: Access) -> Caller:
+async def open_to_all(_request: Request, _access: Access) -> Caller:
     """Asks nobody who they are."""
     return ANYONE
 
@@ -95,7 +95,7 @@ class Gateway:
         watch = asyncio.get_running_loop().call_later(WATCH_AFTER_S, _watch, request, asyncio.current_task())
         try:
             if isinstance(found, Found):
-                request.caller = self._authenticate(request, target.route.access)
+                request.caller = await self._authenticate(request, target.route.access)
                 return await target.route.handle(request)
             return problem_response(_nothing_there(request, found), request_id=request.id)
         except HeadraceError as error:

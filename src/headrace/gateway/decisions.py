@@ -10,7 +10,7 @@ import msgspec
 
 from headrace.domain.decision import Decision, DegradedStep, Step
 from headrace.domain.stores import DecisionStore
-from headrace.errors import NotFound
+from headrace.errors import Malformed, NotFound
 from headrace.gateway.operation import Content, Operation, Parameter
 from headrace.gateway.request import Request
 from headrace.gateway.response import Response, json_response, text_response
@@ -21,6 +21,7 @@ MOST_A_PAGE, USUAL_PAGE = 200, 50
 _ID = Parameter(
     "id", "The decision's id.", where="path", required=True, example="dec_019ac0de-0000-7000-8000-0000000000"
 )
+_LIMIT = {"type": "integer", "minimum": 1, "maximum": MOST_A_PAGE}
 TAG = "decisions"
 
 
@@ -54,9 +55,10 @@ LIST = Operation(
     TAG,
     parameters=(
         Parameter("cursor", "Where to go on: `next` of the page before."),
-        Parameter("limit", f"How many at most, {USUAL_PAGE} if not given.", schema=int, example=20),
+        Parameter("limit", f"How many at most, {USUAL_PAGE} if not given.", schema=_LIMIT, example=20),
     ),
     gives={200: Content(DecisionPage)},
+    errors=(Malformed,),
 )
 SHOW = Operation("Look up a decision", TAG, parameters=(_ID,), gives={200: Content(DecisionRecord)}, errors=(NotFound,))
 TEXT = Operation(

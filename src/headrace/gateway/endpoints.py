@@ -23,8 +23,9 @@ from headrace.serving.endpoint import Endpoint
 from headrace.serving.upload import Upload
 
 LONGEST_BUDGET_S = 3600.0
+_BUDGET = {"type": "integer", "minimum": 1, "maximum": 99_999_999_999}
 HEADERS = (
-    Parameter("X-Request-Timeout-Ms", "Milliseconds that the caller has.", where="header", schema=int, example=5000),
+    Parameter("X-Request-Timeout-Ms", "Milliseconds that you have.", where="header", schema=_BUDGET, example=5000),
     Parameter("X-Headrace-Priority", "Who goes first.", where="header", schema=Priority, example="interactive"),
     Parameter("X-Headrace-Key", "Same key, same variant.", where="header", example="customer-7"),
 )

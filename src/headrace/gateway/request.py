@@ -36,6 +36,7 @@ class Scope(Protocol):
     query_string: str
     scheme: str
     client: str
+    authority: str | None
     headers: Headers
 
 
@@ -94,6 +95,11 @@ class Request:
     def path(self) -> str:
         """Without the query."""
         return self._scope.path
+
+    @property
+    def host(self) -> str | None:
+        """For which name the call was made: `Host`, or `:authority` in HTTP/2."""
+        return self.header("host") or self._scope.authority
 
     @property
     def trace_parent(self) -> str:
