@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import unicodedata
+from functools import lru_cache
 from itertools import pairwise
 
 from charset_normalizer import from_bytes
@@ -39,7 +40,7 @@ def encoding_of(content: bytes) -> str:
 def _wide(content: bytes) -> str | None:
     """UTF-16 or UTF-32 without a mark: the zero bytes of plain letters stand on one side."""
     sample = content[:4096]
-    if len(sample) < 4 or sample.count(0) < len(sample) // 8:
+    if len(sample) < 4 or sample.count(0) < max(1, len(sample) // 8):
         return None
     even, odd = sample[::2].count(0), sample[1::2].count(0)
     if sample[1::4].count(0) == len(sample[1::4]) and sample[2::4].count(0) == len(sample[2::4]):
@@ -52,17 +53,17 @@ def _is_valid(content: bytes, encoding: str) -> bool:
     try:
         content.decode(encoding)
     except UnicodeDecodeError as error:
-        # A document that was cut may end in the middle of a character.
-        return encoding == "utf-8" and error.start >= len(content) - 3 and error.start > 0
+        # A document that was cut may end in the middle of a character, if it has whole ones of more than one byte.
+        return encoding == "utf-8" and error.start >= len(content) - 3 and not content[: error.start].isascii()
     return True
 
 
 def _legacy(sample: bytes) -> str:
-    """The candidate whose text is most like language; what charset-normalizer finds is one of them."""
-    candidates = ["gb18030", "shift_jis", "euc_jp", "big5", "euc_kr", "cp1251", "koi8_r", "cp1252", "iso8859_7"]
-    candidates += ["cp1250", "cp1255", "cp1256", "cp1254", "cp1253", "iso8859_2", "iso8859_5", "cp866", "cp437"]
+    """The candidate whose text is most like language; of equals the one that charset-normalizer would take."""
+    candidates = list(_CANDIDATES)
     found = from_bytes(sample).best()
-    if found is not None:
+    if found is not None and found.encoding in candidates:
+        candidates.remove(found.encoding)
         candidates.insert(0, found.encoding)
     scored = [(_likeness(text), -rank, name) for rank, name in enumerate(candidates) if (text := _try(sample, name))]
     return max(scored, default=(0.0, 0, "cp1252"))[2]
@@ -75,47 +76,107 @@ def _try(sample: bytes, encoding: str) -> str | None:
         if error.start < len(sample) - 4:
             return None
         return sample[: error.start].decode(encoding, errors="ignore") or None
-    except LookupError:
-        return None
 
 
 def _likeness(text: str) -> float:
-    """How much the characters beyond ASCII look like a language: letters of one script, in words, of common use."""
+    """How much the characters beyond ASCII look like a language, on average for each byte that they took."""
     beyond = [character for character in text if ord(character) > 127]
     if not beyond:
         return 0.0
-    scripts: dict[str, int] = {}
-    score = 0.0
-    for character in beyond:
-        category = unicodedata.category(character)
-        script = _script(character)
-        scripts[script] = scripts.get(script, 0) + 1
-        if category in {"Cc", "Cn", "Co", "Cs"}:
-            score -= 10.0
-        elif category.startswith("L"):
-            score += _FREQUENT.get(script, 0.3)
-        elif category in {"Pd", "Pi", "Pf", "Ps", "Pe", "Po", "Zs", "Sc"}:
-            score += 0.4
-        else:
-            score -= 0.5
-    score -= sum(
-        2.0
-        for before, after in pairwise(text)
-        if ord(before) > 127
-        and ord(after) > 127
-        and before.isalpha()
-        and after.isalpha()
-        and (_script(before) != _script(after) or (before.islower() and after.isupper()))
-        and not {_script(before), _script(after)} <= {"HIRAGANA", "KATAKANA", "CJK"}
-    )
+    score = sum(_worth(character) for character in beyond)
+    latin = {each.lower() for each in beyond if _script(each) == "LATIN"}
+    if latin:
+        count = sum(_script(each) == "LATIN" for each in beyond)
+        score += count * (max(len(latin & letters) for letters in _LATIN_LETTERS) / len(latin) - 1.0)
+    score -= sum(2.0 for before, after in pairwise(text) if _is_torn(before, after))
+    score -= 2.5 * _lonely(text)
+    if any(_script(character) == "HIRAGANA" for character in beyond):
+        score -= sum(2.0 for character in beyond if _script(character) == "CJK" and not _is_japanese(character))
     return score / len(text.encode("utf-16-le"))
 
 
-# How likely a letter beyond ASCII is one of common use in its script's encodings, found by what mistakes look like:
-# text in a wrong encoding is mostly rare ideographs, half-width katakana, box drawings and accented capitals.
-_FREQUENT = {"HIRAGANA": 2.0, "KATAKANA": 1.8, "CJK": 1.2, "HANGUL": 1.6, "CYRILLIC": 1.0, "GREEK": 1.0, "HEBREW": 1.0}
-_FREQUENT |= {"ARABIC": 1.0, "LATIN": 0.8, "HALFWIDTH": -1.0}
+def _worth(character: str) -> float:
+    category = unicodedata.category(character)
+    if _script(character) == "THAI":
+        return 1.5 if character in _OFTEN["THAI"] else 0.2
+    if category in {"Cc", "Cn", "Co", "Cs"}:
+        return -10.0
+    if category in {"Pd", "Pi", "Pf", "Ps", "Pe", "Po", "Zs", "Sc", "Mn"}:
+        return 0.4
+    if not category.startswith("L"):
+        return -0.5
+    script = _script(character)
+    often = _OFTEN.get(script)
+    if often is None:
+        return _WORTH.get(script, 0.3)
+    return 1.4 if character in often else 0.8 if character.lower() in often else 0.4
 
 
+def _is_torn(before: str, after: str) -> bool:
+    """Whether two letters side by side belong to no one word: of two scripts, or a small one before a capital.
+
+    What ideographs and syllables stand beside says nothing: product names stand among them.
+    """
+    if ord(before) < 128 and ord(after) < 128:
+        return False
+    if unicodedata.combining(after) or _script(after) == "THAI":
+        return before.isascii() and before.isalpha()
+    if not (before.isalpha() and after.isalpha()):
+        return False
+    scripts = {_script(before), _script(after)}
+    if scripts & _EAST:
+        return len(scripts) > 1 and not scripts <= {"HIRAGANA", "KATAKANA", "CJK", "LATIN"}
+    return len(scripts) > 1 or (before.islower() and after.isupper())
+
+
+@lru_cache(maxsize=8192)
+def _is_japanese(character: str) -> bool:
+    try:
+        character.encode("cp932")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _lonely(text: str) -> int:
+    """How many ideographs stand alone among letters of another script, as accented letters do in a wrong encoding."""
+    is_east = [ord(each) > 0x2E7F and _script(each) in _EAST for each in text]
+    padded = [False, *is_east, False]
+    count = 0
+    for index, each in enumerate(is_east):
+        if each and not padded[index] and not padded[index + 2]:
+            beside = text[max(0, index - 1) : index] + text[index + 1 : index + 2]
+            count += any(other.isascii() and other.isalpha() for other in beside)
+    return count
+
+
+@lru_cache(maxsize=8192)
 def _script(character: str) -> str:
     return unicodedata.name(character, "").partition(" ")[0]
+
+
+_CANDIDATES = (
+    *("gb18030", "cp932", "euc_jp", "big5", "cp949", "cp1251", "koi8_r", "cp1252", "iso8859_7", "cp1250", "iso8859_2"),
+    *("cp1255", "iso8859_8", "cp1256", "iso8859_6", "cp1254", "cp1253", "iso8859_5", "cp866", "cp1257", "cp850"),
+    *("mac_roman", "cp437", "cp874", "koi8_u", "cp1258"),
+)
+_EAST = {"HIRAGANA", "KATAKANA", "CJK", "HANGUL"}
+# What a letter beyond ASCII is worth: text in a wrong encoding is mostly rare ideographs, half-width katakana, box
+# drawings and accented capitals; where a script has few letters, those that are used most tell it from the others.
+_WORTH = {"HIRAGANA": 2.0, "KATAKANA": 1.8, "CJK": 1.2, "HANGUL": 1.6, "LATIN": 1.0, "HALFWIDTH": -1.0}
+_OFTEN = {
+    "CYRILLIC": frozenset("оеаинтсрвлкмдпуяы"),
+    "GREEK": frozenset("αοιετσνηυρπκμλςω"),
+    "HEBREW": frozenset("יוהלאתרמבשנדכע"),
+    "ARABIC": frozenset("اليمنوترةبدعهسفك"),
+    "THAI": frozenset("านรอกเงมยลวดทสตะปบคหแจพชขใไ่้ีัิ็ุูื์ำโถศ"),
+}
+# Letters beyond ASCII of languages in Latin script: the ones of a text are all of one of them.
+_LATIN_LETTERS = tuple(
+    frozenset(letters)
+    for letters in (
+        "äöüßé", "éèàçêâîôûùëïœæüö", "ñáéíóúü", "ãõçáéíóúâêôà", "àèéìòùî", "åäöøæéü", "ąćęłńóśźż",
+        "áčďéěíňóřšťúůýžäľĺŕô",
+        "áéíóöőúüű", "ăâîșțşţ", "ığşçöüâ̇", "čćđšž", "áðéíóúýþæö", "āčēģīķļņšūž", "ąčęėįšųūž", "äöõüšž", "éëïèöü",
+    )
+)  # fmt: skip

@@ -15,6 +15,10 @@ Boxes = npt.NDArray[np.float32]
 LEAST_CONTRADICTIONS = 3
 CONTRADICTED_SHARE = 0.12
 DEEPEST_CUT = 40
+SPANNING_SHARE = 0.6
+SHORT_LINE = 6.0
+"""Lines shorter than this many heights are cells rather than lines of a column."""
+FEWEST_COLUMN_LINES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +29,22 @@ class Order:
     begins_block: tuple[bool, ...]
 
 
-def reading_order(boxes: Boxes) -> Order:
-    """The order of lines whose boxes are `(n, 4)` points from the top left, in the order in which they were drawn."""
-    count = len(boxes)
-    lines = list(range(count))
-    if count > 2 and is_contradicted(boxes):
-        lines = _cut(boxes, np.arange(count), 0)
+def drawn_order(boxes: Boxes) -> Order:
+    """The order in which lines were drawn, whose boxes are `(n, 4)` points from the top left."""
+    lines = list(range(len(boxes)))
+    return Order(lines=tuple(lines), begins_block=tuple(_block_begins(boxes, lines)))
+
+
+def cut_order(boxes: Boxes) -> Order:
+    """The order that the geometry of lines gives, for pages whose drawing order contradicts it."""
+    lines = _cut(boxes, np.arange(len(boxes)), 0)
     return Order(lines=tuple(lines), begins_block=tuple(_block_begins(boxes, lines)))
 
 
 def is_contradicted(boxes: Boxes) -> bool:
     """Whether lines again and again go up within a column, which no reader does."""
+    if len(boxes) <= 2:
+        return False
     before, after = boxes[:-1], boxes[1:]
     height = np.minimum(before[:, 3] - before[:, 1], after[:, 3] - after[:, 1])
     goes_up = after[:, 3] < before[:, 1] + 0.3 * height
@@ -52,14 +61,18 @@ def same_row(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> bool:
 
 
 def _cut(boxes: Boxes, group: npt.NDArray[np.intp], depth: int) -> list[int]:
-    """Recursive XY-cut (Nagy and Seth 1984): columns first, else the widest gap between rows."""
+    """Recursive XY-cut (Nagy and Seth 1984): columns first, also below and above what spans them; else rows."""
     if len(group) < 2 or depth > DEEPEST_CUT:
         return _by_rows(boxes, group)
     heights = boxes[group, 3] - boxes[group, 1]
-    gutter = _gap(boxes[group, 0], boxes[group, 2], least=0.8 * float(np.median(heights)))
+    least = 0.8 * float(np.median(heights))
+    gutter = _gap(boxes[group, 0], boxes[group, 2], least=least)
     if gutter is not None and _is_column_cut(boxes, group, gutter):
         is_left = boxes[group, 2] <= gutter
         return _cut(boxes, group[is_left], depth + 1) + _cut(boxes, group[~is_left], depth + 1)
+    spanned = _spanned_gutter(boxes, group, least)
+    if spanned is not None:
+        return _cut_in_bands(boxes, group, spanned, depth)
     level = _gap(boxes[group, 1], boxes[group, 3], least=0.05 * float(np.median(heights)))
     if level is None:
         return _by_rows(boxes, group)
@@ -67,10 +80,50 @@ def _cut(boxes: Boxes, group: npt.NDArray[np.intp], depth: int) -> list[int]:
     return _cut(boxes, group[is_above], depth + 1) + _cut(boxes, group[~is_above], depth + 1)
 
 
+def _spanned_gutter(boxes: Boxes, group: npt.NDArray[np.intp], least: float) -> float | None:
+    """A gutter between columns that a few wide lines, such as headings, run across."""
+    widths = boxes[group, 2] - boxes[group, 0]
+    whole = float(boxes[group, 2].max() - boxes[group, 0].min())
+    narrow = group[widths < SPANNING_SHARE * whole]
+    if not FEWEST_COLUMN_LINES <= len(narrow) < len(group):
+        return None
+    gutter = _gap(boxes[narrow, 0], boxes[narrow, 2], least=least)
+    is_cut = gutter is not None and _is_column_cut(boxes, narrow, gutter)
+    return gutter if is_cut else None
+
+
+def _cut_in_bands(boxes: Boxes, group: npt.NDArray[np.intp], gutter: float, depth: int) -> list[int]:
+    """What is above, between and below the lines that cross a gutter, each band cut by itself."""
+    crosses = (boxes[group, 0] < gutter) & (boxes[group, 2] > gutter)
+    middles = (boxes[:, 1] + boxes[:, 3]) / 2
+    crossing = sorted(group[crosses].tolist(), key=lambda line: float(middles[line]))
+    rest = group[~crosses]
+    bands = np.searchsorted(middles[crossing], middles[rest])
+    order: list[int] = []
+    for number in range(len(crossing) + 1):
+        band = rest[bands == number]
+        if len(band):
+            order += _cut(boxes, band, depth + 1)
+        if number < len(crossing):
+            order.append(crossing[number])
+    return order
+
+
 def _is_column_cut(boxes: Boxes, group: npt.NDArray[np.intp], gutter: float) -> bool:
-    """Columns hold several lines on both sides; a table's row does not."""
-    left = int(np.sum(boxes[group, 2] <= gutter))
-    return min(left, len(group) - left) >= 2
+    """Columns hold several lines on both sides, and lines of some length where they stand side by side in rows."""
+    is_left = boxes[group, 2] <= gutter
+    left, right = group[is_left], group[~is_left]
+    if min(len(left), len(right)) < 2:
+        return False
+    height = float(np.median(boxes[group, 3] - boxes[group, 1]))
+    widths = boxes[:, 2] - boxes[:, 0]
+    if min(float(np.median(widths[left])), float(np.median(widths[right]))) >= SHORT_LINE * height:
+        return True
+    fewer, more = sorted((left, right), key=len)
+    middles = np.sort((boxes[more, 1] + boxes[more, 3]) / 2)
+    at = np.searchsorted(middles, boxes[fewer, 1])
+    in_rows = int(np.sum((at < len(middles)) & (middles[np.minimum(at, len(middles) - 1)] < boxes[fewer, 3])))
+    return in_rows < 0.7 * len(fewer)
 
 
 def _gap(starts: npt.NDArray[np.float32], ends: npt.NDArray[np.float32], *, least: float) -> float | None:

@@ -1,26 +1,46 @@
-"""Tables of a page found by how words stand: rows one below the other whose cells keep to the same columns."""
+"""Tables of a page found by how words stand: rows one below the other with white gutters that run through all of them.
+
+One pass over the rows, each compared with the gutters of the table that is open: linear in the words of the page.
+"""
 
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 Boxes = npt.NDArray[np.float32]
-CELL_GAP = 0.85
-"""A gap between words that parts cells, in heights of a line; justified text stretches spaces to about 0.6."""
+WIDE_GAP = 0.85
+"""A gap that parts cells by itself, in heights of a line; justified text stretches spaces to about 0.6."""
+NARROW_GAP = 0.45
+"""The least width of a gutter that wide gaps in other rows of the table vouch for."""
+WIDE_SHARE = 0.5
+FARTHEST_ROW = 3.0
+"""Rows of a table are at most this many heights apart."""
+MOST_COLUMNS = 60
+_MARKER = re.compile(r"^([•◦▪‣·\u2013\u2014*\-+]|[(\[]?[0-9]{1,3}[.)\]]?|[(\[]?[A-Za-z][.)\]]|[0-9]+(\.[0-9]+)+\.?)$")
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A run of words of one row: word numbers `[first, last)` in reading order, and its horizontal span."""
+    """A run of words of one row: word numbers `[first, last)` in reading order."""
 
     first: int
     last: int
-    x0: float
-    x1: float
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The words `[first, last)` of one row from left to right, and its vertical span."""
+
+    first: int
+    last: int
+    top: float
+    bottom: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,69 +52,147 @@ class Grid:
     cells: tuple[tuple[Cell | None, ...], ...]
 
 
-def cells_of(boxes: Boxes, first: int, last: int) -> list[Cell]:
-    """The words `[first, last)` of one row, in order from left to right, parted at wide gaps."""
-    row = boxes[first:last]
-    height = float(np.median(row[:, 3] - row[:, 1]))
-    gaps = row[1:, 0] - row[:-1, 2]
-    cuts = [0, *(np.flatnonzero(gaps > CELL_GAP * height) + 1).tolist(), last - first]
-    return [
-        Cell(first + begin, first + end, float(row[begin:end, 0].min()), float(row[begin:end, 2].max()))
-        for begin, end in itertools.pairwise(cuts)
-    ]
+@dataclass(slots=True)
+class _Gutter:
+    """A white stretch `(left, right)` that no word of the open table stands in, and in how many rows it is wide."""
+
+    left: float
+    right: float
+    wide: int
 
 
-def grids_of(rows: list[list[Cell]], tops: list[tuple[float, float]]) -> list[Grid]:
-    """The tables in consecutive rows, whose vertical spans are `tops`: at least two rows of two cells that align."""
-    grids = []
-    first = 0
-    while first < len(rows):
-        last = first
-        while last < len(rows) and len(rows[last]) >= 2 and (last == first or _follows(tops[last - 1], tops[last])):
-            last += 1
-        if last - first >= 2:
-            grids += _aligned(rows, first, last)
-        first = max(last, first + 1)
+@dataclass(slots=True)
+class _Open:
+    """The table that rows are being added to."""
+
+    first_row: int
+    gutters: list[_Gutter] = field(default_factory=list)
+
+
+def grids_of(boxes: Boxes, rows: Sequence[Row], words: Sequence[str]) -> list[Grid]:
+    """The tables in consecutive rows of a page; `boxes` (n, 4) and `words` are in reading order."""
+    grids: list[Grid] = []
+    opened: _Open | None = None
+    for number, row in enumerate(rows):
+        gaps = _gaps(boxes, row)
+        for _ in range(2):
+            gutters = _continued(opened, boxes, rows, number) if gaps and opened is not None else []
+            if gutters or opened is None:
+                break
+            found = _closed(opened, number, boxes, rows, words)
+            grids += found
+            # The row before may be the first of a table that the text above it was taken for a part of.
+            may_restart = gaps and not found and opened.first_row < number - 1
+            opened = _begun(boxes, rows, number - 1) if may_restart else None
+        if opened is not None and gutters:
+            opened.gutters = gutters
+        else:
+            opened = _begun(boxes, rows, number)
+    if opened is not None:
+        grids += _closed(opened, len(rows), boxes, rows, words)
     return grids
 
 
-def _follows(before: tuple[float, float], after: tuple[float, float]) -> bool:
-    height = max(before[1] - before[0], after[1] - after[0])
-    return -height < after[0] - before[1] < 2.5 * height
+def _begun(boxes: Boxes, rows: Sequence[Row], number: int) -> _Open | None:
+    gaps = _gaps(boxes, rows[number])
+    return _Open(first_row=number, gutters=gaps) if gaps else None
 
 
-def _aligned(rows: list[list[Cell]], first: int, last: int) -> list[Grid]:
-    """One grid of the rows if their cells fall into common columns, else the grids of the parts that do."""
-    columns = _columns([cell for row in rows[first:last] for cell in row])
-    widest = max(len(row) for row in rows[first:last])
-    if len(columns) < 2 or len(columns) < widest:
-        # Rows whose cells run into one another's columns are lines of text that happen to have gaps.
-        if last - first < 3:
-            return []
-        return _aligned(rows, first, last - 1) or _aligned(rows, first + 1, last)
-    cells = tuple(_placed(row, columns) for row in rows[first:last])
-    filled = sum(cell is not None for row in cells for cell in row)
-    if filled < 0.5 * len(columns) * (last - first) or (len(columns) == 2 and last - first < 3):
+def _gaps(boxes: Boxes, row: Row) -> list[_Gutter]:
+    """The gaps between the words of a row that a gutter may run through."""
+    if row.last - row.first < 2:
         return []
-    return [Grid(first_row=first, last_row=last, cells=cells)]
+    words = boxes[row.first : row.last]
+    height = _height(words)
+    rights = np.maximum.accumulate(words[:-1, 2])
+    widths = words[1:, 0] - rights
+    found = np.flatnonzero(widths > NARROW_GAP * height)[:MOST_COLUMNS]
+    return [
+        _Gutter(float(rights[each]), float(words[each + 1, 0]), int(widths[each] > WIDE_GAP * height))
+        for each in found.tolist()
+    ]
 
 
-def _columns(cells: list[Cell]) -> list[tuple[float, float]]:
-    """Horizontal spans that cells share, from left to right."""
-    spans: list[list[float]] = []
-    for cell in sorted(cells, key=lambda each: each.x0):
-        if spans and cell.x0 < spans[-1][1]:
-            spans[-1][1] = max(spans[-1][1], cell.x1)
-        else:
-            spans.append([cell.x0, cell.x1])
-    return [(x0, x1) for x0, x1 in spans]
+def _height(words: Boxes) -> float:
+    return max(float(np.median(words[:, 3] - words[:, 1])), 1.0)
 
 
-def _placed(row: list[Cell], columns: list[tuple[float, float]]) -> tuple[Cell | None, ...]:
-    placed: list[Cell | None] = [None] * len(columns)
-    for cell in row:
-        middle = (cell.x0 + cell.x1) / 2
-        column = next((index for index, (x0, x1) in enumerate(columns) if x0 <= middle <= x1), None)
-        if column is not None:
-            placed[column] = cell
-    return tuple(placed)
+def _continued(opened: _Open, boxes: Boxes, rows: Sequence[Row], number: int) -> list[_Gutter]:
+    """The gutters that run on through row `number`; none when it does not belong to the table."""
+    before, row = rows[number - 1], rows[number]
+    height = max(before.bottom - before.top, row.bottom - row.top)
+    if not -0.5 * height < row.top - before.bottom < FARTHEST_ROW * height:
+        return []
+    words = boxes[row.first : row.last]
+    least, wide = NARROW_GAP * _height(words), WIDE_GAP * _height(words)
+    gutters = []
+    for gutter in opened.gutters:
+        middle_gaps = _narrowed(gutter, words)
+        if middle_gaps is not None and middle_gaps[1] - middle_gaps[0] > least:
+            own = middle_gaps[2]
+            gutters.append(_Gutter(middle_gaps[0], middle_gaps[1], gutter.wide + int(own > wide)))
+    every_wide = [gap for gap in _gaps(boxes, row) if gap.wide]
+    if any(not any(_meet(gap, gutter) for gutter in gutters) for gap in every_wide):
+        return []
+    # A row that stands on one side of all gutters is a line of text below the table.
+    is_split = any(words[0, 0] < gutter.right and words[-1, 2] > gutter.right for gutter in gutters)
+    return gutters if is_split and _keeps(opened, gutters, number) else []
+
+
+def _keeps(opened: _Open, gutters: list[_Gutter], number: int) -> bool:
+    """Whether a table with established columns keeps all of them: text below it would wash them away one by one."""
+    count = number - opened.first_row
+    if count < 2:
+        return True
+    established = sum(gutter.wide >= WIDE_SHARE * count for gutter in opened.gutters)
+    return sum(gutter.wide >= WIDE_SHARE * count for gutter in gutters) >= established
+
+
+def _narrowed(gutter: _Gutter, words: Boxes) -> tuple[float, float, float] | None:
+    """The widest that a row leaves of a gutter, and how wide its own gap there is; None when words fill it."""
+    crossing = (words[:, 0] < gutter.right) & (words[:, 2] > gutter.left)
+    left, right, reach = gutter.left, gutter.left, gutter.left
+    for x0, x1 in [*words[crossing][:, [0, 2]].tolist(), (gutter.right, gutter.right)]:
+        if x0 - reach > right - left:
+            left, right = reach, x0
+        reach = max(reach, x1)
+    if right <= left:
+        return None
+    before = words[words[:, 2] <= left + 0.01][:, 2]
+    after = words[words[:, 0] >= right - 0.01][:, 0]
+    own = float(after.min() - before.max()) if len(before) and len(after) else np.inf
+    return left, right, own
+
+
+def _meet(gap: _Gutter, gutter: _Gutter) -> bool:
+    return gap.left < gutter.right and gutter.left < gap.right
+
+
+def _closed(opened: _Open, last_row: int, boxes: Boxes, rows: Sequence[Row], words: Sequence[str]) -> list[Grid]:
+    """The table, if its rows are many enough for its gutters to be no accident."""
+    count = last_row - opened.first_row
+    gutters = [gutter for gutter in opened.gutters if gutter.wide >= WIDE_SHARE * count]
+    if count < 2 or not gutters or (count == 2 and (len(gutters) < 2 or any(each.wide < 2 for each in gutters))):
+        return []
+    edges = [(gutter.left + gutter.right) / 2 for gutter in gutters]
+    cells = tuple(_cells(boxes, row, edges) for row in rows[opened.first_row : last_row])
+    filled = sum(cell is not None for row in cells for cell in row)
+    if filled < 0.5 * (len(edges) + 1) * count or _is_list(cells, words):
+        return []
+    return [Grid(first_row=opened.first_row, last_row=last_row, cells=cells)]
+
+
+def _cells(boxes: Boxes, row: Row, edges: list[float]) -> tuple[Cell | None, ...]:
+    middles = (boxes[row.first : row.last, 0] + boxes[row.first : row.last, 2]) / 2
+    cuts = [0, *np.searchsorted(middles, edges).tolist(), row.last - row.first]
+    return tuple(
+        Cell(row.first + begin, row.first + end) if end > begin else None for begin, end in itertools.pairwise(cuts)
+    )
+
+
+def _is_list(cells: tuple[tuple[Cell | None, ...], ...], words: Sequence[str]) -> bool:
+    """Whether the first of two columns has nothing but bullets and numbers: a list, not a table."""
+    if len(cells[0]) != 2:
+        return False
+    firsts = [row[0] for row in cells if row[0] is not None]
+    return all(cell.last - cell.first == 1 and _MARKER.match(words[cell.first]) for cell in firsts)

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from headrace_documents.readers.layout import Order, reading_order, same_row
-from headrace_documents.readers.page_tables import Cell, Grid, cells_of, grids_of
+from headrace_documents.readers.layout import Order, cut_order, drawn_order, is_contradicted, same_row
+from headrace_documents.readers.page_tables import Cell, Grid, Row, grids_of
 from headrace_documents.readers.reader import Passage, Places, cleaned
 from headrace_documents.schema import Table
+
+COLUMN_GAP = 1.3
+"""A gap that parts columns where lines are known to be out of order, in heights of a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,34 +21,63 @@ class PageWords:
     """The words of a page in the engine's order. Columns of one length n.
 
     `lines`: (n,) the line of each, rising. `joined`: whether a word goes on where the one before broke off.
-    `boxes`: (n, 4) points from the top left as shown; NaN where a word has none.
+    `boxes`: (n, 4) points from the top left as shown; NaN where a word has none. `turn`: by how many degrees most of
+    the text is turned clockwise as shown: 0, 90, 180 or 270. `is_mirrored`: whether it is read from right to left.
     """
 
     words: list[str]
     lines: npt.NDArray[np.int32]
     joined: list[bool]
     boxes: npt.NDArray[np.float32]
+    turn: int = 0
+    is_mirrored: bool = False
 
 
 def passage_of(page_words: PageWords, *, page: int, width: float, height: float, ocr: bool = False) -> Passage:
     """The passage of a page, whose words and tables have their offsets in it."""
     if not page_words.words:
         return Passage(characters="", page=page, width=width, height=height, ocr=ocr)
-    first_words = np.flatnonzero(np.diff(page_words.lines, prepend=-1))
-    bounds = [*first_words.tolist(), len(page_words.words)]
-    filled = _filled(page_words.boxes)
-    line_boxes = np.concatenate(
-        [
-            np.minimum.reduceat(filled[:, :2], first_words, axis=0),
-            np.maximum.reduceat(filled[:, 2:], first_words, axis=0),
-        ],
-        axis=1,
-    )
-    order = reading_order(line_boxes)
-    writer = _Writer(page_words, filled)
+    frame = _reading_frame(_filled(page_words.boxes), page_words)
+    firsts = np.flatnonzero(np.diff(page_words.lines, prepend=-1))
+    line_boxes = _line_boxes(frame, firsts)
+    if is_contradicted(line_boxes):
+        firsts = _parted(frame, firsts)
+        line_boxes = _line_boxes(frame, firsts)
+        order = cut_order(line_boxes)
+    else:
+        order = drawn_order(line_boxes)
+    bounds = [*firsts.tolist(), len(page_words.words)]
+    writer = _Writer(page_words, frame)
     for group in _rows(order, line_boxes):
         writer.add_row([(bounds[line], bounds[line + 1]) for line in group.lines], begins_block=group.begins_block)
     return writer.passage(page=page, width=width, height=height, ocr=ocr)
+
+
+def _reading_frame(boxes: npt.NDArray[np.float32], words: PageWords) -> npt.NDArray[np.float32]:
+    """Boxes as they would be if the text stood upright and ran from left to right; only their differences count."""
+    x0, y0, x1, y1 = boxes.T
+    if words.turn == 90:
+        x0, y0, x1, y1 = y0, -x1, y1, -x0
+    elif words.turn == 180:
+        x0, y0, x1, y1 = -x1, -y1, -x0, -y0
+    elif words.turn == 270:
+        x0, y0, x1, y1 = -y1, x0, -y0, x1
+    if words.is_mirrored:
+        x0, x1 = -x1, -x0
+    return np.stack((x0, y0, x1, y1), axis=1)
+
+
+def _line_boxes(boxes: npt.NDArray[np.float32], firsts: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
+    lowest = np.minimum.reduceat(boxes[:, :2], firsts, axis=0)
+    highest = np.maximum.reduceat(boxes[:, 2:], firsts, axis=0)
+    return np.concatenate([lowest, highest], axis=1)
+
+
+def _parted(boxes: npt.NDArray[np.float32], firsts: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+    """The first words of lines, with lines cut where a gap is too wide for a space: they run across columns."""
+    heights = np.maximum(boxes[1:, 3] - boxes[1:, 1], boxes[:-1, 3] - boxes[:-1, 1])
+    gaps = boxes[1:, 0] - boxes[:-1, 2]
+    return np.union1d(firsts, np.flatnonzero(gaps > COLUMN_GAP * heights) + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +152,11 @@ class _Writer:
         )
 
     def _grids(self, boxes: npt.NDArray[np.float32]) -> list[Grid]:
-        rows = [cells_of(boxes, first, last) for first, last, _ in self._rows]
-        if sum(len(row) > 1 for row in rows) < 2:
-            return []
-        tops = [(float(boxes[first:last, 1].min()), float(boxes[first:last, 3].max())) for first, last, _ in self._rows]
-        return grids_of(rows, tops)
+        rows = [
+            Row(first, last, float(boxes[first:last, 1].min()), float(boxes[first:last, 3].max()))
+            for first, last, _ in self._rows
+        ]
+        return grids_of(boxes, rows, [self._source.words[index] for index in self._order])
 
     def _written(self, cell_ends: set[int], grids: list[Grid]) -> tuple[list[str], list[int], list[int], list[int]]:
         inside = {row for grid in grids for row in range(grid.first_row + 1, grid.last_row)}

@@ -6,6 +6,7 @@ No call into the engine is made per character: text comes a page at once, places
 from __future__ import annotations
 
 import ctypes
+import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -116,10 +117,13 @@ def words_of(page: pdfium.PdfPage) -> PageWords:
             lines.append(line)
             joined.append(is_hyphen and bool(words[:-1]))
             position = match.end()
-        boxes = _boxes(raw, [places(start, end) for start, end in spans])
+        characters = [places(start, end) for start, end in spans]
+        boxes = _boxes(raw, characters)
+        rows = np.array(lines, dtype=np.int32)
+        turn = _turn(raw, characters, rows, page.get_rotation())
     finally:
         textpage.close()
-    return PageWords(words=words, lines=np.array(lines, dtype=np.int32), joined=joined, boxes=_shown(page, boxes))
+    return PageWords(words=words, lines=rows, joined=joined, boxes=_shown(page, boxes), turn=turn)
 
 
 def _text(raw: engine.FPDF_TEXTPAGE) -> tuple[str, Callable[[int, int], tuple[int, int]]]:
@@ -167,6 +171,18 @@ def _boxes(raw: engine.FPDF_TEXTPAGE, places: list[tuple[int, int]]) -> npt.NDAr
                 box[:2] = min(box[0], left.value), min(box[1], bottom.value)
                 box[2:] = max(box[2], right.value), max(box[3], top.value)
     return boxes
+
+
+def _turn(
+    raw: engine.FPDF_TEXTPAGE, characters: list[tuple[int, int]], lines: npt.NDArray[np.int32], rotation: int
+) -> int:
+    """By how many degrees most lines are turned clockwise as shown, asking for one character a line."""
+    turns = [0, 0, 0, 0]
+    for first in np.flatnonzero(np.diff(lines, prepend=-1)).tolist():
+        angle = engine.FPDFText_GetCharAngle(raw, characters[first][0])
+        if angle >= 0:
+            turns[round(math.degrees(angle) / 90) % 4] += 1
+    return (turns.index(max(turns)) * 90 + rotation) % 360
 
 
 def _shown(page: pdfium.PdfPage, boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:

@@ -1,0 +1,108 @@
+"""Text in the encodings of many languages, whole, short and cut."""
+
+# ruff: noqa: RUF001 - letters of many scripts are what is tested
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headrace_documents.readers.encodings import decoded, encoding_of
+
+TEXTS = {
+    "de": "Alle Menschen sind frei und gleich an Würde und Rechten geboren. Sie sind mit Vernunft und Gewissen begabt "
+    "und sollen einander im Geist der Brüderlichkeit begegnen. Größe, Straße, für.",
+    "fr": "Tous les êtres humains naissent libres et égaux en dignité et en droits. Ils sont doués de raison et de "
+    "conscience et doivent agir les uns envers les autres dans un esprit de fraternité.",
+    "es": "Todos los seres humanos nacen libres e iguales en dignidad y derechos y, dotados como están de razón y "
+    "conciencia, deben comportarse fraternalmente. ¿Qué? ¡Mañana!",
+    "pt": "Todos os seres humanos nascem livres e iguais em dignidade e em direitos. Dotados de razão e de "
+    "consciência, devem agir uns para com os outros em espírito de fraternidade. Não, ações.",
+    "sv": "Alla människor är födda fria och lika i värde och rättigheter. De har utrustats med förnuft och samvete "
+    "och bör handla gentemot varandra i en anda av gemenskap. Åtgärder på sjön.",
+    "pl": "Wszyscy ludzie rodzą się wolni i równi pod względem swej godności i swych praw. Są oni obdarzeni rozumem i "
+    "sumieniem i powinni postępować wobec innych w duchu braterstwa. Łódź, źdźbło, ćma, żółw",
+    "cs": "Všichni lidé rodí se svobodní a sobě rovní co do důstojnosti a práv. Jsou nadáni rozumem a svědomím a mají "
+    "spolu jednat v duchu bratrství. Příliš žluťoučký kůň",
+    "hu": "Minden emberi lény szabadon születik és egyenlő méltósága és joga van. Az emberek, ésszel és "
+    "lelkiismerettel bírván, egymással szemben testvéri szellemben kell hogy viseltessenek. Erdő, fű",
+    "tr": "Bütün insanlar hür, haysiyet ve haklar bakımından eşit doğarlar. Akıl ve vicdana sahiptirler ve "
+    "birbirlerine karşı kardeşlik zihniyeti ile hareket etmelidirler. İstanbul, çağ",
+    "ru": "Все люди рождаются свободными и равными в своем достоинстве и правах. Они наделены разумом и совестью и "
+    "должны поступать в отношении друг друга в духе братства.",
+    "el": "Όλοι οι άνθρωποι γεννιούνται ελεύθεροι και ίσοι στην αξιοπρέπεια και τα δικαιώματα. Είναι προικισμένοι με "
+    "λογική και συνείδηση.",
+    "he": "כל בני האדם נולדו בני חורין ושווים בערכם ובזכויותיהם. כולם חוננו בתבונה ובמצפון",
+    "ar": "يولد جميع الناس أحرارا متساوين في الكرامة والحقوق. وقد وهبوا عقلا وضميرا وعليهم أن يعامل بعضهم بعضا.",
+    "th": "มนุษย์ทั้งปวงเกิดมามีอิสระและเสมอภาคกันในศักดิ์ศรีและสิทธิ ต่างในตนมีเหตุผลและมโนธรรม",
+    "ja": "すべての人間は、生まれながらにして自由であり、かつ、尊厳と権利とについて平等である。",
+    "zh": "人人生而自由,在尊严和权利上一律平等。他们赋有理性和良心,并应以兄弟关系的精神相对待。",
+    "zh-tw": "人人生而自由,在尊嚴和權利上一律平等。他們賦有理性和良心,並應以兄弟關係的精神相對待。",
+    "ko": "모든 인간은 태어날 때부터 자유로우며 그 존엄과 권리에 있어 동등하다. 인간은 이성과 양심을 부여받았다.",
+}
+ENCODINGS = {
+    "de": ["latin-1", "cp1252", "cp850", "mac_roman"],
+    "fr": ["latin-1", "cp1252", "cp850", "mac_roman"],
+    "es": ["latin-1", "cp1252", "cp850"],
+    "pt": ["latin-1", "cp1252"],
+    "sv": ["latin-1", "cp1252"],
+    "pl": ["cp1250", "iso8859-2"],
+    "cs": ["cp1250", "iso8859-2"],
+    "hu": ["cp1250", "iso8859-2"],
+    "tr": ["cp1254", "iso8859-9"],
+    "ru": ["cp1251", "koi8-r", "cp866", "iso8859-5"],
+    "el": ["cp1253", "iso8859-7"],
+    "he": ["cp1255", "iso8859-8"],
+    "ar": ["cp1256", "iso8859-6"],
+    "th": ["cp874"],
+    "ja": ["shift_jis", "euc_jp", "iso2022_jp"],
+    "zh": ["gb18030", "gbk", "gb2312"],
+    "zh-tw": ["big5"],
+    "ko": ["euc_kr", "cp949"],
+}
+PAIRS = [(language, encoding) for language, encodings in ENCODINGS.items() for encoding in encodings]
+MARKED = ["utf-8-sig", "utf-16", "utf-32"]
+WIDE = ["utf-16-le", "utf-16-be", "utf-32-le"]
+
+
+@pytest.mark.parametrize(("language", "encoding"), PAIRS)
+@pytest.mark.parametrize("times", [1, 20])
+def test_text_in_a_legacy_encoding_is_read(language, encoding, times):
+    text = "\n".join([TEXTS[language]] * times)
+
+    assert decoded(text.encode(encoding)) == text
+
+
+@pytest.mark.parametrize(("language", "encoding"), [pair for pair in PAIRS if pair[0] in {"fr", "ru", "el", "ja"}])
+def test_a_short_text_among_english_ones_is_read(language, encoding):
+    text = "Order 4711, attention of Mr Smith:\n" + TEXTS[language][:70] + "\nBest regards"
+
+    assert decoded(text.encode(encoding)) == text
+
+
+@pytest.mark.parametrize("language", TEXTS)
+@pytest.mark.parametrize("encoding", ["utf-8", *MARKED])
+def test_text_in_unicode_is_read(language, encoding):
+    assert decoded(TEXTS[language].encode(encoding)).lstrip("\ufeff") == TEXTS[language]
+
+
+@pytest.mark.parametrize("encoding", WIDE)
+def test_wide_text_without_a_mark_is_read(encoding):
+    text = "An ordinary letter, as an export of another program writes it. " * 3
+
+    assert decoded(text.encode(encoding)) == text
+
+
+def test_a_text_cut_in_the_middle_of_a_character_is_still_utf8():
+    content = ("Größe und Straße. " * 4 + "€").encode()[:-1]
+
+    assert encoding_of(content) == "utf-8"
+
+
+@given(st.binary(max_size=400))
+def test_any_bytes_become_some_text(content):
+    assert isinstance(decoded(content), str)
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=200))
+def test_utf8_is_never_taken_for_anything_else(text):
+    assert decoded(text.encode("utf-8")).lstrip("\ufeff") == text.lstrip("\ufeff")
