@@ -1,7 +1,7 @@
-"""DOC and PPT, the binary formats of Word 97 and PowerPoint 97, as [MS-DOC] and [MS-PPT] describe them.
+"""DOC, the binary format of Word 97, as [MS-DOC] describes it.
 
-No permissive library reads them, and an office suite at run time would be a gigabyte. The text alone needs little: in
-DOC the piece table, which says where each stretch of characters lies; in PPT the text atoms in the order of the slides.
+No permissive library reads it, and an office suite at run time would be a gigabyte. The text alone needs little: the
+piece table, which says where each stretch of characters lies.
 """
 
 from __future__ import annotations
@@ -9,34 +9,30 @@ from __future__ import annotations
 import io
 import re
 import struct
-from collections.abc import Iterator
 
 import olefile
 
 from headrace import Unreadable
 from headrace_documents.readers.containers import DECRYPT, ENCRYPTED
-from headrace_documents.readers.reader import Flow, Limits, Passage, Reading
+from headrace_documents.readers.reader import Flow, Limits, Reading
 
 DAMAGED = "Save it as DOCX or PPTX and send that."
 _FIELD = re.compile("\x13[^\x13\x14\x15]*\x14([^\x13\x14\x15]*)\x15|\x13[^\x13\x14\x15]*\x15")
 _CELL, _ROW_END = "\x07", "\x07\x07"
 _SPECIAL = str.maketrans({"\x0b": "\n", "\x1e": "-", "\x1f": "", "\x0c": "\r", "\x0e": "\r", "\xa0": " ", "\x01": ""})
-_SLIDE, _NOTES, _MAIN_MASTER, _DOCUMENT = 0x03EE, 0x03F0, 0x03F8, 0x03E8
-_CHARS, _BYTES, _CSTRING, _SLIDE_LIST, _PERSIST = 0x0FA0, 0x0FA8, 0x0FBA, 0x0FF0, 0x03F3
-_HEADERS_FOOTERS, _PROG_TAGS = 0x0FD9, 0x1388
 
 
 def read_doc(content: bytes, limits: Limits) -> Reading:
     """The text of a DOC: body, footnotes, headers, notes and text boxes, as its piece table joins them."""
-    with _container(content) as container:
-        stream = _stream(container, "WordDocument")
+    with container_of(content) as container:
+        stream = stream_of(container, "WordDocument")
         if len(stream) < 0x200:
             raise Unreadable("It has no Word text.", remedy=DAMAGED)
         flags = struct.unpack_from("<H", stream, 0x0A)[0]
         if flags & 0x0100:
             raise Unreadable(ENCRYPTED, remedy=DECRYPT)
-        table = _stream(container, "1Table" if flags & 0x0200 else "0Table")
-        title = _title(container)
+        table = stream_of(container, "1Table" if flags & 0x0200 else "0Table")
+        title = title_of(container)
     try:
         text = _pieces(stream, table, limits)
         counts = struct.unpack_from("<8i", stream, 0x4C)
@@ -57,40 +53,8 @@ def read_doc(content: bytes, limits: Limits) -> Reading:
     return Reading(passages=(flow.passage(),), title=title)
 
 
-def read_ppt(content: bytes, limits: Limits) -> Reading:
-    """The text of a PPT, a passage a slide, with the speaker's notes after each."""
-    with _container(content) as container:
-        if container.exists("EncryptedSummary"):
-            raise Unreadable(ENCRYPTED, remedy=DECRYPT)
-        stream = _stream(container, "PowerPoint Document")
-        title = _title(container)
-    slides = []
-    notes = []
-    for kind, start, end in _records(stream, 0, len(stream)):
-        if kind == _SLIDE:
-            slides.append(_atoms(stream, start, end))
-        elif kind == _NOTES:
-            notes.append(_atoms(stream, start, end))
-    outline = _outline(stream)
-    limits.check("slides", max(len(slides), len(outline)), limits.pages)
-    passages = []
-    for number in range(max(len(slides), len(outline))):
-        flow = Flow(limits)
-        texts = outline[number] if number < len(outline) else []
-        own = slides[number] if number < len(slides) else []
-        for text in [*texts, *(text for text in own if text not in texts)]:
-            flow.paragraph(text.replace("\r", "\n").replace("\x0b", "\n"))
-        found = flow.passage()
-        passages.append(Passage(characters=found.characters, page=number + 1))
-    flow = Flow(limits)
-    for text in (text for each in notes[1:] or notes for text in each if text.strip("* \r")):
-        flow.paragraph(text.replace("\r", "\n"))
-    if flow.passage().characters:
-        passages.append(flow.passage())
-    return Reading(passages=tuple(passages), title=title, pages=len(slides) or len(outline) or None)
-
-
-def _container(content: bytes) -> olefile.OleFileIO:
+def container_of(content: bytes) -> olefile.OleFileIO:
+    """The compound file in `content`; raises `Unreadable` when it is damaged."""
     try:
         return olefile.OleFileIO(io.BytesIO(content))
     # olefile raises whatever a damaged allocation table leads to.
@@ -98,7 +62,8 @@ def _container(content: bytes) -> olefile.OleFileIO:
         raise Unreadable(f"The container is damaged: {error}.", remedy=DAMAGED) from error
 
 
-def _stream(container: olefile.OleFileIO, name: str) -> bytes:
+def stream_of(container: olefile.OleFileIO, name: str) -> bytes:
+    """The bytes of one part; raises `Unreadable` when it is missing or damaged."""
     try:
         with container.openstream(name) as stream:
             data: bytes = stream.read()
@@ -107,7 +72,8 @@ def _stream(container: olefile.OleFileIO, name: str) -> bytes:
     return data
 
 
-def _title(container: olefile.OleFileIO) -> str | None:
+def title_of(container: olefile.OleFileIO) -> str | None:
+    """The title that the office program noted in the document's properties."""
     try:
         metadata = container.get_metadata()
         title = metadata.title
@@ -192,54 +158,3 @@ def _results(text: str) -> str:
 
 def _shown(text: str) -> str:
     return text.translate(_SPECIAL).strip()
-
-
-def _records(stream: bytes, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """The records side by side in a stretch: kind, start and end of their content ([MS-PPT] 2.3.1)."""
-    position = start
-    while position + 8 <= end:
-        _, kind, size = struct.unpack_from("<HHI", stream, position)
-        content_end = min(position + 8 + size, end)
-        yield kind, position + 8, content_end
-        position = content_end
-
-
-def _atoms(stream: bytes, start: int, end: int) -> list[str]:
-    """The texts in a container, at any depth; iterative, for depth is the sender's choice."""
-    texts: list[str] = []
-    stack = [iter(list(_records(stream, start, end)))]
-    while stack and len(stack) < 64:
-        record = next(stack[-1], None)
-        if record is None:
-            stack.pop()
-            continue
-        kind, inner, inner_end = record
-        version = struct.unpack_from("<H", stream, inner - 8)[0] & 0xF
-        if kind == _CHARS:
-            texts.append(stream[inner:inner_end].decode("utf-16-le", errors="replace"))
-        elif kind == _BYTES:
-            texts.append(stream[inner:inner_end].decode("latin-1"))
-        elif version == 0xF and kind not in {_HEADERS_FOOTERS, _PROG_TAGS}:
-            stack.append(iter(list(_records(stream, inner, inner_end))))
-    return [text for text in texts if text.strip()]
-
-
-def _outline(stream: bytes) -> list[list[str]]:
-    """The texts of titles and bodies, which are kept by slide in the document's own list."""
-    slides: list[list[str]] = []
-    for kind, start, end in _records(stream, 0, len(stream)):
-        if kind != _DOCUMENT:
-            continue
-        for inner_kind, inner, inner_end in _records(stream, start, end):
-            instance = struct.unpack_from("<H", stream, inner - 8)[0] >> 4
-            if inner_kind != _SLIDE_LIST or instance != 0:
-                continue
-            slides = []
-            for atom, begin, finish in _records(stream, inner, inner_end):
-                if atom == _PERSIST:
-                    slides.append([])
-                elif slides and atom == _CHARS:
-                    slides[-1].append(stream[begin:finish].decode("utf-16-le", errors="replace"))
-                elif slides and atom == _BYTES:
-                    slides[-1].append(stream[begin:finish].decode("latin-1"))
-    return slides

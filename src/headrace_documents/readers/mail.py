@@ -1,4 +1,4 @@
-"""EML and MSG: subject, body and attached texts; attachments are named."""
+"""EML and MSG: subject and body; attachments are named and not read, for they are documents of their own."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DEEPEST = 20
 
 
 def read(content: bytes, limits: Limits) -> Reading:
-    """A mail as RFC 5322 has it: the subject, the plain body or else the HTML one, and what is attached as text."""
+    """A mail as RFC 5322 has it: the subject, and the plain body or else the HTML one."""
     _check(content, limits)
     try:
         message = email.message_from_bytes(content, policy=policy.default)
@@ -100,6 +100,8 @@ def _add_part(flow: Flow, part: email.message.Message, findings: list[Finding]) 
     is_attached = part.get_content_disposition() == "attachment" or (name and part.get_content_maintype() != "text")
     if is_attached or name:
         findings.append(_named(" ".join(str(name or kind).split())))
+    if is_attached:
+        return
     if kind == "text/html":
         _add(flow, text_of(_text(part), flow.limits))
     elif part.get_content_maintype() == "text" and kind not in {"text/calendar", "text/x-vcard", "text/vcard"}:

@@ -23,6 +23,8 @@ FOLDERS = (
 DPI = 300
 LOW_CONFIDENCE = 60
 LEAST_CONFIDENCE = 25
+ENDING_S = 0.3
+"""What is left of the caller's time for all that comes after a page was recognised."""
 PAGE_S = 4.0
 """What a page takes at most when all is well: with less time left it is not begun."""
 
@@ -51,6 +53,7 @@ class Ocr:
 
     folder: str | None
     languages: tuple[str, ...]
+    is_skipped: bool = False
     _engines: dict[str, PyTessBaseAPI] = field(default_factory=dict)
 
     @classmethod
@@ -63,6 +66,11 @@ class Ocr:
                 return cls(folder=str(path), languages=languages)
         return cls(folder=None, languages=())
 
+    @classmethod
+    def skipped(cls) -> Ocr:
+        """One that reads no page and says so: for answers that have to be quick."""
+        return cls(folder=None, languages=(), is_skipped=True)
+
     @property
     def is_available(self) -> bool:
         """Whether there is any language to read."""
@@ -73,15 +81,16 @@ class Ocr:
     ) -> tuple[Passage, tuple[Finding, ...]]:
         """The passage of a page from its grey picture, and what is to be said of it; sizes in points as shown."""
         if not self.is_available:
-            return _empty(page, width, height), (_UNAVAILABLE.on(page),)
+            notice = _SKIPPED if self.is_skipped else _UNAVAILABLE
+            return _empty(page, width, height), (notice.on(page),)
         remaining_s = current_context().remaining_s()
         if remaining_s is not None and remaining_s < PAGE_S:
-            return _empty(page, width, height), (
-                Finding("page_not_read", "The time was over before this scanned page was read.", page=page),
-            )
+            return _empty(page, width, height), (_NO_TIME.on(page),)
         turn, script = self._orientation(picture)
         upright = picture.rotate(turn, expand=True, fillcolor=255) if turn else picture
         words, confidences = self._words(upright, self._languages_for(script))
+        if words is None:
+            return _empty(page, width, height), (_NO_TIME.on(page),)
         passage = passage_of(
             _turned_back(words, turn, picture.size, width, height), page=page, width=width, height=height, ocr=True
         )
@@ -125,11 +134,15 @@ class Ocr:
             self._engines[languages] = engine
         return self._engines[languages]
 
-    def _words(self, picture: Image.Image, languages: str) -> tuple[PageWords, list[float]]:
+    def _words(self, picture: Image.Image, languages: str) -> tuple[PageWords | None, list[float]]:
         engine = self._engine(languages, mode=PSM.AUTO)
         engine.SetImage(picture)
         engine.SetSourceResolution(DPI)
-        engine.Recognize()
+        remaining_s = current_context().remaining_s()
+        given_ms = 0 if remaining_s is None else max(1, int(1000 * (remaining_s - ENDING_S)))
+        if not engine.Recognize(given_ms):
+            engine.Clear()
+            return None, []
         words: list[str] = []
         lines: list[int] = []
         boxes: list[tuple[float, float, float, float]] = []
@@ -168,6 +181,9 @@ class _Notice:
         return Finding(self.code, self.detail, page=page)
 
 
+NOT_READ = "page_not_read"
+_SKIPPED = _Notice(NOT_READ, "This page is a picture, and pictures were not read, to answer at once.")
+_NO_TIME = _Notice(NOT_READ, "The time was too short to read this page, which is a picture.")
 _UNAVAILABLE = _Notice(
     "ocr_unavailable",
     "This page is a picture, and no Tesseract language data is installed (Debian: tesseract-ocr-eng).",

@@ -21,7 +21,7 @@ _REPEATED = re.compile(rb'number-(columns|rows)-repeated="(\d{1,12})"')
 
 
 def read(content: bytes, limits: Limits) -> Reading:
-    """Each sheet as a table; no passage for an empty one."""
+    """Each sheet by its name and its tables."""
     if content[:2] == b"PK":
         _check_container(content, limits)
     else:
@@ -34,7 +34,7 @@ def read(content: bytes, limits: Limits) -> Reading:
         for number, name in enumerate(listed, 1):
             rows = workbook.get_sheet_by_name(name).to_python(skip_empty_area=True)
             limits.check("cells", sum(map(len, rows)), limits.cells)
-            passages.append(_sheet(rows, number, limits))
+            passages.append(_sheet(name, rows, number, limits))
     except PasswordError as error:
         raise Unreadable(ENCRYPTED, remedy=DECRYPT) from error
     except (CalamineError, ZipError, OSError, ValueError, IndexError) as error:
@@ -42,8 +42,9 @@ def read(content: bytes, limits: Limits) -> Reading:
     return Reading(passages=tuple(passages), pages=len(listed))
 
 
-def _sheet(rows: list[list[Any]], number: int, limits: Limits) -> Passage:
+def _sheet(name: str, rows: list[list[Any]], number: int, limits: Limits) -> Passage:
     flow = Flow(limits)
+    flow.paragraph(name)
     for table in _tables(rows):
         if all(len([cell for cell in row if cell]) <= 1 for row in table) and len(table) == 1:
             flow.paragraph(" ".join(cell for cell in table[0] if cell))
