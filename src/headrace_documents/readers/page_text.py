@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,8 @@ from headrace_documents.readers.page_tables import Cell, Grid, Row, grids_of
 from headrace_documents.readers.reader import Passage, Places, cleaned
 from headrace_documents.schema import Table
 
+_EAST = re.compile("[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]")
+FEWEST_IDEOGRAPHS = 12
 COLUMN_GAP = 1.3
 """A gap that parts columns where lines are known to be out of order, in heights of a word."""
 
@@ -179,13 +182,30 @@ class _Writer:
                     between = "\t" if index in cell_ends else " "
                 elif kept:
                     is_block = number in at_edge or (begins and number not in inside)
-                    between = "\n\n" if is_block else "\n"
+                    runs_on = not is_block and number not in inside and self._runs_on(number)
+                    between = "" if runs_on else "\n\n" if is_block else "\n"
                 pieces += (between, word)
                 starts.append(position + len(between))
                 position += len(between) + len(word)
                 ends.append(position)
                 kept.append(index)
         return pieces, starts, ends, kept
+
+    def _runs_on(self, number: int) -> bool:
+        """Whether row `number` goes on in the middle of a sentence that is written without spaces, as in Chinese."""
+        last, begin = self._rows[number - 1][1], self._rows[number][0]
+        if not _EAST.match(self._source.words[self._order[last - 1]][-1]):
+            return False
+        if not _EAST.match(self._source.words[self._order[begin]][0]):
+            return False
+        before, row = self._frame_of(number - 1), self._frame_of(number)
+        height = before[3] - before[1]
+        is_full = before[2] - before[0] > FEWEST_IDEOGRAPHS * height
+        return is_full and bool(row[2] < before[2] + 1.5 * height)
+
+    def _frame_of(self, number: int) -> npt.NDArray[np.float32]:
+        boxes = self._boxes[self._order[self._rows[number][0] : self._rows[number][1]]]
+        return np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])
 
     def _table(self, grid: Grid, position_of: dict[int, int], starts: list[int], ends: list[int], page: int) -> Table:
         def words(cell: Cell | None) -> list[int]:

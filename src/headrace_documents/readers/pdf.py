@@ -17,8 +17,10 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as engine
 
 from headrace import Unreadable, report_progress
+from headrace_documents.readers.mending import WordColumns, may_be_broken, mended
 from headrace_documents.readers.page_text import PageWords, passage_of
 from headrace_documents.readers.reader import Limits, Passage, Reading
+from headrace_documents.readers.right_to_left import is_right_to_left, rows_of
 from headrace_documents.schema import Finding
 
 # pdfium writes U+FFFE (or U+0002) where a word was broken at the end of a line.
@@ -102,6 +104,8 @@ def words_of(page: pdfium.PdfPage) -> PageWords:
     try:
         raw = textpage.raw
         text, places = _text(raw)
+        if is_right_to_left(text):
+            return _right_to_left(page, raw)
         spans: list[tuple[int, int]] = []
         lines: list[int] = []
         joined: list[bool] = []
@@ -118,12 +122,31 @@ def words_of(page: pdfium.PdfPage) -> PageWords:
             joined.append(is_hyphen and bool(words[:-1]))
             position = match.end()
         characters = [places(start, end) for start, end in spans]
-        boxes = _boxes(raw, characters)
-        rows = np.array(lines, dtype=np.int32)
-        turn = _turn(raw, characters, rows, page.get_rotation())
+        columns = WordColumns(words, lines, joined, characters, _boxes(raw, characters))
+        turn = _turn(raw, characters, np.array(lines, dtype=np.int32), page.get_rotation())
+        if turn == 0 and may_be_broken(text):
+            columns = mended(columns, lambda index: _edges(raw, index))
     finally:
         textpage.close()
-    return PageWords(words=words, lines=rows, joined=joined, boxes=_shown(page, boxes), turn=turn)
+    return PageWords(
+        words=columns.words,
+        lines=np.array(columns.lines, dtype=np.int32),
+        joined=columns.joined,
+        boxes=_shown(page, columns.boxes),
+        turn=turn,
+    )
+
+
+def _right_to_left(page: pdfium.PdfPage, raw: engine.FPDF_TEXTPAGE) -> PageWords:
+    found = rows_of(raw)
+    return PageWords(
+        words=found.words,
+        lines=np.array(found.rows, dtype=np.int32),
+        joined=[False] * len(found.words),
+        boxes=_shown(page, found.boxes),
+        turn=page.get_rotation(),
+        is_mirrored=True,
+    )
 
 
 def _text(raw: engine.FPDF_TEXTPAGE) -> tuple[str, Callable[[int, int], tuple[int, int]]]:
@@ -171,6 +194,12 @@ def _boxes(raw: engine.FPDF_TEXTPAGE, places: list[tuple[int, int]]) -> npt.NDAr
                 box[:2] = min(box[0], left.value), min(box[1], bottom.value)
                 box[2:] = max(box[2], right.value), max(box[3], top.value)
     return boxes
+
+
+def _edges(raw: engine.FPDF_TEXTPAGE, index: int) -> tuple[float, float] | None:
+    left, right, bottom, top = (ctypes.c_double() for _ in range(4))
+    is_placed = engine.FPDFText_GetCharBox(raw, index, left, right, bottom, top)
+    return (left.value, right.value) if is_placed else None
 
 
 def _turn(
