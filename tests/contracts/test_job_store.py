@@ -64,7 +64,7 @@ async def begun(store, name: str, *, worker: str = "worker-a", now: datetime = N
 
 
 async def issued(store, limit: int, *, priority: str = "interactive", now: datetime = NOW, ticket_s: float = 60):
-    return [each.job_id for each in await store.issue(priority, limit=limit, now=now, ticket_s=ticket_s)]
+    return [each.job_id for each in await store.issue([priority], limit=limit, now=now, ticket_s=ticket_s)]
 
 
 def success(name, number=1, **changes: object):
@@ -142,6 +142,24 @@ async def test_tickets_that_a_broker_lost_are_issued_again(store):
 
     assert count == 1
     assert await issued(store, 10, now=NOW + timedelta(seconds=6)) == ["job_a"]
+
+
+async def test_a_ticket_that_is_given_back_is_issued_to_others(store):
+    await added(store, job("a"), job("b"))
+    await issued(store, 10)
+    await begun(store, "b")
+
+    await store.give_back(["job_a", "job_b"])
+
+    assert await issued(store, 10) == ["job_a"]
+
+
+async def test_the_line_that_is_named_first_is_served_first(store):
+    await added(store, job("b", priority="batch"), job("i"))
+
+    tickets = await store.issue(["interactive", "batch"], limit=10, now=NOW, ticket_s=60)
+
+    assert [(each.job_id, each.priority) for each in tickets] == [("job_i", "interactive"), ("job_b", "batch")]
 
 
 async def test_lines_are_apart_and_in_order(store):
@@ -328,8 +346,8 @@ async def test_checkpoints_are_found_by_input_and_release(store):
     await store.save_checkpoint(Checkpoint("job_a", 1, "sha256:1", "page 1", b"again"), now=NOW)
     await store.save_checkpoint(Checkpoint("job_a", 1, "sha256:2", "page 2", b"newer"), now=NOW)
 
-    assert await store.checkpoints("sha256:0", release="sha256:1") == {"page 1": b"again"}
-    assert await store.checkpoints("sha256:9", release="sha256:1") == {}
+    assert await store.checkpoints("sha256:0") == {("sha256:1", "page 1"): b"again", ("sha256:2", "page 2"): b"newer"}
+    assert await store.checkpoints("sha256:9") == {}
     assert (await store.find("job_a")).attempts[0].checkpoints == 3
 
 
@@ -341,7 +359,7 @@ async def test_a_checkpoint_of_an_attempt_that_is_over_is_refused(store):
     with pytest.raises(LeaseLost):
         await store.save_checkpoint(Checkpoint("job_a", 1, "sha256:1", "page 1", b"late"), now=NOW)
 
-    assert await store.checkpoints("sha256:0", release="sha256:1") == {}
+    assert await store.checkpoints("sha256:0") == {}
 
 
 async def test_jobs_are_listed_newest_first_page_by_page(store):

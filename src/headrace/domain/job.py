@@ -151,12 +151,16 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class JobRequest:
-    """What the caller said besides the input itself; `webhook_url` is told when the job ends."""
+    """What the caller said besides the input itself; `webhook_url` is told when the job ends.
+
+    `variant_key` is what a rollout goes by: the same key meets the same release.
+    """
 
     media_type: str | None = None
     filename: str | None = None
     request_id: str = ""
     trace: str = ""
+    variant_key: str = ""
     webhook_url: str | None = None
 
 

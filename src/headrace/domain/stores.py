@@ -120,6 +120,7 @@ class JobSuccess:
     digest: str | None = None
     decision: Decision | None = None
     decision_id: str | None = None
+    progress: JobProgress | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,8 +217,14 @@ class JobStore(Protocol):
         """The answer of a job that succeeded."""
         ...
 
-    async def issue(self, priority: str, *, limit: int, now: datetime, ticket_s: float) -> list[IssuedTicket]:
-        """Up to `limit` due jobs in a fair order; each is issued again when it has not begun after `ticket_s`."""
+    async def issue(
+        self, priorities: Sequence[str], *, limit: int, now: datetime, ticket_s: float
+    ) -> list[IssuedTicket]:
+        """Up to `limit` due jobs of the lines in this order, by turn; issued again when not begun after `ticket_s`."""
+        ...
+
+    async def give_back(self, job_ids: Sequence[str]) -> None:
+        """The tickets of these jobs led to nothing: what has not begun is due at once."""
         ...
 
     async def issue_again(self, *, older_than_s: float, now: datetime) -> int:
@@ -268,8 +275,8 @@ class JobStore(Protocol):
         """Keeps a finished part under the input and the release; raises `LeaseLost` when its attempt is over."""
         ...
 
-    async def checkpoints(self, input_digest: str, *, release: str) -> dict[str, bytes]:
-        """The finished parts of an input under a release, by name."""
+    async def checkpoints(self, input_digest: str) -> dict[tuple[str, str], bytes]:
+        """The finished parts of an input, by release and name."""
         ...
 
     async def figures(self, *, now: datetime) -> list[LineFigures]:

@@ -66,6 +66,10 @@ class Broker(Protocol):
         """These are brought to someone else, soon."""
         ...
 
+    async def depth(self) -> int:
+        """How many tickets it holds that nobody has taken; those that were taken may be counted too."""
+        ...
+
     async def is_healthy(self) -> bool:
         """Whether the broker answers at this moment; never raises."""
         ...

@@ -29,7 +29,7 @@ from headrace.domain.stores import (
 from headrace.errors import HeadraceError
 from headrace.storage.bell import Bell, PostgresBell, SocketBell
 from headrace.storage.database import Database
-from headrace.storage.job_changes import JobChange, JobChanges, begun_if_queued, checked_current, loaded
+from headrace.storage.job_changes import WORK, JobChange, JobChanges, begun_if_queued, checked_current, loaded
 from headrace.storage.job_tables import (
     StoredJob,
     attempts,
@@ -120,9 +120,18 @@ class SqlJobs:
         """The answer, or where it lies."""
         return await asyncio.to_thread(self._result, job_id)
 
-    async def issue(self, priority: str, *, limit: int, now: datetime, ticket_s: float) -> list[IssuedTicket]:
-        """By turn."""
-        return await self._writer.make(self._outbox.issue, IssueWish(priority, limit, now, ticket_s), durable=False)
+    async def issue(
+        self, priorities: Sequence[str], *, limit: int, now: datetime, ticket_s: float
+    ) -> list[IssuedTicket]:
+        """By line and turn."""
+        wish = IssueWish(tuple(priorities), limit, now, ticket_s)
+        return await self._writer.make(self._outbox.issue, wish, durable=False)
+
+    async def give_back(self, job_ids: Sequence[str]) -> None:
+        """What has not begun is due, and who waits for work is rung."""
+        if job_ids:
+            await self._writer.make(self._outbox.give_back, tuple(job_ids), durable=False)
+            self._bell.ring({WORK})
 
     async def issue_again(self, *, older_than_s: float, now: datetime) -> int:
         """Makes due at once what was issued longer ago and has not begun."""
@@ -145,6 +154,8 @@ class SqlJobs:
         """All or nothing."""
 
         def rule(job: Job) -> Job:
+            if success.progress is not None:
+                job = job.progressed(success.number, success.progress)
             return job.succeeded(success.number, decision_id=success.decision_id, now=now)
 
         return await self._writer.make(self._changes.apply, JobChange(success.job_id, rule, now, success=success))
@@ -184,9 +195,9 @@ class SqlJobs:
         change = JobChange(checkpoint.job_id, rule, now, checkpoint=checkpoint)
         await self._writer.make(self._changes.apply, change)
 
-    async def checkpoints(self, input_digest: str, *, release: str) -> dict[str, bytes]:
-        """By name."""
-        return await asyncio.to_thread(self._checkpoints, input_digest, release)
+    async def checkpoints(self, input_digest: str) -> dict[tuple[str, str], bytes]:
+        """By release and name."""
+        return await asyncio.to_thread(self._checkpoints, input_digest)
 
     async def figures(self, *, now: datetime) -> list[LineFigures]:
         """Counted from the outbox, which has the queued jobs alone."""
@@ -291,11 +302,10 @@ class SqlJobs:
             rows = connection.execute(query).all()
         return [Lease(row.job_id, row.number, row.worker, bool(row.isolated), moment_of(row.lease_us)) for row in rows]
 
-    def _checkpoints(self, input_digest: str, release: str) -> dict[str, bytes]:
-        place = checkpoints.c.input_digest == input_digest, checkpoints.c.release == release
+    def _checkpoints(self, input_digest: str) -> dict[tuple[str, str], bytes]:
         with self._database.reading() as connection:
-            rows = connection.execute(select(checkpoints.c.name, checkpoints.c.value).where(*place))
-            return {row.name: row.value for row in rows}
+            rows = connection.execute(select(checkpoints).where(checkpoints.c.input_digest == input_digest))
+            return {(row.release, row.name): row.value for row in rows}
 
     def _figures(self, now: datetime) -> list[LineFigures]:
         with self._database.reading() as connection:

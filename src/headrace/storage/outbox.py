@@ -19,9 +19,9 @@ CLOCK_CHECK_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class IssueWish:
-    """Who wants tickets of which line, and how many."""
+    """Who wants tickets of which lines, the first of them first, and how many."""
 
-    priority: str
+    priorities: tuple[str, ...]
     limit: int
     now: datetime
     ticket_s: float
@@ -34,33 +34,22 @@ class Outbox:
         self._next_clock_check = 0.0
 
     def issue(self, connection: Connection, wishes: Sequence[IssueWish]) -> list[list[IssuedTicket]]:
-        """The tickets of each wish, by turn."""
-        return [self._issued(connection, wish) for wish in wishes]
+        """The tickets of each wish, by line and turn."""
+        self._promote(connection, max(wish.now for wish in wishes))
+        found: list[list[IssuedTicket]] = []
+        for wish in wishes:
+            issued: list[IssuedTicket] = []
+            for priority in wish.priorities:
+                if len(issued) < wish.limit:
+                    issued += _issued(connection, wish, priority, wish.limit - len(issued))
+            found.append(issued)
+        return found
 
-    def _issued(self, connection: Connection, wish: IssueWish) -> list[IssuedTicket]:
-        now_us, ticket_us = microseconds(wish.now), round(wish.ticket_s * 1e6)
-        self._promote(connection, wish.now)
-        due = (
-            select(outbox.c.job_id)
-            .where(outbox.c.stage == int(Stage.READY), outbox.c.priority == wish.priority)
-            .order_by(outbox.c.turn, outbox.c.job_id)
-            .limit(wish.limit)
-            .with_for_update(skip_locked=True)
-        )
-        # Each ticket of a job is out for longer than the last, lest a slow queue is flooded with repetitions.
-        taken = connection.execute(
-            update(outbox)
-            .where(outbox.c.job_id.in_(due))
-            .values(
-                stage=int(Stage.TICKETED),
-                noted_us=now_us,
-                next_us=now_us + ticket_us * (outbox.c.issues + 1),
-                issues=outbox.c.issues + 1,
-            )
-            .returning(outbox.c.job_id, outbox.c.turn)
-        ).all()
-        by_turn = sorted(taken, key=lambda row: (row.turn, row.job_id))
-        return [IssuedTicket(row.job_id, wish.priority) for row in by_turn]
+    def give_back(self, connection: Connection, wishes: Sequence[tuple[str, ...]]) -> list[None]:
+        """What has a ticket out is due, for others to take."""
+        ids = {job_id for wish in wishes for job_id in wish}
+        _make_ready(connection, (outbox.c.stage == int(Stage.TICKETED)) & outbox.c.job_id.in_(ids))
+        return [None] * len(wishes)
 
     def _promote(self, connection: Connection, now: datetime) -> None:
         """What has waited for its time, or whose ticket led to nothing, is due; and all when the clock was set back."""
@@ -75,6 +64,30 @@ class Outbox:
         lost = outbox.c.stage == int(Stage.TICKETED)
         count = _make_ready(connection, lost & (outbox.c.noted_us <= microseconds(max(moments))))
         return [count] * len(moments)
+
+
+def _issued(connection: Connection, wish: IssueWish, priority: str, limit: int) -> list[IssuedTicket]:
+    now_us, ticket_us = microseconds(wish.now), round(wish.ticket_s * 1e6)
+    due = (
+        select(outbox.c.job_id)
+        .where(outbox.c.stage == int(Stage.READY), outbox.c.priority == priority)
+        .order_by(outbox.c.turn, outbox.c.job_id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    # Each ticket of a job is out for longer than the last, lest a slow queue is flooded with repetitions.
+    taken = connection.execute(
+        update(outbox)
+        .where(outbox.c.job_id.in_(due))
+        .values(
+            stage=int(Stage.TICKETED),
+            noted_us=now_us,
+            next_us=now_us + ticket_us * (outbox.c.issues + 1),
+            issues=outbox.c.issues + 1,
+        )
+        .returning(outbox.c.job_id, outbox.c.turn)
+    ).all()
+    return [IssuedTicket(row.job_id, priority) for row in sorted(taken, key=lambda row: (row.turn, row.job_id))]
 
 
 def _make_ready(connection: Connection, which: ColumnElement[bool]) -> int:

@@ -119,6 +119,16 @@ class RabbitBroker:
         """Requeued at the head of its line."""
         await self._settle(deliveries, hand_back=True)
 
+    async def depth(self) -> int:
+        """What is ready in the queues and what has arrived in this process."""
+        await self.open()
+        count = sum(line.qsize() for line in self._arrived.values())
+        async with self._answering():
+            for priority in PRIORITIES:
+                queue = await self._channels[0].declare_queue(self._queue_name(priority), passive=True, robust=False)
+                count += queue.declaration_result.message_count or 0
+        return count
+
     async def is_healthy(self) -> bool:
         """Whether the broker answers a passive declaration in time."""
         try:

@@ -108,6 +108,14 @@ class RedisBroker:
         await self.publish([delivery.ticket for delivery in deliveries])
         await self.acknowledge(deliveries)
 
+    async def depth(self) -> int:
+        """With what was taken and not acknowledged, for that is deleted when it is acknowledged."""
+        async with self._answering():
+            pipeline = self._redis.pipeline(transaction=False)
+            for stream in self._streams.values():
+                pipeline.xlen(stream)
+            return sum(await pipeline.execute())
+
     async def is_healthy(self) -> bool:
         """Whether the server answers a ping in time."""
         try:
