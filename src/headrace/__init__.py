@@ -21,6 +21,7 @@ from headrace.errors import (
     UnreadableArtifact,
     UnsupportedType,
 )
+from headrace.serving.checkpoints import checkpointed
 from headrace.serving.context import Context, current_context, report_progress
 from headrace.serving.pipeline import pipeline
 from headrace.serving.pool import Solo
@@ -75,6 +76,7 @@ __all__ = [
     "UnsupportedType",
     "Upload",
     "batched",
+    "checkpointed",
     "current_context",
     "fallback",
     "pipeline",

@@ -1,23 +1,48 @@
 """The broker promise, held against every keeper that is a server of its own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from uuid import uuid4
 
 import aio_pika
 import pytest
 from redis.asyncio import Redis
+from stores import emptied
 
+from headrace.domain.job import Job
+from headrace.domain.stores import JobSubmission
 from headrace.jobs.broker import Broker, BrokerUnavailable, Delivery, Ticket
+from headrace.jobs.brokers.embedded import EmbeddedBroker
 from headrace.jobs.brokers.rabbitmq import RabbitBroker
 from headrace.jobs.brokers.redis import RedisBroker
+from headrace.jobs.job_queue import utc_now
+from headrace.storage.database import Database
+from headrace.storage.jobs import SqlJobs
 
 DEADLINE_S = 10
 
 
-@pytest.fixture(params=["redis", "rabbitmq"])
+class EmbeddedInTests(EmbeddedBroker):
+    """Tickets are issued by submitting their jobs, for the table of jobs is all there is."""
+
+    def __init__(self, store: SqlJobs) -> None:
+        super().__init__(store)
+        self.store = store
+
+    async def publish(self, tickets: Sequence[Ticket]) -> None:
+        for ticket in tickets:
+            now = utc_now()
+            job = Job(ticket.job_id, "p/e", "sha256:0", "sha256:1", now, now, priority=ticket.priority)
+            await self.store.add(JobSubmission(job, b""))
+
+
+@pytest.fixture(params=["sqlite", "postgres", "redis", "rabbitmq"])
 async def new_broker(request, server_url) -> AsyncIterator[Callable[[str], Broker]]:
     """Makes brokers that share one set of queues of their own; all of it is gone afterwards."""
+    if request.param in {"sqlite", "postgres"}:
+        async for new_embedded in _embedded(request):
+            yield new_embedded
+        return
     url, prefix = server_url(request.param), f"headrace-test-{uuid4().hex[:8]}"
     made: list[Broker] = []
 
@@ -34,6 +59,23 @@ async def new_broker(request, server_url) -> AsyncIterator[Callable[[str], Broke
     for broker in made:
         await broker.close()
     await (_forget_redis(url, prefix) if request.param == "redis" else _forget_rabbit(url, prefix))
+
+
+async def _embedded(request) -> AsyncIterator[Callable[[str], Broker]]:
+    """Brokers of one table, each with a store of its own as in another process."""
+    url = f"sqlite:///{request.getfixturevalue('tmp_path')}/headrace.db"
+    if request.param == "postgres":
+        emptied(url := request.getfixturevalue("postgres_url"))
+    made: list[EmbeddedInTests] = []
+
+    def new(_consumer: str) -> Broker:
+        made.append(EmbeddedInTests(SqlJobs(Database(url))))
+        return made[-1]
+
+    yield new
+    for broker in made:
+        await broker.close()
+        await broker.store.close()
 
 
 async def _forget_redis(url: str, prefix: str) -> None:
@@ -166,6 +208,19 @@ async def test_two_workers_never_share_a_delivery(new_broker):
     assert set(names(first)).isdisjoint(names(second))
 
 
+async def test_the_depth_tells_an_empty_broker_from_one_with_tickets(new_broker):
+    broker = new_broker("a")
+    await broker.open()
+    before = await broker.depth()
+    await broker.publish(tickets("job_1"))
+
+    async with asyncio.timeout(DEADLINE_S):
+        while await broker.depth() == 0:
+            await asyncio.sleep(0.05)
+
+    assert before == 0
+
+
 async def test_a_healthy_server_is_said_to_be_healthy(new_broker):
     broker = new_broker("a")
     await broker.open()
@@ -200,3 +255,23 @@ async def test_a_redis_that_lost_everything_is_made_anew(server_url):
     assert names(await taken(broker, 1)) == ["job_2"]
     await broker.close()
     await _forget_redis(url, prefix)
+
+
+async def test_a_rabbitmq_that_lost_its_queues_is_made_anew(server_url):
+    url, prefix = server_url("rabbitmq"), f"headrace-test-{uuid4().hex[:8]}"
+    broker = RabbitBroker(url, prefix=prefix)
+    await broker.open()
+    await broker.take(limit=1, timeout_s=0)
+    await _forget_rabbit(url, prefix)
+
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                await broker.publish(tickets("job_1"))
+                break
+            except BrokerUnavailable:
+                await asyncio.sleep(0.1)
+
+    assert names(await taken(broker, 1)) == ["job_1"]
+    await broker.close()
+    await _forget_rabbit(url, prefix)

@@ -293,7 +293,7 @@ async def test_a_heartbeat_tells_what_is_lost_and_what_is_to_be_cancelled(store)
     later = NOW + timedelta(seconds=10)
     holds = await store.hold([(f"job_{name}", 1) for name in ("kept", "lost", "unwanted")], now=later, lease_s=30)
 
-    assert (holds.lost, holds.cancelled) == ({"job_lost"}, {"job_unwanted"})
+    assert (holds.lost, holds.cancelled) == ({("job_lost", 1)}, {("job_unwanted", 1)})
     until = {lease.job_id: lease.until for lease in await store.leases()}
     assert until == {"job_kept": NOW + timedelta(seconds=40), "job_unwanted": NOW + timedelta(seconds=40)}
 

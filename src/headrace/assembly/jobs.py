@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import secrets
+import socket
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
 
+from headrace.errors import InvalidConfiguration
+from headrace.jobs.broker import Broker
+from headrace.jobs.brokers.embedded import EmbeddedBroker
 from headrace.jobs.job_queue import JobQueue
 from headrace.settings import Settings
 from headrace.storage.artifacts import Artifacts, opened_artifacts
@@ -24,6 +32,46 @@ class Jobs:
     store: SqlJobs
     webhooks: SqlWebhooks
     artifacts: Artifacts
+
+
+def broker_of(settings: Settings, jobs: Jobs) -> Broker:
+    """A connection of one's own to the broker that the settings name; not opened yet.
+
+    Raises:
+        InvalidConfiguration: the url is of no known kind, or its library is not installed.
+    """
+    url, prefix = settings.broker.url, settings.broker.prefix
+    if is_embedded(settings):
+        return EmbeddedBroker(jobs.store, ticket_s=settings.jobs.lease_s)
+    scheme = url.partition("://")[0]
+    if scheme in {"redis", "rediss", "unix"}:
+        consumer = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        claim_after_s = max(1.0, settings.jobs.lease_s)
+        redis: Broker = _library("redis").RedisBroker(
+            url, consumer=consumer, prefix=prefix, claim_after_s=claim_after_s
+        )
+        return redis
+    if scheme in {"amqp", "amqps"}:
+        rabbitmq: Broker = _library("rabbitmq").RabbitBroker(url, prefix=prefix)
+        return rabbitmq
+    raise InvalidConfiguration(
+        f"[broker] url = {url!r} is of no known kind.", remedy='Write "embedded", redis://… or amqp://…'
+    )
+
+
+def is_embedded(settings: Settings) -> bool:
+    """Whether tickets are taken from the store itself."""
+    return settings.broker.url == "embedded"
+
+
+def _library(name: str) -> Any:
+    try:
+        return import_module(f"headrace.jobs.brokers.{name}")
+    except ModuleNotFoundError as missing:
+        raise InvalidConfiguration(
+            f"[broker] url names {name}, whose library is not installed.",
+            remedy=f"Install it: pip install 'headrace[{name}]'.",
+        ) from missing
 
 
 async def opened_jobs(stack: AsyncExitStack, settings: Settings, *, is_forgetful: bool) -> Jobs:

@@ -64,6 +64,7 @@ class Running:
     `planner` names further ones. `serving` is set once HTTP is answered.
     """
 
+    platform: Platform
     settings: Settings
     endpoints: Mapping[str, Endpoint]
     services: Mapping[str, Switch]
@@ -163,6 +164,7 @@ class Platform:
             siblings = siblings or Siblings()
             await stack.enter_async_context(siblings.telling(metrics.exposition))
             yield Running(
+                platform=self,
                 settings=settings,
                 endpoints={endpoint.path: endpoint for endpoint in endpoints},
                 services=services,

@@ -10,16 +10,18 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
 
+from headrace.assembly.control import control
 from headrace.assembly.gateway import serve
 from headrace.assembly.platform import Platform, Running
 from headrace.assembly.pools import Tell
 from headrace.assembly.siblings import Siblings
+from headrace.assembly.worker import work
 from headrace.errors import InvalidInput, ServiceFailed
 from headrace.settings import Settings
 
 Role = Callable[[Running], Awaitable[None]]
 
-ROLES: Mapping[str, Role] = MappingProxyType({"gateway": serve})
+ROLES: Mapping[str, Role] = MappingProxyType({"control": control, "worker": work, "gateway": serve})
 
 
 def checked_roles(names: Sequence[str]) -> tuple[str, ...]:

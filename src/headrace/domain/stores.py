@@ -147,10 +147,10 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Holds:
-    """What a heartbeat brought to light: jobs whose lease is lost, and jobs that are to be cancelled."""
+    """What a heartbeat brought to light: attempts that lost their lease, and those that are to be cancelled."""
 
-    lost: frozenset[str]
-    cancelled: frozenset[str]
+    lost: frozenset[tuple[str, int]]
+    cancelled: frozenset[tuple[str, int]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
@@ -20,6 +19,7 @@ from headrace.gateway.uploads import FRAMING_BYTES, Fetch, Pointer, upload_of
 from headrace.serving.answered import Answered, digest_of
 from headrace.serving.context import Context, Priority
 from headrace.serving.endpoint import Endpoint
+from headrace.serving.question import is_object, question_type
 from headrace.serving.upload import Upload
 
 LONGEST_BUDGET_S = 3600.0
@@ -145,7 +145,7 @@ def _reader(endpoint: Endpoint, fetch: Fetch) -> Reader:
             return from_upload(upload), upload
 
         return read_file
-    decoder, is_wrapped = msgspec.json.Decoder(_question_type(endpoint)), not _is_object(endpoint.argument)
+    decoder, is_wrapped = msgspec.json.Decoder(question_type(endpoint.route)), not is_object(endpoint.argument)
 
     async def read_json(request: Request) -> tuple[Any, Upload]:
         question = await request.json(decoder)
@@ -153,18 +153,6 @@ def _reader(endpoint: Endpoint, fetch: Fetch) -> Reader:
         return getattr(question, endpoint.route.argument_name) if is_wrapped else question, sent
 
     return read_json
-
-
-def _is_object(argument: Any) -> bool:
-    return isinstance(argument, type) and (dataclasses.is_dataclass(argument) or issubclass(argument, msgspec.Struct))
-
-
-def _question_type(endpoint: Endpoint) -> Any:
-    """The type of the body: the argument itself where it is an object, else an object with the argument in it."""
-    if _is_object(endpoint.argument):
-        return endpoint.argument
-    name = endpoint.route.argument_name
-    return msgspec.defstruct(f"{endpoint.route.method.title()}Question", [(name, endpoint.argument)])
 
 
 def _operation(endpoint: Endpoint) -> Operation:
@@ -180,7 +168,7 @@ def _operation(endpoint: Endpoint) -> Operation:
 
 def _takes(endpoint: Endpoint) -> tuple[Content, ...]:
     if not hasattr(endpoint.argument, "from_upload"):
-        return (Content(_question_type(endpoint)),)
+        return (Content(question_type(endpoint.route)),)
     binary = {"type": "string", "contentMediaType": "application/octet-stream"}
     form = {"type": "object", "properties": {"file": binary}, "required": ["file"]}
     return (

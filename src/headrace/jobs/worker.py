@@ -325,9 +325,10 @@ class Worker:
                 self._on_failure(failure)
                 continue
             for attempt in attempts:
-                if attempt.job_id in holds.lost:
+                key = (attempt.job_id, attempt.number)
+                if key in holds.lost:
                     attempt.stop(Stop.LOST)
-                elif attempt.job_id in holds.cancelled:
+                elif key in holds.cancelled:
                     attempt.stop(Stop.CANCELLED)
 
     async def _tell_progress(self, attempt: RunningAttempt) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import Context as Variables
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import StrEnum
 from time import monotonic
+from typing import Protocol
 
 from headrace.errors import DeadlineExceeded
 from headrace.serving.shared_work import SharedWork
@@ -56,6 +57,22 @@ class ServiceCall:
     is_shared: bool = False
 
 
+class Checkpoints(Protocol):
+    """What earlier attempts of the same job have finished, by release and name. May be used from any thread."""
+
+    def find(self, release: str, name: str) -> bytes | None:
+        """The part, if it was finished."""
+        ...
+
+    def found(self, release: str, prefix: str) -> Mapping[str, bytes]:
+        """All finished parts whose names begin so."""
+        ...
+
+    def save(self, release: str, name: str, value: bytes) -> None:
+        """Keeps a finished part; returns at once."""
+        ...
+
+
 def _ignore(_: Progress) -> None:
     return None
 
@@ -64,6 +81,7 @@ def _ignore(_: Progress) -> None:
 class Context:
     """One call's luggage. `deadline` is on the clock of `time.monotonic`, in seconds; None is no deadline.
 
+    `checkpoints` is there when the call is an attempt at a job.
     `release` is what answers all of it, fixed at the door. `work` is there when other releases answer it too.
     """
 
@@ -76,6 +94,7 @@ class Context:
     release: str = ""
     work: SharedWork | None = None
     progress: Callable[[Progress], None] = _ignore
+    checkpoints: Checkpoints | None = None
     degraded: list[Degraded] = field(default_factory=list)
     calls: list[ServiceCall] = field(default_factory=list)
 

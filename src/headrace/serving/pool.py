@@ -5,18 +5,27 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from time import monotonic
 from types import MappingProxyType
 from typing import Any
 
+import msgspec
+
 from headrace.errors import ServiceFailed
 from headrace.serving.breaker import BreakerState
-from headrace.serving.context import Context, Degraded, ServiceCall, current_context
+from headrace.serving.checkpoints import encoded, scope_of
+from headrace.serving.context import Checkpoints, Context, Degraded, ServiceCall, current_context
 from headrace.serving.fallback import Ladder, Way
 from headrace.serving.retry_budget import RetryBudget
 from headrace.serving.runtime import Health, Replicas, ReplicaState, Reply
 from headrace.serving.runtimes.guarded import GuardedReplicas, origin_of
 from headrace.serving.service import Method, Rung, Service
+from headrace.serving.wire import Codec, codecs_of
+
+WORTH_KEEPING_S = 0.1
+"""An answer that came sooner is computed again sooner than it is kept."""
 
 
 class Pool:
@@ -44,6 +53,7 @@ class Pool:
         self._timeout_s = timeout_s
         self._retries = RetryBudget()
         self._ladders: dict[str, Ladder] = {}
+        self._codecs: dict[str, tuple[Codec, Codec]] = {}
 
     async def call(self, method: Method, question: object) -> Any:
         """The answer of one replica, by the best way that can give one.
@@ -51,6 +61,11 @@ class Pool:
         It is the same again where another release has asked this pool the same question.
         """
         context = current_context()
+        if context.checkpoints is not None:
+            return await self._resumed(method, question, context, context.checkpoints)
+        return await self._answered(method, question, context)
+
+    async def _answered(self, method: Method, question: object, context: Context) -> Any:
         ladder = self._ladders.get(method.name) or self._ladder(method)
         if context.work is None:
             (way, reply), is_shared = await ladder.ask(question, context), False
@@ -68,6 +83,28 @@ class Pool:
             )
         )
         return reply.value
+
+    async def _resumed(self, method: Method, question: object, context: Context, checkpoints: Checkpoints) -> Any:
+        """The answer that an earlier attempt at the same job was given, or a new one, kept if it was dear."""
+        codecs = self._codecs.get(method.name) or self._codecs.setdefault(method.name, codecs_of(method))
+        asked = encoded(codecs[0], question)
+        if asked is None:
+            return await self._answered(method, question, context)
+        name = f"{self.name}.{scope_of(method.name, asked)}answer"
+        kept = checkpoints.find(context.release, name)
+        if kept is not None:
+            with suppress(msgspec.DecodeError):
+                value = codecs[1].decode(kept)
+                context.calls.append(ServiceCall(self.name, method.name, 0.0, 0.0, 1, self.model, is_shared=True))
+                return value
+        lesser, begun = len(context.degraded), monotonic()
+        value = await self._answered(method, question, context)
+        # What a lesser way gave is not worth keeping: the next attempt may have the best.
+        if monotonic() - begun >= WORTH_KEEPING_S and len(context.degraded) == lesser:
+            found = encoded(codecs[1], value)
+            if found is not None:
+                checkpoints.save(context.release, name, found)
+        return value
 
     async def _shared(self, ladder: Ladder, question: object, context: Context) -> tuple[Way, Reply, bool]:
         assert context.work is not None

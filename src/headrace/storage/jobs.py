@@ -339,9 +339,9 @@ def _holds(wish: _Hold, rows: Mapping[Any, Any]) -> Holds:
     for job_id, number in wish.held:
         row = rows.get(job_id)
         if row is None or row.state != JobState.RUNNING.value or row.attempts != number:
-            lost.add(job_id)
+            lost.add((job_id, number))
         elif row.cancel_requested:
-            cancelled.add(job_id)
+            cancelled.add((job_id, number))
     return Holds(frozenset(lost), frozenset(cancelled))
 
 

@@ -59,6 +59,18 @@ class Metrics:
         self.webhook_lag_seconds = Histogram(
             "headrace_webhook_lag_seconds", "From an event to its delivery.", buckets=SECONDS, **own
         )
+        self.queue_age = Gauge("headrace_queue_age_seconds", "How long the oldest due job has waited.", ["line"], **own)
+        self.queue_jobs = Gauge(
+            "headrace_queue_jobs", "Jobs that are due: waiting, or with a ticket out.", ["line", "stage"], **own
+        )
+        self.attempts = Counter("headrace_job_attempts", "Attempts at jobs by how they ended.", ["outcome"], **own)
+        self.attempt_seconds = Histogram(
+            "headrace_job_attempt_seconds", "Time of attempts at jobs.", ["outcome"], buckets=SECONDS, **own
+        )
+        self.lease_losses = Counter("headrace_lease_losses", "Attempts whose worker fell silent.", **own)
+        self.dead_jobs = Counter("headrace_dead_jobs", "Jobs that were given up, by their error.", ["code"], **own)
+        self.running_jobs = Gauge("headrace_running_jobs", "Attempts that run now.", **own)
+        self.job_concurrency = Gauge("headrace_job_concurrency", "Attempts that may run at once.", **own)
 
     def exposition(self) -> bytes:
         """The Prometheus text format."""

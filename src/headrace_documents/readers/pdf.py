@@ -10,13 +10,14 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import pypdfium2 as pdfium
 import pypdfium2.raw as engine
 
-from headrace import Unreadable, report_progress
+from headrace import Unreadable, checkpointed, report_progress
 from headrace_documents.readers.mending import WordColumns, may_be_broken, mended
 from headrace_documents.readers.page_text import PageWords, passage_of
 from headrace_documents.readers.reader import Limits, Passage, Reading
@@ -75,7 +76,8 @@ class PdfReader:
         letters = sum(map(str.isalnum, passage.characters[:400]))
         if letters >= FEWEST_LETTERS or not has_picture(page):
             return passage
-        found = self.ocr(page, number)
+        read = partial(self.ocr, page, number)
+        found = checkpointed(f"page {number}", tuple[Passage, tuple[Finding, ...]] | None, read)
         if found is None:
             return passage
         findings += found[1]

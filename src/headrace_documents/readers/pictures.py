@@ -6,11 +6,12 @@ import io
 import math
 import warnings
 from dataclasses import dataclass
+from functools import partial
 
 import pypdfium2 as pdfium
 from PIL import Image, ImageOps, ImageSequence
 
-from headrace import Unreadable
+from headrace import Unreadable, checkpointed
 from headrace_documents.readers.ocr import DPI, Ocr
 from headrace_documents.readers.pdf import opened
 from headrace_documents.readers.reader import Limits, Passage, Reading
@@ -36,8 +37,8 @@ class PictureReader:
             try:
                 for number, frame in enumerate(ImageSequence.Iterator(picture), 1):
                     limits.check("pixels", frame.width * frame.height, limits.pixels)
-                    width, height = _points(frame)
-                    passage, found = self.ocr.read(_prepared(frame), page=number, width=width, height=height)
+                    read = partial(self._read, frame, number)
+                    passage, found = checkpointed(f"picture {number}", tuple[Passage, tuple[Finding, ...]], read)
                     passages.append(passage)
                     findings += found
             except (OSError, ValueError, SyntaxError, EOFError) as error:
@@ -45,6 +46,10 @@ class PictureReader:
                     raise Unreadable(f"The picture is damaged: {error}.", remedy="Scan it anew.") from error
                 findings.append(Finding("truncated", f"Only {len(passages)} pictures could be read: {error}."))
         return Reading(passages=tuple(passages), pages=len(passages), findings=tuple(findings))
+
+    def _read(self, frame: Image.Image, number: int) -> tuple[Passage, tuple[Finding, ...]]:
+        width, height = _points(frame)
+        return self.ocr.read(_prepared(frame), page=number, width=width, height=height)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import count
+from time import monotonic
 
 import aio_pika
 from aio_pika.abc import (
@@ -15,11 +16,14 @@ from aio_pika.abc import (
     AbstractRobustQueue,
     DeliveryMode,
 )
-from aio_pika.exceptions import AMQPError
+from aio_pika.exceptions import AMQPError, ChannelInvalidStateError, ChannelNotFoundEntity, DeliveryError
 
 from headrace.jobs.broker import PRIORITIES, BrokerUnavailable, Delivery, Ticket, Turns
 
 LONGEST_TICKET = 128
+LOOK_S = 5.0
+# What says that a queue is not there: no such thing, or a message that found no place.
+_GONE = (ChannelNotFoundEntity, ChannelInvalidStateError, DeliveryError)
 
 
 class RabbitBroker:
@@ -53,15 +57,24 @@ class RabbitBroker:
         self._waiting = asyncio.Event()
         self._unanswered: dict[str, AbstractIncomingMessage] = {}
         self._consuming = False
+        self._is_stale = False
+        self._next_look = 0.0
 
     async def open(self) -> None:
-        """Connects, declares queues and exchange. The connection mends itself, with all that was declared on it."""
+        """Connects, declares queues and exchange. The connection mends itself, with all that was declared on it.
+
+        A queue that somebody deleted does not: then all is made anew.
+        """
+        if self._is_stale:
+            self._is_stale = False
+            with suppress(BrokerUnavailable):
+                await self.close()
         if self._connection is not None:
             return
         async with self._answering():
             connection = await aio_pika.connect_robust(self._url, timeout=self._timeout_s, reconnect_interval=0.5)
             try:
-                publishing = await connection.channel(publisher_confirms=True)
+                publishing = await connection.channel(publisher_confirms=True, on_return_raises=True)
                 await self._declare(publishing)
             except BaseException:
                 await connection.close()
@@ -74,6 +87,9 @@ class RabbitBroker:
         connection, self._connection = self._connection, None
         self._channels, self._consuming = [], False
         self._unanswered.clear()
+        for line in self._arrived.values():
+            while not line.empty():
+                line.get_nowait()
         if connection is not None:
             async with self._answering():
                 await connection.close()
@@ -108,6 +124,7 @@ class RabbitBroker:
             async with asyncio.timeout(timeout_s):
                 await self._waiting.wait()
         except TimeoutError:
+            await self._look()
             return []
         return self._arrivals(limit)
 
@@ -123,22 +140,32 @@ class RabbitBroker:
         """What is ready in the queues and what has arrived in this process."""
         await self.open()
         count = sum(line.qsize() for line in self._arrived.values())
-        async with self._answering():
-            for priority in PRIORITIES:
-                queue = await self._channels[0].declare_queue(self._queue_name(priority), passive=True, robust=False)
-                count += queue.declaration_result.message_count or 0
+        for priority in PRIORITIES:
+            count += await self._ready(priority)
         return count
 
     async def is_healthy(self) -> bool:
         """Whether the broker answers a passive declaration in time."""
         try:
             await self.open()
-            async with self._answering():
-                channel = self._channels[0]
-                await channel.declare_queue(self._queue_name(PRIORITIES[0]), passive=True, robust=False)
+            await self._ready(PRIORITIES[0])
         except BrokerUnavailable:
             return False
         return True
+
+    async def _look(self) -> None:
+        """Now and then, when nothing comes: whether the queues are still there, for a deleted one brings nothing."""
+        if monotonic() >= self._next_look:
+            self._next_look = monotonic() + LOOK_S
+            for priority in PRIORITIES:
+                await self._ready(priority)
+
+    async def _ready(self, priority: str) -> int:
+        """How many messages wait in a queue; asked of the server itself, for the channel remembers what it declared."""
+        async with self._answering():
+            channel = await self._channels[0].get_underlay_channel()
+            declared = await channel.queue_declare(self._queue_name(priority), passive=True)
+        return declared.message_count or 0
 
     async def _declare(self, channel: AbstractRobustChannel) -> None:
         dead = await channel.declare_exchange(f"{self._prefix}.dead", aio_pika.ExchangeType.FANOUT, durable=True)
@@ -210,6 +237,7 @@ class RabbitBroker:
             async with asyncio.timeout(self._timeout_s):
                 yield
         except (AMQPError, OSError, TimeoutError, RuntimeError) as failure:
+            self._is_stale = self._is_stale or isinstance(failure, _GONE)
             raise BrokerUnavailable(
                 f"RabbitMQ does not answer as a broker: {failure!s}.",
                 remedy="Jobs are kept and go on when it is back; check [broker] url and the server.",

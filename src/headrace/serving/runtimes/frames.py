@@ -29,6 +29,7 @@ class Frame(IntEnum):
     PROGRESS = 6
     DEGRADED = 7
     BEGUN = 8
+    CHECKPOINT = 9
 
 
 class Birth(msgspec.Struct, frozen=True):
@@ -51,10 +52,14 @@ class Ready(msgspec.Struct, frozen=True):
 
 
 class Ask(msgspec.Struct, frozen=True):
-    """The head of a call; the encoded question follows as a frame of its own."""
+    """The head of a call; the encoded question follows as a frame of its own.
+
+    `checkpoints` are the parts that earlier attempts finished; None when the call is no attempt at a job.
+    """
 
     method: str
     remaining_s: float | None
+    checkpoints: dict[str, bytes] | None = None
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -84,6 +89,13 @@ class ProgressNote(msgspec.Struct, frozen=True):
     stage: str
     done: int
     total: int
+
+
+class CheckpointNote(msgspec.Struct, frozen=True):
+    """One part that is finished for good."""
+
+    name: str
+    value: bytes
 
 
 class DegradedNote(msgspec.Struct, frozen=True):

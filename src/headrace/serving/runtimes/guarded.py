@@ -6,10 +6,12 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from time import monotonic
 from typing import Any
 
 from headrace.errors import DeadlineExceeded, HeadraceError, InvalidConfiguration, Overloaded, ServiceFailed, Unreadable
+from headrace.serving.checkpoints import Scoped, scope_of
 from headrace.serving.context import Context
 from headrace.serving.runtime import Health, ReplicaState, Reply
 from headrace.serving.runtimes.cell import sweep_cells
@@ -166,7 +168,8 @@ class GuardedReplicas:
         is_whole = False
         try:
             async with asyncio.timeout(allowed_s):
-                ask = Ask(method=method.name, remaining_s=allowed_s)
+                kept, context = _scoped(method, encoded, context)
+                ask = Ask(method=method.name, remaining_s=allowed_s, checkpoints=kept)
                 value = await worker.ask(ask, encoded, answer, context, memory_bytes=guard.memory_bytes)
             is_whole = True
         except TimeoutError as late:
@@ -299,3 +302,11 @@ def origin_of(service: Service, *, guard: Guard, artifact: str | None) -> Origin
         )
     options = b"" if service.options is None else Codec(type(service.options)).encode(service.options)
     return Origin(service=f"{cls.__module__}:{cls.__name__}", options=options, artifact=artifact, guard=guard)
+
+
+def _scoped(method: Method, question: bytes, context: Context) -> tuple[dict[str, bytes] | None, Context]:
+    """What earlier attempts finished of this question, and the context in which names stand for its parts alone."""
+    if context.checkpoints is None:
+        return None, context
+    own = Scoped(context.checkpoints, scope_of(method.name, question))
+    return dict(own.found(context.release, "")), replace(context, checkpoints=own)

@@ -26,6 +26,7 @@ from headrace.serving.runtimes.frames import (
     LARGEST_FRAME,
     Ask,
     Birth,
+    CheckpointNote,
     DegradedNote,
     Failure,
     Frame,
@@ -43,6 +44,7 @@ WATCH_S = 0.2
 CLOSING_S = 0.5
 LOG_BYTES, LONGEST_LOG = 8192, 1 << 20
 SMALL = 1 << 16
+LONGEST_NAME = 100
 # Isolated from the environment and the working folder: only what the parent could import can be imported.
 _BOOT = (
     "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from headrace.serving.runtimes.worker import main; main()"
@@ -209,6 +211,10 @@ class GuardedWorker:
                 case Frame.PROGRESS:
                     note = _decoded(payload, ProgressNote)
                     context.progress(Progress(stage=note.stage, done=note.done, total=note.total))
+                case Frame.CHECKPOINT:
+                    part = _decoded(payload, CheckpointNote)
+                    if context.checkpoints is not None and len(part.name) <= LONGEST_NAME:
+                        context.checkpoints.save(context.release, part.name, part.value)
                 case Frame.DEGRADED:
                     lesser = _decoded(payload, DegradedNote)
                     context.report_degraded(lesser.service, reason=lesser.reason, used=lesser.used)

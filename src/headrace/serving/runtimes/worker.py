@@ -26,6 +26,7 @@ from headrace.serving.runtimes.frames import (
     HEAD,
     Ask,
     Birth,
+    CheckpointNote,
     DegradedNote,
     Failure,
     Frame,
@@ -86,6 +87,27 @@ class Pipe:
                 return None
             filled += count
         return data
+
+
+class PipeCheckpoints:
+    """What the parent told of earlier attempts; what is finished now is sent to it. The release is the parent's."""
+
+    def __init__(self, kept: dict[str, bytes], pipe: Pipe) -> None:
+        self._kept = kept
+        self._pipe = pipe
+
+    def find(self, release: str, name: str) -> bytes | None:  # noqa: ARG002 - see above
+        """The part, if it was finished."""
+        return self._kept.get(name)
+
+    def found(self, release: str, prefix: str) -> dict[str, bytes]:  # noqa: ARG002 - see above
+        """All finished parts whose names begin so."""
+        return {name: value for name, value in self._kept.items() if name.startswith(prefix)}
+
+    def save(self, release: str, name: str, value: bytes) -> None:  # noqa: ARG002 - see above
+        """Sent to the parent, which keeps it."""
+        self._kept[name] = value
+        self._pipe.send(Frame.CHECKPOINT, msgspec.msgpack.encode(CheckpointNote(name=name, value=value)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +209,8 @@ class Answering:
     def _answer(self, ask: Ask, question: bytearray) -> bytes:
         endpoint = self._endpoints[ask.method]
         deadline = None if ask.remaining_s is None else monotonic() + ask.remaining_s
-        with within(Context(deadline=deadline, progress=self._report)) as context:
+        kept = None if ask.checkpoints is None else PipeCheckpoints(ask.checkpoints, self._pipe)
+        with within(Context(deadline=deadline, progress=self._report, checkpoints=kept)) as context:
             value = _run(self._driver, self._service, endpoint.method, endpoint.question.decode(question))
         for each in context.degraded:
             note = DegradedNote(service=each.service, reason=each.reason, used=each.used)

@@ -1,0 +1,118 @@
+"""The role `worker`: answers jobs by the same endpoints as the gateway."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from headrace.assembly.isolated import isolating, origin_of
+from headrace.assembly.jobs import broker_of
+from headrace.assembly.platform import Running
+from headrace.domain.job import RetryPolicy
+from headrace.errors import HeadraceError, InvalidConfiguration, NotFound
+from headrace.jobs.attempt import Answering, JobAnswer, Work
+from headrace.jobs.pace import Pace
+from headrace.jobs.worker import Worker, WorkerRules
+from headrace.serving.context import Context, Priority, Progress
+from headrace.serving.cores import usable_cores
+from headrace.serving.question import question_of
+from headrace.serving.upload import Upload
+from headrace.settings import JobSettings
+
+MOST_A_CORE = 32
+
+
+async def work(running: Running) -> None:
+    """Works until it is cancelled, then hands back what cannot end in time."""
+    worker = worker_of(running)
+    metrics = running.metrics
+    metrics.running_jobs.set_function(lambda: worker.running)
+    await worker.run()
+
+
+def worker_of(running: Running, *, is_isolated: bool = False) -> Worker:
+    """A worker of a running platform; one that is isolated already sends nothing to a process of its own."""
+    settings, jobs = running.settings, running.jobs
+    pace = _pace(settings.jobs)
+    running.metrics.job_concurrency.set_function(lambda: pace.limit)
+    origin = None if is_isolated else origin_of(running.platform)
+    return Worker(
+        jobs.store,
+        broker_of(settings, jobs),
+        jobs.artifacts,
+        answering(running),
+        pace=pace,
+        rules=rules_of(settings.jobs),
+        isolate=None if origin is None else isolating(origin, settings),
+        note=partial(_note, running),
+        on_failure=telling_of(running, "worker_failed"),
+    )
+
+
+def rules_of(settings: JobSettings) -> WorkerRules:
+    """How workers work."""
+    return WorkerRules(
+        lease_s=settings.lease_s, job_s=settings.job_seconds, drain_s=settings.drain_s, policy=policy_of(settings)
+    )
+
+
+def policy_of(settings: JobSettings) -> RetryPolicy:
+    """How often jobs are tried."""
+    return RetryPolicy(attempts_allowed=settings.attempts, deaths_allowed=settings.deaths)
+
+
+def telling_of(running: Running, event: str) -> Callable[[HeadraceError], None]:
+    """Tells of failures that a loop outlives."""
+    return lambda failure: running.tell(event, {"code": failure.code, "detail": str(failure)})
+
+
+def answering(running: Running) -> Answering:
+    """Answers a job by its endpoint, under the release that serves its key now.
+
+    The release may be newer than the job: a request never mixes releases, and which one answered stands in its
+    decision.
+    """
+
+    async def answer(work: Work) -> JobAnswer:
+        job = work.job
+        endpoint = running.endpoints.get(job.endpoint)
+        if endpoint is None:
+            raise NotFound(
+                f"There is no endpoint {job.endpoint} any more.", remedy="Serve it again, then retry the job."
+            )
+        upload = Upload(work.content, job.request.filename, job.request.media_type)
+        question = question_of(endpoint.route, upload)
+
+        def report(progress: Progress) -> None:
+            work.report(progress.stage, progress.done, progress.total)
+
+        context = Context(
+            key=job.request.variant_key or job.input_digest,
+            priority=Priority(job.priority),
+            trace_id=job.request.trace,
+            progress=report,
+            checkpoints=work.checkpoints,
+        )
+        answered = await endpoint.answer(
+            question, context=context, input_digest=job.input_digest, request_id=job.request.request_id
+        )
+        return JobAnswer(answered.body, decision_id=answered.decision.id)
+
+    return answer
+
+
+def _pace(settings: JobSettings) -> Pace:
+    cores = usable_cores()
+    if settings.concurrency == "auto":
+        return Pace(least=1, most=MOST_A_CORE * cores, first=2 * cores)
+    if not str(settings.concurrency).isdecimal() or int(settings.concurrency) < 1:
+        raise InvalidConfiguration(
+            f"[jobs] concurrency = {settings.concurrency!r} is no number of jobs.", remedy='Write "auto", or 1 or more.'
+        )
+    fixed = int(settings.concurrency)
+    return Pace(least=fixed, most=fixed, first=fixed)
+
+
+def _note(running: Running, outcome: str, seconds: float) -> None:
+    running.metrics.attempts.labels(outcome).inc()
+    running.metrics.attempt_seconds.labels(outcome).observe(seconds)
