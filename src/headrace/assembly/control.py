@@ -1,4 +1,4 @@
-"""The role `control`: tickets to the broker, jobs of silent workers round again, figures, and retention."""
+"""The role `control`: tickets to the broker, jobs of silent workers round again, webhooks, figures, retention."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from headrace.assembly.jobs import broker_of, is_embedded
 from headrace.assembly.platform import Running
+from headrace.assembly.webhooks import deliver
 from headrace.assembly.worker import policy_of, telling_of
 from headrace.domain.job import Job, JobState
 from headrace.errors import HeadraceError
@@ -25,6 +26,7 @@ async def control(running: Running) -> None:
         group.create_task(_sweeper(running).run())
         group.create_task(_tell_figures(running))
         group.create_task(_forget(running))
+        group.create_task(deliver(running))
         if not is_embedded(running.settings):
             group.create_task(_relay(running))
 

@@ -31,7 +31,7 @@ OnError = Callable[[HeadraceError], None]
 def supervised(platform: Platform, settings: Settings, names: Sequence[str], *, tell: Tell, on_error: OnError) -> int:
     """Serves with the roles `names` until it is told to stop; the exit code.
 
-    One process takes all roles; with `[server] processes` more, each of those answers HTTP and one takes the rest.
+    Jobs run in a process of their own; `[server] processes` answer HTTP, one of which takes the other roles as well.
     `on_error` is told, in the process that failed, what a person should read.
     """
     folder = Path(tempfile.mkdtemp(prefix="headrace-"))
@@ -63,11 +63,16 @@ def _count(processes: str | int) -> int:
 
 
 def _shares(roles: Sequence[str], processes: int) -> list[tuple[str, tuple[str, ...]]]:
-    if processes == 1 or "gateway" not in roles:
-        return [("server", tuple(roles))]
-    rest = tuple(role for role in roles if role != "gateway")
-    shares: list[tuple[str, tuple[str, ...]]] = [(f"gateway-{number}", ("gateway",)) for number in range(processes)]
-    return [*shares, ("background", rest)] if rest else shares
+    """Who takes which roles. Jobs run apart from what answers HTTP: a document may end the process that reads it."""
+    others = tuple(role for role in roles if role != "worker")
+    workers = [("worker", ("worker",))] if "worker" in roles else []
+    if not others:
+        return workers
+    if "gateway" not in others or processes == 1:
+        return [("server", others), *workers]
+    # One of those that answer takes the rest as well: it is light, and a process of its own would load all models.
+    gateways = [(f"gateway-{number}", ("gateway",)) for number in range(1, processes)]
+    return [("gateway-0", others), *gateways, *workers]
 
 
 def _lived(
