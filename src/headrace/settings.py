@@ -85,7 +85,7 @@ class JobSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     concurrency: str | int = "auto"
-    lease_s: float = 15.0
+    lease_s: float = 10.0
     attempts: int = 5
     deaths: int = 5
     job_seconds: float = 3600.0

@@ -65,14 +65,14 @@ def _count(processes: str | int) -> int:
 def _shares(roles: Sequence[str], processes: int) -> list[tuple[str, tuple[str, ...]]]:
     """Who takes which roles. Jobs run apart from what answers HTTP: a document may end the process that reads it."""
     others = tuple(role for role in roles if role != "worker")
-    workers = [("worker", ("worker",))] if "worker" in roles else []
+    workers: list[tuple[str, tuple[str, ...]]] = [("worker", ("worker",))] if "worker" in roles else []
     if not others:
         return workers
     if "gateway" not in others or processes == 1:
         return [("server", others), *workers]
     # One of those that answer takes the rest as well: it is light, and a process of its own would load all models.
-    gateways = [(f"gateway-{number}", ("gateway",)) for number in range(1, processes)]
-    return [("gateway-0", others), *gateways, *workers]
+    more: list[tuple[str, tuple[str, ...]]] = [(f"gateway-{number}", ("gateway",)) for number in range(1, processes)]
+    return [("gateway-0", others), *more, *workers]
 
 
 def _lived(

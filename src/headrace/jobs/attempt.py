@@ -116,6 +116,8 @@ class RunningAttempt:
         self.delivery = delivery
         self.begun_at = monotonic()
         self.stopped: Stop | None = None
+        self.is_elsewhere = False
+        self.lost_at = 0.0
         self.answering: asyncio.Task[JobAnswer] | None = None
         self._progress = begun.job.progress
         self._told = self._progress

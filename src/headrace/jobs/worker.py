@@ -184,11 +184,14 @@ class Worker:
         if self._isolate is None:
             async with self._gate.alone():
                 return await self._run_here(attempt)
+        attempt.is_elsewhere = True
         process = asyncio.ensure_future(self._isolate(attempt.begun))
         attempt.answering = process  # type: ignore[assignment] # stopped by cancelling it, like any other
         await asyncio.wait({process})
         if process.cancelled():
             return await self._settled(attempt, lambda: self._stopped(attempt))
+        if (failure := process.exception()) is not None:
+            return await self._settled(attempt, lambda: self._failed(attempt, failure))
         evidence = process.result()
         if evidence is None:
             return "isolated"
@@ -327,9 +330,15 @@ class Worker:
             for attempt in attempts:
                 key = (attempt.job_id, attempt.number)
                 if key in holds.lost:
-                    attempt.stop(Stop.LOST)
+                    self._lose(attempt)
                 elif key in holds.cancelled:
                     attempt.stop(Stop.CANCELLED)
+
+    def _lose(self, attempt: RunningAttempt) -> None:
+        # A process of its own settles its job itself, by which the lease here is lost, and is given time to end.
+        attempt.lost_at = attempt.lost_at or monotonic()
+        if not attempt.is_elsewhere or monotonic() - attempt.lost_at > self._rules.drain_s:
+            attempt.stop(Stop.LOST)
 
     async def _tell_progress(self, attempt: RunningAttempt) -> None:
         news = attempt.news()
