@@ -99,7 +99,7 @@ class Words:
     starts: npt.NDArray[np.int32]
     ends: npt.NDArray[np.int32]
     pages: npt.NDArray[np.int32]
-    boxes: npt.NDArray[np.float32]
+    boxes: npt.NDArray[np.float32] = field(metadata={"missing": "nan"})
 
     def __len__(self) -> int:
         return len(self.starts)

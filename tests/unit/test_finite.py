@@ -26,6 +26,7 @@ class Answer:
     parts: list[Part] = field(default_factory=list)
     vector: np.ndarray = field(default_factory=lambda: np.zeros(2))
     note: object = None
+    boxes: np.ndarray = field(default_factory=lambda: np.zeros(2), metadata={"missing": "nan"})
 
 
 class Judge(Service):
@@ -53,6 +54,7 @@ NAN, INFINITE = float("nan"), float("inf")
         (Answer(parts=[Part(), Part(INFINITE)]), ".parts[1].weight"),
         (Answer(vector=np.array([0.0, NAN])), ".vector"),
         (Answer(vector=np.array([1, 2])), None),
+        (Answer(boxes=np.array([NAN, 1.0])), None),
     ],
 )
 def test_the_place_of_the_first_is_told(answer, place):

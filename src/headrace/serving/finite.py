@@ -62,7 +62,8 @@ def _of_container(kind: type, arguments: tuple[Any, ...], depth: int) -> Find | 
 
 def _of_fields_of(kind: type, depth: int) -> Find | None:
     if is_dataclass(kind):
-        names = [field.name for field in fields(kind)]
+        # A field may say that NaN is its word for what is missing: it never goes out as JSON then.
+        names = [field.name for field in fields(kind) if field.metadata.get("missing") != "nan"]
     elif issubclass(kind, msgspec.Struct):
         names = [field.name for field in msgspec.structs.fields(kind)]
     else:

@@ -46,7 +46,7 @@ class Reading:
     is_cut: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Head:
     """`base` (labels,) and for every feature `weights` (width, labels), float32; a score is their plain sum.
 
