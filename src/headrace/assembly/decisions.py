@@ -9,12 +9,15 @@ from datetime import timedelta
 from pathlib import Path
 
 from headrace.assembly.pools import Tell
+from headrace.assembly.stores import Stores
+from headrace.domain.release import Release
 from headrace.domain.stores import DecisionStore
 from headrace.errors import InvalidConfiguration
 from headrace.serving.journal import Journal
 from headrace.serving.keeping import Inputs, Keeping, Redact
 from headrace.serving.pipeline import Route
 from headrace.serving.recorder import Recorder
+from headrace.serving.replay import Archive
 from headrace.serving.retention import Bounds, keep_in_bounds
 from headrace.serving.wire import Codec
 from headrace.settings import Settings, size_bytes
@@ -75,10 +78,21 @@ def journal_folder(settings: Settings) -> Path:
     return Path(settings.data) / "journal"
 
 
-async def kept_in_bounds(store: DecisionStore, settings: Settings, tell: Tell) -> None:
+def archive_of(recorder: Recorder, stores: Stores, settings: Settings) -> Archive:
+    """Where replays look up what they need."""
+
+    def release(release_id: str) -> Release | None:
+        record = stores.releases.find(release_id)
+        return None if record is None else record.release
+
+    return Archive(decision=recorder.find, release=release, blob=kept_inputs(settings).get)
+
+
+async def kept_in_bounds(stores: Stores, settings: Settings, tell: Tell) -> None:
     """Forgets what is over the bounds of `[store]` and `[decisions]`, until it is cancelled."""
     await keep_in_bounds(
-        store,
+        stores.decisions,
+        stores.feedback,
         Bounds(
             keep=timedelta(days=settings.store.keep_days),
             most=settings.store.keep_decisions,

@@ -10,13 +10,14 @@ from functools import partial
 from typing import Any
 
 from headrace import settings as settings_module
-from headrace.assembly.decisions import kept_in_bounds, opened_journal, started_recorder
+from headrace.assembly.decisions import archive_of, kept_in_bounds, opened_journal, started_recorder
 from headrace.assembly.jobs import Jobs, opened_jobs
 from headrace.assembly.keys import opened_keys
 from headrace.assembly.parts import in_flight, parts_of
 from headrace.assembly.pools import Tell, bind, watch
-from headrace.assembly.releases import Planner
+from headrace.assembly.releases import Planner, record_of
 from headrace.assembly.siblings import Siblings
+from headrace.assembly.stores import Stores, opened_stores
 from headrace.domain.release import Release, Variant
 from headrace.domain.stores import DecisionStore, KeyStore
 from headrace.domain.training import Trainer
@@ -28,12 +29,10 @@ from headrace.serving.meter import Meter
 from headrace.serving.pipeline import routes_of
 from headrace.serving.recorder import Recorder
 from headrace.serving.releases import Releases, Switch
+from headrace.serving.replay import Replayer
 from headrace.serving.runtime import Health
 from headrace.serving.shared_work import Shelf
 from headrace.settings import Settings
-from headrace.storage.database import Database
-from headrace.storage.decisions import SqlDecisions
-from headrace.storage.memory import MemoryDecisions
 from headrace.telemetry import Metrics
 
 
@@ -44,16 +43,6 @@ def _unheard(_event: str, _facts: Mapping[str, Any]) -> None:
 def settings_here(overrides: Mapping[str, Any]) -> Settings:
     """The settings of the working folder, of the environment, and of `overrides` such as `{"server.port": 8001}`."""
     return settings_module.settings_here(overrides)
-
-
-def forgetful_decisions(*, bound: int = 1) -> DecisionStore:
-    """A store for runs that leave nothing behind: it keeps the newest `bound` decisions, in memory."""
-    return MemoryDecisions(bound=bound)
-
-
-def stored_decisions(settings: Settings) -> DecisionStore:
-    """The store that the settings name, opened; to be closed by the caller."""
-    return _opened(settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +61,9 @@ class Running:
     loaded: Releases
     planner: Planner
     registry: ModelRegistry
-    decisions: DecisionStore
+    stores: Stores
     recorder: Recorder
+    replayer: Replayer
     admission: Admission
     metrics: Metrics
     jobs: Jobs
@@ -81,6 +71,11 @@ class Running:
     tell: Tell = _unheard
     siblings: Siblings = field(default_factory=Siblings)
     serving: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def decisions(self) -> DecisionStore:
+        """What was answered."""
+        return self.stores.decisions
 
     def health(self) -> dict[str, Health]:
         """How each service is; cheap."""
@@ -122,11 +117,11 @@ class Platform:
         parts = parts_of(instances, settings)
         async with AsyncExitStack() as stack:
             metrics = Metrics()
-            store = await asyncio.to_thread(_opened, settings) if decisions is None else decisions
-            stack.push_async_callback(asyncio.to_thread, store.close)
+            stores = await asyncio.to_thread(opened_stores, settings, decisions=decisions)
+            stack.push_async_callback(asyncio.to_thread, stores.close)
             recorder = await started_recorder(
                 stack,
-                store,
+                stores.decisions,
                 settings,
                 routes=[route for pipeline in self.pipelines for route in routes_of(pipeline)],
                 redact=self.redact,
@@ -135,13 +130,14 @@ class Platform:
             )
             jobs = await opened_jobs(stack, settings, is_forgetful=decisions is not None)
             keys = await opened_keys(stack, settings, is_forgetful=decisions is not None)
-            await _kept(stack, kept_in_bounds(store, settings, tell))
+            await _kept(stack, kept_in_bounds(stores, settings, tell))
             planner = Planner.of(instances, parts, registry, tell, Shelf(bound_bytes=settings.cache_bytes))
             loaded = Releases(planner.plan, bound_bytes=settings.cache_bytes)
             stack.push_async_callback(loaded.close)
             champions = {name: await asyncio.to_thread(planner.champion, name) for name in planner.instances}
             for release in champions.values():
                 await loaded.load(release)
+                await asyncio.to_thread(stores.releases.add, record_of(release))
             services = {name: Switch(name, loaded) for name in parts}
             bind(stack, parts, services)
             watch(metrics, services)
@@ -163,17 +159,19 @@ class Platform:
             stack.push_async_callback(admission.drain, within_s=settings.server.drain_s)
             siblings = siblings or Siblings()
             await stack.enter_async_context(siblings.telling(metrics.exposition))
+            by_path = {endpoint.path: endpoint for endpoint in endpoints}
             yield Running(
                 platform=self,
                 settings=settings,
-                endpoints={endpoint.path: endpoint for endpoint in endpoints},
+                endpoints=by_path,
                 services=services,
                 champions=champions,
                 loaded=loaded,
                 planner=planner,
                 registry=registry,
-                decisions=store,
+                stores=stores,
                 recorder=recorder,
+                replayer=Replayer(archive_of(recorder, stores, settings), by_path, loaded),
                 admission=admission,
                 metrics=metrics,
                 jobs=jobs,
@@ -185,10 +183,6 @@ class Platform:
 
 def _always(variant: Variant, _key: str) -> Variant:
     return variant
-
-
-def _opened(settings: Settings) -> DecisionStore:
-    return SqlDecisions(Database(settings.store_url))
 
 
 async def _kept(stack: AsyncExitStack, life: Coroutine[Any, Any, None]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ import msgspec
 from headrace.assembly.parts import Part
 from headrace.assembly.pools import Tell, pool_of
 from headrace.domain.model import CHAMPION, ModelVersion
-from headrace.domain.release import Release
+from headrace.domain.release import Release, ReleaseRecord
 from headrace.errors import InvalidConfiguration, NotFound
+from headrace.registry.provenance import working_copy
 from headrace.registry.registry import ModelRegistry
 from headrace.serving.pipeline import kebab, services_of
 from headrace.serving.pool import Pool
@@ -114,6 +116,12 @@ class Planner:
         instance = self.instances[pipeline]
         packages = {type(each).__module__.partition(".")[0] for each in (instance, *services_of(instance).values())}
         return digest_of_sources("headrace", *packages)
+
+
+def record_of(release: Release, *, folder: Path | None = None) -> ReleaseRecord:
+    """A release as it is kept, with the commit of the working folder. Blocking."""
+    commit, is_dirty = working_copy(folder or Path.cwd())
+    return ReleaseRecord(release=release, created_at=datetime.now(UTC), commit=commit, is_dirty=is_dirty)
 
 
 def shown(options: Any) -> Any:

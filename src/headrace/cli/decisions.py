@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Annotated, Any
 
 import msgspec
@@ -9,7 +10,7 @@ import typer
 from rich import box
 from rich.table import Table
 
-from headrace.assembly import settings_here, stored_decisions
+from headrace.assembly import opened_stores, settings_here
 from headrace.cli.terminal import answers, clean
 from headrace.domain.decision import Decision
 from headrace.errors import NotFound
@@ -69,11 +70,8 @@ def explain(decision_id: ID, *, data: DATA = None, as_json: AS_JSON = False) -> 
 
 
 def _found(decision_id: str, data: str | None) -> Decision:
-    store = stored_decisions(settings_here({"data": data}))
-    try:
-        found = store.find(decision_id)
-    finally:
-        store.close()
+    with closing(opened_stores(settings_here({"data": data}))) as stores:
+        found = stores.decisions.find(decision_id)
     if found is None:
         raise NotFound(f"There is no decision {decision_id!r} here.", remedy="Check the id, and --data.")
     return found

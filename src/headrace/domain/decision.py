@@ -91,7 +91,12 @@ def answer_part(body: bytes) -> bytes:
 
 
 def new_id(prefix: str) -> str:
-    """A fresh id, `prefix_` and a UUIDv7 (RFC 9562): sorted by time, unguessable in its last 74 bits."""
-    milliseconds = time.time_ns() // 1_000_000
-    value = milliseconds << 80 | 0x7 << 76 | secrets.randbits(12) << 64 | 0b10 << 62 | secrets.randbits(62)
+    """A fresh id, `prefix_` and a UUIDv7 (RFC 9562): sorted by time, unguessable in its last 62 bits.
+
+    Twelve bits hold the quarter of a microsecond (its method 3), so ids made one after the other in a process are in
+    order.
+    """
+    milliseconds, nanoseconds = divmod(time.time_ns(), 1_000_000)
+    fraction = nanoseconds * 4096 // 1_000_000
+    value = milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | secrets.randbits(62)
     return f"{prefix}_{UUID(int=value)}"

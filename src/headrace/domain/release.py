@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -60,6 +61,20 @@ class Release:
     def with_models(self, models: Mapping[str, str]) -> Release:
         """The same pipeline with other models, by service; what the services say of themselves is to be asked anew."""
         return replace(self, models={**self.models, **models})
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseRecord:
+    """A release with what is known of its making: when it was first seen, and the commit of the working folder.
+
+    None of it is part of the release: the same release made twice is one. `is_dirty`: there were changes that the
+    commit has not; None where no commit is known.
+    """
+
+    release: Release
+    created_at: datetime
+    commit: str | None = None
+    is_dirty: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

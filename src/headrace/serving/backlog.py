@@ -45,7 +45,7 @@ class Backlog:
         self._bound_bytes = bound_bytes
         self._line: deque[Pending] = deque()
         self._weight_bytes = 0
-        self._recent: dict[str, Decision] = {}
+        self._recent: dict[str, Pending] = {}
         self._refused: deque[int] = deque()
         self._number = 0
         self._through = 0
@@ -64,7 +64,7 @@ class Backlog:
                 self._refused.append(self._number)
             return refusal
 
-    def find(self, decision_id: str) -> Decision | None:
+    def find(self, decision_id: str) -> Pending | None:
         """A decision that is in memory: whoever was just answered may ask before it is stored."""
         return self._recent.get(decision_id)
 
@@ -131,8 +131,8 @@ class Backlog:
         is_full = len(self._line) >= self._bound or self._weight_bytes + weight_bytes > self._bound_bytes
         if not is_full and not self._is_behind:
             self._weight_bytes += weight_bytes
-            self._recent[decision.id] = decision
-            self._line.append(Pending(self._number, decision, answered, weight_bytes))
+            pending = self._recent[decision.id] = Pending(self._number, decision, answered, weight_bytes)
+            self._line.append(pending)
             return ""
         if self._journal is None:
             return "The line to the store is full."

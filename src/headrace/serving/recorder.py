@@ -82,7 +82,14 @@ class Recorder:
 
     def find(self, decision_id: str) -> Decision | None:
         """The decision, from what is on its way to the store or from there. Blocking."""
-        return self._backlog.find(decision_id) or self._store.find(decision_id)
+        pending = self._backlog.find(decision_id)
+        if pending is not None:
+            return self._keeping.completed(pending.decision, pending.answered)
+        return self._store.find(decision_id)
+
+    def completed(self, answered: Answered) -> Decision:
+        """The decision as it is kept, for who stores it together with something else."""
+        return self._keeping.completed(self._keeping.at_the_door(answered.decision), answered)
 
     def recover(self, folder: Path) -> int:
         """Stores what dead processes left in their journals; how many decisions that were. Blocking."""

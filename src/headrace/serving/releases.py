@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,6 +51,8 @@ class Releases:
         self._loaded: dict[str, tuple[Release, dict[str, _Part]]] = {}
         self._leaving: dict[str, asyncio.Event] = {}
         self._in_flight: Counter[str] = Counter()
+        self._wanted: set[str] = set()
+        self._borrowed: Counter[str] = Counter()
         self._parts: OrderedDict[str, _Part] = OrderedDict()
         self._defaults: dict[str, str] = {}
         self._changing = asyncio.Lock()
@@ -62,13 +64,36 @@ class Releases:
         return release_id in self._loaded and release_id not in self._leaving
 
     async def load(self, release: Release) -> None:
-        """Returns when every service of `release` is warm. Safe to call twice.
+        """Returns when every service of `release` is warm; it stays until it is unloaded. Safe to call twice.
 
         Raises:
             UnreadableArtifact: a model's files are not what was registered.
             InvalidConfiguration: it was made by other code, or for other services.
             HeadraceError: what loading or warming up raised; nothing of it is left behind.
         """
+        await self._load(release)
+        self._wanted.add(release.id)
+
+    async def unload(self, release_id: str, *, within_s: float = 120.0) -> None:
+        """Takes no new request for it, lets those in flight end, and lets go of its parts. Safe to call twice."""
+        self._wanted.discard(release_id)
+        if not self._borrowed[release_id]:
+            await self._unload(release_id, within_s)
+
+    @asynccontextmanager
+    async def borrowed(self, release: Release) -> AsyncIterator[None]:
+        """Loaded while inside, and after that only where it was loaded for others too; raises as `load` does."""
+        self._borrowed[release.id] += 1
+        try:
+            await self._load(release)
+            yield
+        finally:
+            self._borrowed[release.id] -= 1
+            if not self._borrowed[release.id] and release.id not in self._wanted:
+                del self._borrowed[release.id]
+                await self._unload(release.id, 120.0)
+
+    async def _load(self, release: Release) -> None:
         async with self._changing:
             self._leaving.pop(release.id, None)
             if release.id in self._loaded:
@@ -84,8 +109,7 @@ class Releases:
                 self._defaults.setdefault(name, release.id)
             await self._evict()
 
-    async def unload(self, release_id: str, *, within_s: float = 120.0) -> None:
-        """Takes no new request for it, lets those in flight end, and lets go of its parts. Safe to call twice."""
+    async def _unload(self, release_id: str, within_s: float) -> None:
         if release_id not in self._loaded:
             return
         empty = self._leaving.setdefault(release_id, asyncio.Event())

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from headrace.domain.stores import DecisionStore
+from headrace.domain.stores import DecisionStore, FeedbackStore
 from headrace.errors import HeadraceError
 
 EVERY_S = 3600.0
@@ -23,7 +23,8 @@ class Bounds:
 
 
 async def keep_in_bounds(
-    store: DecisionStore,
+    decisions: DecisionStore,
+    feedback: FeedbackStore,
     bounds: Bounds,
     *,
     drop: Callable[[str], None],
@@ -35,14 +36,15 @@ async def keep_in_bounds(
     """
     while True:
         try:
-            await asyncio.to_thread(_forget, store, bounds, drop)
+            await asyncio.to_thread(_forget, decisions, feedback, bounds, drop)
         except HeadraceError as failure:
             on_failure(failure)
         await asyncio.sleep(EVERY_S)
 
 
-def _forget(store: DecisionStore, bounds: Bounds, drop: Callable[[str], None]) -> None:
+def _forget(decisions: DecisionStore, feedback: FeedbackStore, bounds: Bounds, drop: Callable[[str], None]) -> None:
     before = datetime.now(UTC) - bounds.keep
     # The rows go first: a crash in between leaves inputs that nobody names, and no decision whose input is gone.
-    for blob in store.forget(before=before, keep=bounds.most, keep_bytes=bounds.most_bytes).blobs:
+    for blob in decisions.forget(before=before, keep=bounds.most, keep_bytes=bounds.most_bytes).blobs:
         drop(blob)
+    feedback.forget(before=before)

@@ -93,19 +93,19 @@ class SqlDecisions:
 
     def account(self, process: str) -> Account:
         """The account of one process."""
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             row = connection.execute(select(accounts).where(accounts.c.process == process)).one_or_none()
         return Account(process) if row is None else Account(**row._mapping)  # noqa: SLF001 - documented
 
     def missing(self) -> int:
         """Over all processes that ever settled anything."""
         query = select(func.sum(accounts.c.through - accounts.c.stored - accounts.c.refused))
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return int(connection.scalar(query) or 0)
 
     def find(self, decision_id: str) -> Decision | None:
         """The whole decision."""
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             row = connection.execute(select(decisions).where(decisions.c.id == decision_id)).one_or_none()
         return None if row is None else _decision(row)
 
@@ -114,7 +114,7 @@ class SqlDecisions:
         query = select(*_LIGHT).order_by(decisions.c.id.desc()).limit(limit + 1)
         if cursor is not None:
             query = query.where(decisions.c.id < cursor)
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(query).all()
         items = tuple(_decision(row) for row in rows[:limit])
         return Listing(items=items, next=items[-1].id if len(rows) > limit else None)

@@ -1,0 +1,46 @@
+"""The stores of a platform that share one database: decisions, what was said of them, and releases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from headrace.domain.stores import DecisionStore, FeedbackStore, ReleaseStore
+from headrace.settings import Settings
+from headrace.storage.database import Database
+from headrace.storage.decisions import SqlDecisions
+from headrace.storage.feedback import SqlFeedback
+from headrace.storage.memory import MemoryDecisions
+from headrace.storage.releases import SqlReleases
+
+IN_MEMORY = "sqlite://"
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Opened; `close` gives back the connections of all of them."""
+
+    decisions: DecisionStore
+    feedback: FeedbackStore
+    releases: ReleaseStore
+    database: Database
+
+    def close(self) -> None:
+        """Safe to call twice."""
+        self.decisions.close()
+        self.database.close()
+
+
+def opened_stores(settings: Settings, *, decisions: DecisionStore | None = None) -> Stores:
+    """Those that the settings name; in memory where `decisions` replaces the store of decisions. Blocking."""
+    database = Database(settings.store_url if decisions is None else IN_MEMORY)
+    return Stores(
+        decisions=SqlDecisions(database) if decisions is None else decisions,
+        feedback=SqlFeedback(database),
+        releases=SqlReleases(database),
+        database=database,
+    )
+
+
+def forgetful_decisions(*, bound: int = 1) -> DecisionStore:
+    """A store for runs that leave nothing behind: it keeps the newest `bound` decisions, in memory."""
+    return MemoryDecisions(bound=bound)
