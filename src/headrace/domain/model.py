@@ -21,8 +21,59 @@ class ModelFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Field:
+    """One input or output of a model: its name, its type ("string", "double", "float32[n]"), and what it may be."""
+
+    name: str
+    type: str
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What a model takes and gives; without any fields nothing is known of it."""
+
+    inputs: tuple[Field, ...] = ()
+    outputs: tuple[Field, ...] = ()
+
+    def misfits(self, other: Signature) -> tuple[str, ...]:
+        """Why a model of this signature cannot stand in for one of the `other`: in words, nothing when it can.
+
+        It has to take the same inputs, and to give every output that the other gave; values may differ, as labels do.
+        """
+        if self == Signature() or other == Signature():
+            return ()
+        takes = {field.name: field.type for field in self.inputs}
+        took = {field.name: field.type for field in other.inputs}
+        gives = {field.name: field.type for field in self.outputs}
+        gave = {field.name: field.type for field in other.outputs}
+        wrong = [f"it takes {_told(takes)} and not {_told(took)}"] if takes != took else []
+        wrong += [
+            f"its {name} is {gives.get(name, 'missing')} and not {kind}"
+            for name, kind in gave.items()
+            if gives.get(name) != kind
+        ]
+        return tuple(wrong)
+
+
+def _told(fields: Mapping[str, str]) -> str:
+    return ", ".join(f"{name}: {kind}" for name, kind in fields.items()) or "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where and when a version was made; kept beside it and no part of its digest, which depends on content alone."""
+
+    created_at: str = ""
+    commit: str | None = None
+    is_dirty: bool | None = None
+    libraries: Mapping[str, str] = field(default_factory=dict)
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelVersion:
-    """One version of the model `name`; `lineage` tells what it was made from: data digest, seed, features.
+    """One version of the model `name`; `lineage` tells what it was made from: data digest, seed, parameters.
 
     Nothing in it depends on when or where it was made, so the same training gives the same digest.
     """
@@ -31,10 +82,11 @@ class ModelVersion:
     files: Mapping[str, ModelFile]
     metrics: Mapping[str, float] = field(default_factory=dict)
     lineage: Mapping[str, str] = field(default_factory=dict)
+    signature: Signature = Signature()
 
     def manifest(self) -> bytes:
         """Its canonical form: JSON with sorted keys, no spaces, in UTF-8."""
-        content = {
+        content: dict[str, Any] = {
             "name": self.name,
             "files": {
                 path: {"sha256": file.sha256, "size_bytes": file.size_bytes} for path, file in self.files.items()
@@ -42,6 +94,11 @@ class ModelVersion:
             "metrics": dict(self.metrics),
             "lineage": dict(self.lineage),
         }
+        if self.signature != Signature():
+            content["signature"] = {
+                "inputs": [_field(each) for each in self.signature.inputs],
+                "outputs": [_field(each) for each in self.signature.outputs],
+            }
         return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
     @property
@@ -61,4 +118,27 @@ class ModelVersion:
             },
             metrics={str(name): value for name, value in content["metrics"].items()},
             lineage={str(name): str(value) for name, value in content["lineage"].items()},
+            signature=signature_of(content.get("signature", {})),
         )
+
+    @property
+    def size_bytes(self) -> int:
+        """All files together."""
+        return sum(file.size_bytes for file in self.files.values())
+
+
+def signature_of(content: Mapping[str, Any]) -> Signature:
+    """A signature from its JSON form; raises KeyError or TypeError when it is none."""
+
+    def fields(which: str) -> tuple[Field, ...]:
+        return tuple(
+            Field(str(each["name"]), str(each["type"]), tuple(str(value) for value in each.get("values", ())))
+            for each in content.get(which, ())
+        )
+
+    return Signature(fields("inputs"), fields("outputs"))
+
+
+def _field(each: Field) -> dict[str, Any]:
+    shown: dict[str, Any] = {"name": each.name, "type": each.type}
+    return shown | {"values": list(each.values)} if each.values else shown

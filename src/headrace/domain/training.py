@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+from headrace.domain.model import Signature
+
 OnProgress = Callable[[str, int, int], None]
 """Told `(stage, done, total)` as training goes on."""
 
@@ -47,13 +49,15 @@ class TrainingReport:
 class TrainedModel:
     """The files of a new model by name, its figures on examples that it had not seen, and the report for people.
 
-    `lineage` tells what it was made from. All of it is a function of examples, seed and budget.
+    `lineage` tells what it was made from, `signature` what it takes and gives. All of it is a function of examples,
+    seed and budget.
     """
 
     files: Mapping[str, bytes]
     metrics: Mapping[str, float]
     report: TrainingReport
     lineage: Mapping[str, str] = field(default_factory=dict)
+    signature: Signature = Signature()
 
 
 def _silent(_stage: str, _done: int, _total: int) -> None:

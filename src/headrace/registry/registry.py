@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
-from headrace.domain.model import CHAMPION, ModelFile, ModelVersion
+from headrace.domain.model import CHAMPION, ModelFile, ModelVersion, Provenance, Signature
 from headrace.errors import Conflict, InvalidInput, NotFound, UnreadableArtifact
 from headrace.registry.formats import check_files
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_MANIFEST = "manifest.json"
+_MANIFEST, _PROVENANCE = "manifest.json", "provenance.json"
 
 
 class ModelRegistry:
@@ -37,8 +39,12 @@ class ModelRegistry:
         *,
         metrics: Mapping[str, float] | None = None,
         lineage: Mapping[str, str] | None = None,
+        signature: Signature | None = None,
+        provenance: Provenance | None = None,
     ) -> ModelVersion:
         """The version made of `files`; registering the same again gives the same, and mends what was damaged.
+
+        `provenance` is kept beside it, the first one that is given.
 
         Raises:
             InvalidInput: `name` is no name.
@@ -53,12 +59,15 @@ class ModelRegistry:
             },
             metrics=dict(metrics or {}),
             lineage=dict(lineage or {}),
+            signature=signature or Signature(),
         )
         home = self._home(version.digest)
         for path, content in files.items():
             target = home / "files" / path
             if not _holds(target, version.files[path]):
                 _write(target, content)
+        if provenance is not None and not (home / _PROVENANCE).is_file():
+            _write(home / _PROVENANCE, json.dumps(asdict(provenance), sort_keys=True).encode())
         # The manifest comes last: a version without one does not exist, so a crash leaves no half of a version.
         if not (home / _MANIFEST).is_file() or (home / _MANIFEST).read_bytes() != version.manifest():
             _write(home / _MANIFEST, version.manifest())
@@ -90,6 +99,39 @@ class ModelRegistry:
         """All versions whose manifest is whole, by name and digest."""
         digests = [f"sha256:{home.name}" for home in self._folder.glob("versions/*") if (home / _MANIFEST).is_file()]
         return sorted((self.version(digest) for digest in digests), key=lambda version: (version.name, version.digest))
+
+    def provenance(self, version: ModelVersion) -> Provenance:
+        """Where and when it was made, as far as that was told; not covered by its digest."""
+        try:
+            return Provenance(**json.loads((self._home(version.digest) / _PROVENANCE).read_bytes()))
+        except (FileNotFoundError, ValueError, TypeError):
+            return Provenance()
+
+    def aliases(self, name: str) -> dict[str, str]:
+        """The digests that the aliases of `name` mean."""
+        homes = sorted(self._alias_path(name, CHAMPION).parent.glob("[!.]*"))
+        return {home.name: digest for home in homes if (digest := self.alias(name, home.name)) is not None}
+
+    def named(self, reference: str) -> ModelVersion:
+        """The version that `NAME`, `NAME@ALIAS`, a digest, or the beginning of one means.
+
+        Raises:
+            NotFound: there is none.
+            InvalidInput: it is the beginning of several digests.
+        """
+        if reference.startswith("sha256:"):
+            if _DIGEST.fullmatch(reference):
+                return self.version(reference)
+            found = [each for each in self.versions() if each.digest.startswith(reference)]
+            if len(found) > 1:
+                raise InvalidInput(f"Several versions begin with {reference!r}.", remedy="Give more of the digest.")
+            version = found[0] if found else None
+        else:
+            name, _, alias = reference.partition("@")
+            version = self.find(name, alias or CHAMPION)
+        if version is None:
+            raise NotFound(f"There is no model version {reference!r}.", remedy="See `headrace models list`.")
+        return version
 
     def folder_of(self, version: ModelVersion) -> Path:
         """The folder with the files of `version`, each verified now.
