@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace import Service, batched, current_context, pipeline
-from headrace.assembly import Settings
+from headrace.assembly import Platform, Settings
 
 WORD = "word.json"
 
@@ -82,6 +82,9 @@ class Mill:
         """Both words, one after the other."""
         sacked = await self.sack.fill(corn)
         return await self.stone.grind(sacked)
+
+
+app = Platform(Mill)
 
 
 def settings_in(folder: Path, **tables: Any) -> Settings:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from headrace.domain.decision import Decision
-from headrace.domain.model import ModelVersion
+from headrace.domain.model import Field, ModelVersion, Signature
 from headrace.domain.training import ClassFigures, Example, OnProgress, TrainedModel, Trainer, TrainingReport
 from headrace.errors import (
     Conflict,
@@ -52,6 +52,7 @@ __all__ = [
     "DeadlineExceeded",
     "Decision",
     "Example",
+    "Field",
     "GiveUp",
     "Guard",
     "HeadraceError",
@@ -67,6 +68,7 @@ __all__ = [
     "ServiceFailed",
     "SharedWork",
     "Shelf",
+    "Signature",
     "TooLarge",
     "TrainedModel",
     "Trainer",

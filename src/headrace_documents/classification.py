@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from headrace import Context, InvalidConfiguration, Service, Shelf, batched, current_context, fallback
 from headrace_documents.classifier.classifier import Classifier
+from headrace_documents.classifier.contributions import METHOD
 from headrace_documents.classifier.encoder import GRAPH_EDITION, EncoderReader
 from headrace_documents.classifier.head import Head
 from headrace_documents.classifier.office_labels import OFFICE_LABELS
@@ -56,8 +58,7 @@ class ClassificationService(Service):
     def load(self, artifact: Path | None) -> Classifier:
         """The classifier from its files, verified; without any the one that knows its labels by their words."""
         if artifact is not None:
-            # The folder of an artifact is named by its digest: all replicas of a release share the head.
-            head = self.shelf.shared(f"head:{artifact.resolve()}", lambda: Head.open(artifact))
+            head = self._head(artifact)
             return Classifier(head, token_readers(head.readers, Path(self.options.cache), self.shelf))
         unknown = sorted(set(self.options.features) - set(FEATURES))
         if unknown:
@@ -68,6 +69,18 @@ class ClassificationService(Service):
         readers = token_readers(names, Path(self.options.cache), self.shelf)
         table = readers.get(StaticReader.name) or static_reader(self.shelf)
         return Classifier(zero_shot_head(self.options.labels, list(readers.values()), table), readers)
+
+    def _head(self, artifact: Path) -> Head:
+        # The folder of an artifact is named by its digest: all replicas of a release share the head.
+        return self.shelf.shared(f"head:{artifact.resolve()}", lambda: Head.open(artifact))
+
+    def traits(self, artifact: Path | None) -> Mapping[str, Any]:
+        """The labels, and how confidence and explanation come about."""
+        if artifact is None:
+            labels, calibration = sorted(self.options.labels), "none"
+        else:
+            labels, calibration = list(self._head(artifact).labels), "blended"
+        return {"labels": labels, "calibration": calibration, "explanation": METHOD}
 
     def warm_up(self) -> Iterable[tuple[str, object]]:
         """One short text through everything."""

@@ -15,7 +15,17 @@ from typing import Any, Literal
 
 import numpy as np
 
-from headrace import ClassFigures, Example, InvalidInput, OnProgress, Shelf, TrainedModel, TrainingReport
+from headrace import (
+    ClassFigures,
+    Example,
+    Field,
+    InvalidInput,
+    OnProgress,
+    Shelf,
+    Signature,
+    TrainedModel,
+    TrainingReport,
+)
 from headrace_documents.classification import token_readers
 from headrace_documents.classifier.blending import (
     Ints,
@@ -336,7 +346,11 @@ def _trained(course: _Course, names: Sequence[str], notes: tuple[str, ...]) -> T
     )
     lineage = {"data": lesson.digest, "seed": str(course.seed), "features": "+".join(names)}
     files = head.files() | {"report.json": _report(report, metrics, weights)}
-    return TrainedModel(files=files, metrics=metrics, report=report, lineage=lineage)
+    signature = Signature(
+        inputs=(Field("text", "string"),),
+        outputs=(Field("label", "string", lesson.labels), Field("confidence", "double")),
+    )
+    return TrainedModel(files=files, metrics=metrics, report=report, lineage=lineage, signature=signature)
 
 
 def _report(report: TrainingReport, metrics: Mapping[str, float], weights: Mapping[str, float]) -> bytes:

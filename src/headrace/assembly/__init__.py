@@ -2,6 +2,8 @@
 
 from headrace.assembly.keys import stored_keys
 from headrace.assembly.platform import Platform, Running, settings_here
+from headrace.assembly.registry import check_lock_here, models_of, opened_registry
+from headrace.assembly.releases import planner_of, record_of
 from headrace.assembly.roles import ROLES, run_roles
 from headrace.assembly.stores import Stores, forgetful_decisions, opened_stores
 from headrace.assembly.tree import supervised
@@ -13,8 +15,13 @@ __all__ = [
     "Running",
     "Settings",
     "Stores",
+    "check_lock_here",
     "forgetful_decisions",
+    "models_of",
+    "opened_registry",
     "opened_stores",
+    "planner_of",
+    "record_of",
     "run_roles",
     "settings_here",
     "stored_keys",

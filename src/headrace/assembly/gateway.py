@@ -7,7 +7,20 @@ from importlib.metadata import version
 
 from headrace.assembly.platform import Running
 from headrace.assembly.webhooks import address_rules
-from headrace.gateway import decisions, deliveries, docs, endpoints, jobs, keys, probes, webhooks
+from headrace.gateway import (
+    decisions,
+    deliveries,
+    docs,
+    endpoints,
+    feedback,
+    jobs,
+    keys,
+    models,
+    probes,
+    releases,
+    replays,
+    webhooks,
+)
 from headrace.gateway.app import Authenticate, Bounds, Gateway, open_to_all
 from headrace.gateway.auth import Keys, OpenHere, is_loopback
 from headrace.gateway.fetching import Fetcher
@@ -42,6 +55,10 @@ def routes_of(running: Running) -> list[Route]:
             answering=answering_by_preference(running.jobs.queue, check=check),
         ),
         *decisions.routes(running.recorder, running.decisions),
+        *replays.routes(running.replayer),
+        *feedback.routes(running.recorder.find, running.stores.feedback),
+        *releases.routes(running.stores.releases, lambda release_id: release_id in running.loaded),
+        *models.routes(running.registry),
         *jobs.routes(running.jobs.queue),
         *webhooks.routes(running.jobs.webhooks, check=check),
         *deliveries.routes(running.jobs.webhooks),

@@ -14,7 +14,8 @@ from headrace.assembly.decisions import archive_of, kept_in_bounds, opened_journ
 from headrace.assembly.jobs import Jobs, opened_jobs
 from headrace.assembly.keys import opened_keys
 from headrace.assembly.parts import in_flight, parts_of
-from headrace.assembly.pools import Tell, bind, watch
+from headrace.assembly.pools import Tell, bind, unheard, watch
+from headrace.assembly.registry import opened_registry
 from headrace.assembly.releases import Planner, record_of
 from headrace.assembly.siblings import Siblings
 from headrace.assembly.stores import Stores, opened_stores
@@ -34,10 +35,6 @@ from headrace.serving.runtime import Health
 from headrace.serving.shared_work import Shelf
 from headrace.settings import Settings
 from headrace.telemetry import Metrics
-
-
-def _unheard(_event: str, _facts: Mapping[str, Any]) -> None:
-    return None
 
 
 def settings_here(overrides: Mapping[str, Any]) -> Settings:
@@ -68,7 +65,7 @@ class Running:
     metrics: Metrics
     jobs: Jobs
     keys: KeyStore
-    tell: Tell = _unheard
+    tell: Tell = unheard
     siblings: Siblings = field(default_factory=Siblings)
     serving: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -99,7 +96,7 @@ class Platform:
         settings: Settings,
         *,
         decisions: DecisionStore | None = None,
-        tell: Tell = _unheard,
+        tell: Tell = unheard,
         siblings: Siblings | None = None,
     ) -> AsyncIterator[Running]:
         """All parts, warm; on the way out what is in flight ends, then the parts end, the last one first.
@@ -112,7 +109,7 @@ class Platform:
             UnreadableArtifact: a model's files are not what was registered.
             ServiceFailed: a service did not come to life.
         """
-        registry = ModelRegistry(settings.models_folder)
+        registry = opened_registry(settings)
         instances = [pipeline() for pipeline in self.pipelines]
         parts = parts_of(instances, settings)
         async with AsyncExitStack() as stack:

@@ -21,6 +21,10 @@ from headrace.telemetry import Metrics
 Tell = Callable[[str, Mapping[str, Any]], None]
 
 
+def unheard(_event: str, _facts: Mapping[str, Any]) -> None:
+    """For events that nobody listens to."""
+
+
 def pool_of(part: Part, *, options: Any, artifact: Path | None, model: str | None, shelf: Shelf, tell: Tell) -> Pool:
     """A pool for `part`, not started; guarded processes where the author asks for a guard, else threads."""
     guard = part.guard()

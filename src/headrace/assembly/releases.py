@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -11,8 +11,9 @@ from typing import Any
 
 import msgspec
 
-from headrace.assembly.parts import Part
-from headrace.assembly.pools import Tell, pool_of
+from headrace.assembly.parts import Part, parts_of
+from headrace.assembly.pools import Tell, pool_of, unheard
+from headrace.assembly.registry import opened_registry
 from headrace.domain.model import CHAMPION, ModelVersion
 from headrace.domain.release import Release, ReleaseRecord
 from headrace.errors import InvalidConfiguration, NotFound
@@ -23,6 +24,7 @@ from headrace.serving.pool import Pool
 from headrace.serving.releases import PlannedPool
 from headrace.serving.shared_work import Shelf
 from headrace.serving.sources import digest_of_sources
+from headrace.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +52,15 @@ class Planner:
         """What answers with the champion of each model, or the version that `versions` has under the model's name.
 
         Every option stands in it that is not hidden by `repr=False`. Blocking.
+
+        Raises:
+            InvalidConfiguration: a version does not take and give what the champion of its model does.
         """
         names = self._services(pipeline)
         found: dict[str, ModelVersion] = {}
         for name in names:
             model = self.parts[name].kind.model
-            version = None if model is None else versions.get(model) or self.registry.find(model, CHAMPION)
-            if version is not None:
+            if model is not None and (version := self._version(model, versions.get(model))) is not None:
                 found[name] = version
         return Release(
             pipeline=pipeline,
@@ -65,6 +69,11 @@ class Planner:
             settings={name: shown(self.parts[name].options) for name in names},
             traits={name: traits for name in names if (traits := self._traits(name, found.get(name)))},
         )
+
+    def models(self, pipeline: str) -> list[str]:
+        """The names of the models that the pipeline's services are made of."""
+        kinds = {self.parts[name].kind.model for name in self._services(pipeline)}
+        return sorted(model for model in kinds if model is not None)
 
     def plan(self, release: Release) -> dict[str, PlannedPool]:
         """How each service of `release` is served; every file of its models is verified. Blocking.
@@ -100,6 +109,18 @@ class Planner:
         size = 0 if version is None else sum(file.size_bytes for file in version.files.values())
         return PlannedPool(key=msgspec.json.encode(identity, order="sorted").decode(), make=make, size_bytes=size)
 
+    def _version(self, model: str, wished: ModelVersion | None) -> ModelVersion | None:
+        champion = self.registry.find(model, CHAMPION)
+        if wished is None or champion is None:
+            return wished or champion
+        misfits = wished.signature.misfits(champion.signature)
+        if misfits:
+            raise InvalidConfiguration(
+                f"{model} {wished.digest[:19]} cannot stand in for its champion: {'; '.join(misfits)}.",
+                remedy="Change the code that uses it together with the model, and start with both.",
+            )
+        return wished
+
     def _traits(self, name: str, version: ModelVersion | None) -> Mapping[str, Any]:
         part = self.parts[name]
         artifact: Path | None = None if version is None else self.registry.folder_of(version)
@@ -116,6 +137,12 @@ class Planner:
         instance = self.instances[pipeline]
         packages = {type(each).__module__.partition(".")[0] for each in (instance, *services_of(instance).values())}
         return digest_of_sources("headrace", *packages)
+
+
+def planner_of(pipelines: Sequence[type], settings: Settings) -> Planner:
+    """A planner for pipelines that do not run."""
+    instances = [pipeline() for pipeline in pipelines]
+    return Planner.of(instances, parts_of(instances, settings), opened_registry(settings), unheard, Shelf())
 
 
 def record_of(release: Release, *, folder: Path | None = None) -> ReleaseRecord:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+import asyncio
+from contextlib import AsyncExitStack, closing
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -10,10 +12,18 @@ import typer
 from rich import box
 from rich.table import Table
 
-from headrace.assembly import opened_stores, settings_here
-from headrace.cli.terminal import answers, clean
+from headrace.assembly import Running, Settings, opened_stores, settings_here
+from headrace.cli.application import DEFAULT, Application, load_application
+from headrace.cli.terminal import answers, bar, clean, remarks
 from headrace.domain.decision import Decision
-from headrace.errors import NotFound
+from headrace.errors import InvalidInput, NotFound
+from headrace.gateway.feedback import shown_aftermath
+from headrace.gateway.replays import report_of
+from headrace.serving.answered import digest_of
+from headrace.serving.replay import Replay
+from headrace.serving.upload import Upload
+
+SHOWN_DIFFERENCES, SHOWN_CHARACTERS = 20, 60
 
 decisions = typer.Typer(
     help="Look up what was answered, and why.",
@@ -67,6 +77,92 @@ def explain(decision_id: ID, *, data: DATA = None, as_json: AS_JSON = False) -> 
     console = answers()
     console.print(table)
     console.print(f"base {explanation['base']:+.4f} + rest {explanation['rest']:+.4f} → {explanation['total']:.4f}")
+
+
+@decisions.command()
+def replay(
+    decision_id: ID,
+    *,
+    release: Annotated[str | None, typer.Option(metavar="R", help="Another release, by its id.")] = None,
+    given: Annotated[
+        Path | None, typer.Option("--input", metavar="FILE", help="The document, where its input was not kept.")
+    ] = None,
+    data: DATA = None,
+    as_json: AS_JSON = False,
+    app: Annotated[str, typer.Option(help="The application, as module:attribute.")] = DEFAULT,
+) -> None:
+    """Answer the question of a decision again, and say what is different.
+
+    Example: [bold]headrace decisions replay dec_0192f3c4-… --release sha256:3f2a[/bold]
+    """
+    settings = settings_here({"data": data})
+    found = _found(decision_id, data)
+    done = asyncio.run(_replayed(load_application(app), settings, found, release, given))
+    if as_json:
+        typer.echo(msgspec.json.encode(report_of(done)).decode())
+    else:
+        _tell_replay(done)
+    if not done.identical and done.release == found.release:
+        raise typer.Exit(1)
+
+
+@decisions.command("feedback")
+def aftermath(decision_id: ID, *, data: DATA = None, as_json: AS_JSON = False) -> None:
+    """Show what was said of an answer, and what came of it.
+
+    Example: [bold]headrace decisions feedback dec_0192f3c4-…[/bold]
+    """
+    with closing(opened_stores(settings_here({"data": data}))) as stores:
+        found = stores.feedback.of(decision_id)
+    if as_json:
+        typer.echo(msgspec.json.encode(shown_aftermath(found)).decode())
+        return
+    for feedback in found.feedback:
+        typer.echo(
+            f"{feedback.created_at.isoformat(timespec='seconds')}  {clean(feedback.label)}  {clean(feedback.by)}"
+        )
+    for outcome in found.outcomes:
+        told = f"{clean(outcome.metric)} = {outcome.value:g}  {clean(outcome.by)}"
+        typer.echo(f"{outcome.created_at.isoformat(timespec='seconds')}  {told}")
+
+
+async def _replayed(
+    application: Application, settings: Settings, found: Decision, release: str | None, given: Path | None
+) -> Replay:
+    errors = remarks()
+    async with AsyncExitStack() as stack:
+        with bar(errors, "Warming up"):
+            running = await stack.enter_async_context(application.platform.running(settings))
+        question = None if given is None else _question(running, found, given)
+        with bar(errors, "Answering again"):
+            return await running.replayer.replay(found.id, release_id=release, question=question)
+
+
+def _question(running: Running, found: Decision, given: Path) -> Any:
+    content = given.read_bytes()
+    if found.input_digest and digest_of(content) != found.input_digest:
+        raise InvalidInput(
+            f"{given} is not the input of {found.id}, whose digest is {found.input_digest[:19]}.",
+            remedy="Give the very file that was answered.",
+        )
+    argument = running.endpoints[found.endpoint].argument
+    if not hasattr(argument, "from_upload"):
+        raise InvalidInput(f"{found.endpoint} takes no files.", remedy='Keep inputs: [decisions] inputs = "full".')
+    return argument.from_upload(Upload(content, given.name))
+
+
+def _tell_replay(done: Replay) -> None:
+    console = answers()
+    console.print(f"{done.decision_id} by {done.release[:19]}: {'identical' if done.identical else 'different'}")
+    for each in done.differences[:SHOWN_DIFFERENCES]:
+        console.print(f"  {clean(each.path)}: {_short(each.before)} → {_short(each.after)}")
+    if len(done.differences) > SHOWN_DIFFERENCES:
+        console.print(f"  and {len(done.differences) - SHOWN_DIFFERENCES} more places; see --json")
+
+
+def _short(value: Any) -> str:
+    text = clean(msgspec.json.encode(value).decode())
+    return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 1] + "…"
 
 
 def _found(decision_id: str, data: str | None) -> Decision:

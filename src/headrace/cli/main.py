@@ -19,7 +19,10 @@ COMMANDS = {
     "analyze": ("headrace.cli.analyze", "Say what documents are, why, and what they say."),
     "up": ("headrace.cli.up", "Serve over HTTP on this machine."),
     "train": ("headrace.cli.train", "Teach a model from examples and let it answer from now on."),
+    "models": ("headrace.cli.models", "List, register, verify and pin the versions of models."),
+    "releases": ("headrace.cli.releases", "List and compare the versions of whole pipelines."),
     "decisions": ("headrace.cli.decisions", "Look up what was answered, and why."),
+    "feedback": ("headrace.cli.feedback", "Say what answers should have been, and what came of them."),
     "keys": ("headrace.cli.keys", "Make, list and revoke API keys."),
     "doctor": ("headrace.cli.doctor", "Say what is installed, reachable and writable, and how to mend what is not."),
 }

@@ -18,7 +18,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from headrace.assembly import Settings, forgetful_decisions, settings_here
+from headrace.assembly import Settings, forgetful_decisions, opened_registry, settings_here
 from headrace.cli.answering import Answering, AnsweringHere, patiently
 from headrace.cli.application import DEFAULT, Application, load_application
 from headrace.cli.inputs import inputs_of, read, shown
@@ -26,7 +26,7 @@ from headrace.cli.terminal import answers, bar, clean, remarks, tell_failure
 from headrace.domain.model import CHAMPION, ModelVersion
 from headrace.domain.training import Example, TrainedModel, Trainer, TrainingReport
 from headrace.errors import HeadraceError, InvalidInput, NotFound, Unreadable
-from headrace.registry.registry import ModelRegistry
+from headrace.registry.provenance import provenance_of
 from headrace.serving.cores import usable_cores
 
 EXAMPLE = """Example: [bold]headrace train contracts-and-invoices/ --model document-classifier[/bold]
@@ -57,6 +57,7 @@ def train(
     model: Annotated[str, typer.Option(help="The name of the model to teach.")] = "document-classifier",
     budget: Annotated[str, typer.Option(help="Time to learn in on one core, as 60s or 5m.")] = "60s",
     seed: Annotated[int, typer.Option(help="The same examples, budget and seed give the same model.")] = 0,
+    alias: Annotated[str, typer.Option(help="What the new version is called: challenger lets it wait.")] = CHAMPION,
     data: Annotated[str | None, typer.Option(metavar="DIR", help="Where models and decisions are kept.")] = None,
     app: Annotated[str, typer.Option(help="The application, as module:attribute.")] = DEFAULT,
 ) -> None:
@@ -69,8 +70,9 @@ def train(
     gathered = _gathered(data_dir, application, settings, errors)
     with bar(errors, f"Teaching {model}", total=None) as progress:
         trained = trainer.train(gathered.examples, seed=seed, budget_s=budget_s, on_progress=progress.stage)
-    version = _registered(settings, model, trained)
-    _show(answers(), version, trained, gathered)
+    version = _registered(settings, model, trained, alias=alias)
+    _show(answers(), trained)
+    answers().print(f"{version.name}@{alias} is now {version.digest} ({len(gathered.examples)} examples).")
     if gathered.failed:
         errors.print(f"{gathered.failed} documents could not be read and were left out.")
         raise typer.Exit(3)
@@ -183,15 +185,22 @@ def _line(line: bytes, number: int, path: Path) -> Example:
     return Example(text=fields.text, label=fields.label, source=f"{path.name}:{number}")
 
 
-def _registered(settings: Settings, model: str, trained: TrainedModel) -> ModelVersion:
-    registry = ModelRegistry(settings.models_folder)
-    before = registry.alias(model)
-    version = registry.register(model, trained.files, metrics=trained.metrics, lineage=trained.lineage)
-    registry.move_alias(version, CHAMPION, expected=before)
+def _registered(settings: Settings, model: str, trained: TrainedModel, *, alias: str) -> ModelVersion:
+    registry = opened_registry(settings)
+    before = registry.alias(model, alias)
+    version = registry.register(
+        model,
+        trained.files,
+        metrics=trained.metrics,
+        lineage=trained.lineage,
+        signature=trained.signature,
+        provenance=provenance_of(Path.cwd(), source="headrace train"),
+    )
+    registry.move_alias(version, alias, expected=before)
     return version
 
 
-def _show(console: Console, version: ModelVersion, trained: TrainedModel, gathered: Gathered) -> None:
+def _show(console: Console, trained: TrainedModel) -> None:
     metrics = Table(
         "figure", "value", box=box.SIMPLE_HEAD, title="On examples that it had not seen", title_justify="left"
     )
@@ -204,7 +213,6 @@ def _show(console: Console, version: ModelVersion, trained: TrainedModel, gather
         console.print(_confusion(trained.report))
     for note in trained.report.notes:
         console.print(f"- {clean(note)}")
-    console.print(f"{version.name}@{CHAMPION} is now {version.digest} ({len(gathered.examples)} examples).")
 
 
 def _classes(report: TrainingReport) -> Table:

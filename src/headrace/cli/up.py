@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from headrace.assembly import settings_here, supervised
+from headrace.assembly import check_lock_here, settings_here, supervised
 from headrace.assembly.pools import Tell
 from headrace.cli.application import DEFAULT, load_application
 from headrace.cli.terminal import tell_error
@@ -36,6 +36,7 @@ def up(
     with closing(Place(settings.server.host, settings.server.port)) as place:
         settings = settings_here(overrides | {"server.port": place.port})
         platform = load_application(app).platform
+        check_lock_here(platform.pipelines, settings)
         tell("starting", {"app": app, "url": place.url})
         code = supervised(platform, settings, roles, tell=tell, on_error=tell_error)
         tell("stopped", {"exit_code": code})

@@ -41,7 +41,7 @@ class Signature:
 
         It has to take the same inputs, and to give every output that the other gave; values may differ, as labels do.
         """
-        if self == Signature() or other == Signature():
+        if UNKNOWN in {self, other}:
             return ()
         takes = {field.name: field.type for field in self.inputs}
         took = {field.name: field.type for field in other.inputs}
@@ -54,6 +54,10 @@ class Signature:
             if gives.get(name) != kind
         ]
         return tuple(wrong)
+
+
+UNKNOWN = Signature()
+"""Nothing is known of what the model takes and gives."""
 
 
 def _told(fields: Mapping[str, str]) -> str:
@@ -82,7 +86,7 @@ class ModelVersion:
     files: Mapping[str, ModelFile]
     metrics: Mapping[str, float] = field(default_factory=dict)
     lineage: Mapping[str, str] = field(default_factory=dict)
-    signature: Signature = Signature()
+    signature: Signature = UNKNOWN
 
     def manifest(self) -> bytes:
         """Its canonical form: JSON with sorted keys, no spaces, in UTF-8."""
@@ -94,7 +98,7 @@ class ModelVersion:
             "metrics": dict(self.metrics),
             "lineage": dict(self.lineage),
         }
-        if self.signature != Signature():
+        if self.signature != UNKNOWN:
             content["signature"] = {
                 "inputs": [_field(each) for each in self.signature.inputs],
                 "outputs": [_field(each) for each in self.signature.outputs],

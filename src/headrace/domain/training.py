@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-from headrace.domain.model import Signature
+from headrace.domain.model import UNKNOWN, Signature
 
 OnProgress = Callable[[str, int, int], None]
 """Told `(stage, done, total)` as training goes on."""
@@ -57,7 +57,7 @@ class TrainedModel:
     metrics: Mapping[str, float]
     report: TrainingReport
     lineage: Mapping[str, str] = field(default_factory=dict)
-    signature: Signature = Signature()
+    signature: Signature = UNKNOWN
 
 
 def _silent(_stage: str, _done: int, _total: int) -> None:

@@ -103,7 +103,7 @@ def routes(find: FindDecision, store: FeedbackStore) -> list[Route]:
 
     async def show(request: Request) -> Response:
         decision = await decision_of(request)
-        return json_response(_shown(await asyncio.to_thread(store.of, decision.id)))
+        return json_response(shown_aftermath(await asyncio.to_thread(store.of, decision.id)))
 
     return [
         Route("POST", "/v1/decisions/{id}/feedback", give, GIVE, access=Access.WRITE),
@@ -112,7 +112,6 @@ def routes(find: FindDecision, store: FeedbackStore) -> list[Route]:
     ]
 
 
-def _shown(aftermath: Aftermath) -> AftermathShown:
-    return AftermathShown(
-        aftermath.label, aftermath.values(), list(aftermath.feedback), list(aftermath.outcomes)
-    )
+def shown_aftermath(aftermath: Aftermath) -> AftermathShown:
+    """All that was said, as it goes out."""
+    return AftermathShown(aftermath.label, aftermath.values(), list(aftermath.feedback), list(aftermath.outcomes))

@@ -19,9 +19,7 @@ from headrace.gateway.route import Route
 
 MOST_A_PAGE, USUAL_PAGE = 200, 50
 TAG = "releases"
-_ID = Parameter(
-    "id", "The release's id, or its beginning.", where="path", required=True, example=f"sha256:{'0' * 64}"
-)
+_ID = Parameter("id", "The release's id, or its beginning.", where="path", required=True, example=f"sha256:{'0' * 64}")
 
 
 class ReleaseShown(msgspec.Struct):

@@ -61,8 +61,7 @@ def read_lock(path: Path) -> dict[str, Pin] | None:
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-        if content.get("format") != FORMAT:
-            raise ValueError(f"it is of format {content.get('format')!r}, and this version reads {FORMAT}")
+        _check_format(content.get("format"))
         return {
             name: Pin(str(table["digest"]), str(table.get("data", "")), dict(table.get("metrics", {})))
             for name, table in content.get("models", {}).items()
@@ -71,8 +70,14 @@ def read_lock(path: Path) -> dict[str, Pin] | None:
         return None
     except (ValueError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as broken:
         raise InvalidConfiguration(
-            f"{path.name} cannot be read: {broken}.", remedy="Take it from git again, or write it: `headrace models lock`."
+            f"{path.name} cannot be read: {broken}.",
+            remedy="Take it from git, or write it anew: `headrace models lock`.",
         ) from broken
+
+
+def _check_format(found: object) -> None:
+    if found != FORMAT:
+        raise ValueError(f"it is of format {found!r}, and this version reads {FORMAT}")
 
 
 def check_lock(path: Path, registry: ModelRegistry, models: Iterable[str]) -> None:

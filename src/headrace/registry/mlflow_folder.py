@@ -15,7 +15,7 @@ from uuid import UUID
 
 import yaml  # type: ignore[import-untyped] # it comes without types
 
-from headrace.domain.model import ModelVersion, Signature, signature_of
+from headrace.domain.model import UNKNOWN, ModelVersion, Signature, signature_of
 from headrace.errors import InvalidInput, UnreadableArtifact
 from headrace.registry.package import Package, plain_package, within
 
@@ -86,7 +86,7 @@ def write_mlflow(path: Path, version: ModelVersion, package: Package, *, created
         "model_uuid": UUID(version.digest.removeprefix("sha256:")[:32]).hex,
         "utc_time_created": created_at.strftime("%Y-%m-%d %H:%M:%S.%f"),
     }
-    if package.signature != Signature():
+    if package.signature != UNKNOWN:
         described["signature"] = {
             which: json.dumps([{"type": each["type"], "name": each["name"]} for each in fields])
             for which, fields in _fields(package.signature).items()

@@ -52,7 +52,8 @@ def read_model_pack(path: Path) -> Package:
     manifest = _parsed(_blob(path, manifests[0]), "manifest")
     if manifest.get("artifactType") != ARTIFACT_TYPE:
         raise UnreadableArtifact(
-            f"The artifact in {path} is {manifest.get('artifactType')!r} and no model.", remedy=f"It is {ARTIFACT_TYPE}."
+            f"The artifact in {path} is {manifest.get('artifactType')!r} and no model.",
+            remedy=f"It is {ARTIFACT_TYPE}.",
         )
     config = _parsed(_blob(path, manifest["config"]), "config")
     own = json.loads(manifest.get("annotations", {}).get(OWN, "{}"))
@@ -132,10 +133,13 @@ def _blob(path: Path, descriptor: Mapping[str, Any]) -> bytes:
     try:
         content = (path / "blobs" / "sha256" / digest).read_bytes()
     except OSError as missing:
-        raise UnreadableArtifact(f"The blob sha256:{digest} is missing from {path}.", remedy="Copy all of it.") from missing
+        raise UnreadableArtifact(
+            f"The blob sha256:{digest} is missing from {path}.", remedy="Copy all of it."
+        ) from missing
     if hashlib.sha256(content).hexdigest() != digest or len(content) != descriptor.get("size", len(content)):
         raise UnreadableArtifact(
-            f"The blob sha256:{digest} is not what its descriptor says.", remedy="It was damaged or changed; copy it again."
+            f"The blob sha256:{digest} is not what its descriptor says.",
+            remedy="It was damaged or changed; copy it again.",
         )
     return content
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from headrace.domain.model import ModelVersion, Signature
+from headrace.domain.model import UNKNOWN, ModelVersion, Signature
 from headrace.errors import InvalidInput, NotFound
 from headrace.registry.formats import SUFFIXES
 
@@ -21,7 +21,7 @@ class Package:
     name: str = ""
     metrics: Mapping[str, float] = field(default_factory=dict)
     lineage: Mapping[str, str] = field(default_factory=dict)
-    signature: Signature = Signature()
+    signature: Signature = UNKNOWN
 
 
 def package_of(version: ModelVersion, folder: Path) -> Package:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from headrace.domain.model import Provenance
 
 COMPUTING = ("headrace", "numpy", "scipy", "scikit-learn", "onnxruntime", "tokenizers", "safetensors")
 _WAIT_S = 5.0
@@ -21,6 +24,13 @@ def working_copy(folder: Path) -> tuple[str | None, bool | None]:
         return None, None
     changes = _said(git, folder, "status", "--porcelain", "--untracked-files=no")
     return commit, None if changes is None else bool(changes)
+
+
+def provenance_of(folder: Path, *, source: str = "") -> Provenance:
+    """Now, at the commit of the working folder, with the libraries that are installed."""
+    commit, is_dirty = working_copy(folder)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return Provenance(now, commit, is_dirty, library_versions(), source)
 
 
 def library_versions() -> dict[str, str]:
