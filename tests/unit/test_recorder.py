@@ -282,3 +282,15 @@ def test_nothing_that_redaction_takes_out_is_written_anywhere(made, tmp_path):
     assert json.loads(kept.body)["flour"] == "***"
     # The digest is of the answer as it went out, so that a replay can still be held against it.
     assert kept.answer_digest == digest_of(answer_part(given.decision.body))
+
+
+def test_what_another_process_is_about_to_store_is_waited_for(made):
+    store = Moody()
+    recorder = made(store)
+    other = answered()
+
+    threading.Timer(0.2, store.add, [[other.decision]]).start()
+
+    assert recorder.find(other.decision.id) == other.decision
+    assert recorder.find("dec_0") is None
+    assert recorder.find("dec_00000000-0000-7000-8000-000000000000") is None

@@ -100,3 +100,13 @@ def new_id(prefix: str) -> str:
     fraction = nanoseconds * 4096 // 1_000_000
     value = milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | secrets.randbits(62)
     return f"{prefix}_{UUID(int=value)}"
+
+
+def is_fresh(fresh_id: str, *, within_s: float) -> bool:
+    """Whether an id was made within the last `within_s` seconds, by the time that it tells; False where it is none."""
+    _, _, digits = fresh_id.partition("_")
+    try:
+        made_ms = UUID(digits).int >> 80
+    except ValueError:
+        return False
+    return 0 <= time.time_ns() // 1_000_000 - made_ms <= within_s * 1000

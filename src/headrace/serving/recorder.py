@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Event, Thread
 from time import monotonic
 
-from headrace.domain.decision import Account, Decision
+from headrace.domain.decision import Account, Decision, is_fresh
 from headrace.domain.stores import DecisionStore
 from headrace.errors import HeadraceError
 from headrace.serving.answered import Answered
@@ -20,6 +20,7 @@ from headrace.serving.keeping import Keeping
 BATCH = 256
 LINGER_S = 0.1
 SYNC_EVERY_S = 1.0
+SETTLING_S = 2.0
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.1, 5.0
 TRIES_WITHOUT_JOURNAL = 2
 
@@ -85,7 +86,13 @@ class Recorder:
         pending = self._backlog.find(decision_id)
         if pending is not None:
             return self._keeping.completed(pending.decision, pending.answered)
-        return self._store.find(decision_id)
+        found = self._store.find(decision_id)
+        # Whoever was answered by another process a moment ago may ask here before that one has stored it.
+        until = monotonic() + SETTLING_S
+        while found is None and is_fresh(decision_id, within_s=SETTLING_S) and monotonic() < until:
+            time.sleep(SETTLING_S / 20)
+            found = self._store.find(decision_id)
+        return found
 
     def completed(self, answered: Answered) -> Decision:
         """The decision as it is kept, for who stores it together with something else."""
