@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from headrace.domain.stores import DecisionStore, FeedbackStore, ReleaseStore
+from headrace.domain.feedback_store import FeedbackStore
+from headrace.domain.release_store import ReleaseStore
+from headrace.domain.stores import DecisionStore
 from headrace.settings import Settings
 from headrace.storage.database import Database
 from headrace.storage.decisions import SqlDecisions

@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Protocol
 
 from headrace.domain.decision import Account, Decision
-from headrace.domain.feedback import Aftermath, Feedback, Outcome
 from headrace.domain.job import Job, JobError, JobEvent, JobProgress, JobResult, JobState, RetryPolicy
 from headrace.domain.key import ApiKey
-from headrace.domain.release import ReleaseRecord
 from headrace.domain.webhook import Delivery, DeliveryState, Webhook
 
 
@@ -381,50 +379,4 @@ class KeyStore(Protocol):
 
     def revoke(self, key_id: str, *, now: datetime) -> ApiKey | None:
         """The key as it stands then; None when there is none of this id."""
-        ...
-
-
-class ReleaseStore(Protocol):
-    """Keeps the manifests of all releases that ever answered or were to answer. Blocking."""
-
-    def add(self, record: ReleaseRecord) -> None:
-        """Durable when this returns; one that is there already is left as it is."""
-        ...
-
-    def find(self, release_id: str) -> ReleaseRecord | None:
-        """By its whole id, or by a beginning of it that only one release has.
-
-        Raises:
-            InvalidInput: several releases begin so.
-        """
-        ...
-
-    def listed(self, *, cursor: str | None, limit: int) -> tuple[Sequence[ReleaseRecord], str | None]:
-        """Up to `limit`, newest first, after `cursor`; and the cursor of the next page, None at the end."""
-        ...
-
-
-class FeedbackStore(Protocol):
-    """Keeps what was said of decisions. Blocking."""
-
-    def add(self, said: Sequence[Feedback | Outcome]) -> None:
-        """All of it is durable when this returns."""
-        ...
-
-    def of(self, decision_id: str) -> Aftermath:
-        """All that was said of one decision."""
-        ...
-
-    def feedback_after(self, cursor: str, *, limit: int, release: str | None = None) -> Sequence[Feedback]:
-        """Up to `limit`, oldest first, that came after the feedback with the id `cursor`; "" begins."""
-        ...
-
-    def outcomes_after(
-        self, cursor: str, *, limit: int, release: str | None = None, metric: str | None = None
-    ) -> Sequence[Outcome]:
-        """As `feedback_after`."""
-        ...
-
-    def forget(self, *, before: datetime) -> int:
-        """Drops what is older than `before`; how many that were."""
         ...

@@ -10,7 +10,7 @@ import msgspec
 
 from headrace.domain.decision import Decision
 from headrace.domain.feedback import Aftermath, Feedback, Outcome, feedback_on, outcome_of
-from headrace.domain.stores import FeedbackStore
+from headrace.domain.feedback_store import FeedbackStore
 from headrace.errors import InvalidInput, NotFound
 from headrace.gateway.caller import Access
 from headrace.gateway.decisions import TAG

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from headrace.domain.release import Difference, ReleaseRecord, differences
-from headrace.domain.stores import ReleaseStore
+from headrace.domain.release_store import ReleaseStore
 from headrace.errors import InvalidInput, NotFound
 from headrace.gateway.operation import Content, Operation, Parameter
 from headrace.gateway.request import Request

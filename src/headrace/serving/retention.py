@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from headrace.domain.stores import DecisionStore, FeedbackStore
+from headrace.domain.feedback_store import FeedbackStore
+from headrace.domain.stores import DecisionStore
 from headrace.errors import HeadraceError
 
 EVERY_S = 3600.0
