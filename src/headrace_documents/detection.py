@@ -12,8 +12,9 @@ import zipfile
 import olefile
 
 from headrace import Unreadable, UnsupportedType
-from headrace_documents.readers.containers import DECRYPT, ENCRYPTED
+from headrace_documents.readers.containers import DECRYPT, ENCRYPTED, local_names
 from headrace_documents.readers.encodings import decoded, encoding_of
+from headrace_documents.readers.reader import Limits
 
 PDF = "application/pdf"
 PNG = "image/png"
@@ -100,7 +101,7 @@ _PARTS = (("word/", DOCX), ("ppt/", PPTX), ("xl/", XLSX), ("META-INF/container.x
 _STREAMS = (("WordDocument", DOC), ("PowerPoint Document", PPT), ("Workbook", XLS), ("Book", XLS))
 _MAIL_HEADER = re.compile(
     r"^(From|To|Cc|Subject|Date|Received|Return-Path|Message-ID|MIME-Version|Delivered-To|Reply-To|Sender|"
-    r"Content-Type|Content-Transfer-Encoding|DKIM-Signature|X-[A-Za-z-]+|[A-Z][A-Za-z-]{1,60}):[ \t]?",
+    r"Content-Type|Content-Transfer-Encoding|DKIM-Signature|X-[A-Za-z0-9-]+|[A-Z][A-Za-z0-9-]{1,60}):[ \t]?",
     re.IGNORECASE,
 )
 _MAIL_SIGNS = re.compile(
@@ -167,7 +168,14 @@ def _of_zip(content: bytes) -> str:
                 if found:
                     return found
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError, EOFError) as error:
-        raise Unreadable(f"The container is damaged: {error}.", remedy="It may be cut off: send it again.") from error
+        # The end of the container, where its directory stands, may be cut off while most of it is there.
+        names = local_names(content, Limits())
+        if not any(name.startswith(prefix) for name in names for prefix, _ in _PARTS) and "content.xml" not in names:
+            raise Unreadable(
+                f"The container is damaged: {error}.", remedy="It may be cut off: send it again."
+            ) from error
+        if "content.xml" in names:
+            return next((kind for sign, kind in _MIMETYPES.items() if sign in content[:200]), ODT)
     for prefix, media_type in _PARTS:
         if any(name.startswith(prefix) for name in names):
             return media_type
@@ -180,7 +188,7 @@ def _of_ole(content: bytes) -> str:
             entries = {entry[0] for entry in container.listdir()}
     # olefile raises whatever a damaged allocation table leads to.
     except Exception as error:
-        raise Unreadable(f"The container is damaged: {error}.", remedy="It may be cut off: send it again.") from error
+        raise Unreadable("The container is damaged.", remedy="It may be cut off: send it again.") from error
     if "EncryptedPackage" in entries:
         raise Unreadable(ENCRYPTED, remedy=DECRYPT)
     for stream, media_type in _STREAMS:

@@ -6,7 +6,6 @@ import io
 import struct
 import zipfile
 import zlib
-from typing import Any, cast
 
 from lxml import etree
 
@@ -15,7 +14,10 @@ from headrace_documents.readers.reader import Limits
 
 ENCRYPTED = "It is encrypted."
 DECRYPT = "Save it without a password and send it again."
+DEEPEST = 256
+"""How deep libxml2 follows XML that nests."""
 _LOCAL = b"PK\x03\x04"
+_ENTITIES = tuple("<!ENTITY".encode(encoding) for encoding in ("ascii", "utf-16-le", "utf-16-be", "utf-32-le"))
 
 
 def opened(content: bytes, limits: Limits) -> zipfile.ZipFile:
@@ -30,6 +32,8 @@ def opened(content: bytes, limits: Limits) -> zipfile.ZipFile:
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
         raise Unreadable(f"The container is damaged: {error}.", remedy="Save it anew.") from error
     members = container.infolist()
+    if any(member.flag_bits & 1 for member in members):
+        raise Unreadable(ENCRYPTED, remedy=DECRYPT)
     limits.check("members", len(members), limits.members)
     limits.check("bytes unpacked", sum(member.file_size for member in members), limits.unpacked_bytes)
     for member in members:
@@ -41,8 +45,6 @@ def opened(content: bytes, limits: Limits) -> zipfile.ZipFile:
                 f"and at most {limits.ratio} times is read.",
                 remedy="It looks like a zip bomb; save the document anew if it is not.",
             )
-        if member.flag_bits & 1:
-            raise Unreadable(ENCRYPTED, remedy=DECRYPT)
     return container
 
 
@@ -67,13 +69,24 @@ def names(container: zipfile.ZipFile) -> set[str]:
 
 
 def parsed(data: bytes, limits: Limits) -> etree._Element:
-    """The root of an XML part, without entities, external files or nesting beyond the limit."""
-    parser = etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True, recover=True, remove_comments=True
-    )
-    _check_depth(data, limits)
+    """The root of an XML part, without entities and external files; what is broken is mended as far as it can be.
+
+    Raises:
+        TooLarge: it nests deeper than libxml2 follows, or has more elements than `limits` allow.
+        Unreadable: it defines entities, or there is nothing to mend.
+    """
+    if any(sign in data for sign in _ENTITIES):
+        raise Unreadable("It defines XML entities, which no office program does.", remedy="Save it anew.")
+    limits.check("XML tags", data.count(b"<"), limits.tags)
     try:
-        root = etree.fromstring(data, parser)
+        return etree.fromstring(data, _parser(mends=False))
+    except etree.XMLSyntaxError as error:
+        if "depth" in str(error).lower():
+            limits.check("levels of XML", DEEPEST + 1, DEEPEST)
+    except ValueError as error:
+        raise Unreadable(f"A part is no XML: {error}.", remedy="Save it anew.") from error
+    try:
+        root = etree.fromstring(data, _parser(mends=True))
     except (etree.XMLSyntaxError, ValueError) as error:
         raise Unreadable(f"A part is no XML: {error}.", remedy="Save it anew.") from error
     if root is None:
@@ -81,22 +94,22 @@ def parsed(data: bytes, limits: Limits) -> etree._Element:
     return root
 
 
-def _check_depth(data: bytes, limits: Limits) -> None:
-    if b"<!ENTITY" in data:
-        raise Unreadable("It defines XML entities, which no office program does.", remedy="Save it anew.")
-    depth = deepest = 0
-    reader = etree.XMLPullParser(events=("start", "end"), resolve_entities=False, no_network=True, huge_tree=True)
-    for position in range(0, len(data), 1 << 16):
-        try:
-            reader.feed(data[position : position + (1 << 16)])
-        except etree.XMLSyntaxError:
-            return
-        for event, element in reader.read_events():
-            depth += 1 if event == "start" else -1
-            deepest = max(deepest, depth)
-            if event == "end":
-                cast("Any", element).clear()
-        limits.check("levels of XML", deepest, limits.xml_depth)
+def _parser(*, mends: bool) -> etree.XMLParser:
+    """Without `huge_tree` libxml2 bounds depth, names and text by itself."""
+    return etree.XMLParser(
+        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, recover=mends, remove_comments=True
+    )
+
+
+def local_names(content: bytes, limits: Limits) -> list[str]:
+    """The names of members by their local headers, for a container whose directory is lost."""
+    found: list[str] = []
+    position = content.find(_LOCAL)
+    while 0 <= position <= len(content) - 30 and len(found) < limits.members:
+        (size,) = struct.unpack_from("<H", content, position + 26)
+        found.append(content[position + 30 : position + 30 + size].decode("utf-8", errors="replace"))
+        position = content.find(_LOCAL, position + 30 + size)
+    return found
 
 
 def repaired(content: bytes, limits: Limits) -> bytes | None:

@@ -59,7 +59,7 @@ def container_of(content: bytes) -> olefile.OleFileIO:
         return olefile.OleFileIO(io.BytesIO(content))
     # olefile raises whatever a damaged allocation table leads to.
     except Exception as error:
-        raise Unreadable(f"The container is damaged: {error}.", remedy=DAMAGED) from error
+        raise Unreadable("The container is damaged.", remedy=DAMAGED) from error
 
 
 def stream_of(container: olefile.OleFileIO, name: str) -> bytes:

@@ -18,6 +18,9 @@ from headrace_documents.readers.web import text_of
 from headrace_documents.schema import Finding
 
 _HEADER = re.compile(rb"^[!-9;-~]{1,100}:", re.MULTILINE)
+_HEAD_END = re.compile(rb"\r?\n\r?\n")
+_CONTINUED = re.compile(rb"\*\d+\*?=")
+PARAMETERS = 200
 HEAD_BYTES = 256_000
 LONGEST_LINE = 64_000
 DEEPEST = 20
@@ -63,9 +66,12 @@ def read_msg(content: bytes, limits: Limits) -> Reading:
 
 
 def _check(content: bytes, limits: Limits) -> None:
-    head = content[:HEAD_BYTES].replace(b"\r\n", b"\n").partition(b"\n\n")[0]
-    limits.check("bytes of headers", len(head), HEAD_BYTES - 1)
+    end = _HEAD_END.search(content)
+    head = content[: end.start() if end else len(content)].replace(b"\r\n", b"\n")
     limits.check("headers", len(_HEADER.findall(head)), limits.headers)
+    limits.check("bytes of headers", len(head), HEAD_BYTES)
+    for header in _HEADER.split(content.replace(b"\r\n", b"\n") if content.count(b";") > PARAMETERS else b""):
+        limits.check("parameters in one header", len(_CONTINUED.findall(header.partition(b"\n\n")[0])), PARAMETERS)
     limits.check("bytes in one header line", max(map(len, head.split(b"\n")), default=0), LONGEST_LINE)
     limits.check("nested parts", content.lower().count(b"content-type: multipart/"), limits.attachments)
     limits.check("parts", content.lower().count(b"content-type:"), limits.attachments * 4)

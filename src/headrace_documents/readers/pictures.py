@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import struct
 import warnings
 from dataclasses import dataclass
 from functools import partial
@@ -32,6 +33,7 @@ class PictureReader:
         """A passage a picture; raises `Unreadable` when it is damaged."""
         passages: list[Passage] = []
         findings: list[Finding] = []
+        limits.check("pictures", _pictures_in_tiff(content, limits.pages), limits.pages)
         with _opened(content) as picture:
             limits.check("pictures", getattr(picture, "n_frames", 1), limits.pages)
             try:
@@ -62,6 +64,9 @@ class PdfPagePictures:
     def __call__(self, page: pdfium.PdfPage, number: int) -> tuple[Passage, tuple[Finding, ...]] | None:
         """The passage of a page from its picture."""
         width, height = page.get_size()
+        for shown in page.get_objects(filter=[pdfium.raw.FPDF_PAGEOBJ_IMAGE], max_depth=3):
+            across, down = shown.get_px_size()
+            self.limits.check("pixels in one picture", across * down, self.limits.pixels)
         scale = min(
             DPI / 72, math.sqrt(self.limits.pixels / max(width * height, 1.0)), LARGEST_SIDE / max(width, height)
         )
@@ -71,6 +76,31 @@ class PdfPagePictures:
         finally:
             bitmap.close()
         return self.ocr.read(picture, page=number, width=width, height=height)
+
+
+def _pictures_in_tiff(content: bytes, limit: int) -> int:
+    """How many pictures a TIFF chains together, counted up to one above `limit`; 0 for other kinds.
+
+    Raises `Unreadable` when the chain leads back into itself: a reader would follow it until its stack is gone.
+    """
+    order = {b"II": "<", b"MM": ">"}.get(content[:2])
+    if order is None or len(content) < 16:
+        return 0
+    is_big = struct.unpack_from(f"{order}H", content, 2)[0] == 43
+    head, count_form, size, link_form = (8, "Q", 20, "Q") if is_big else (4, "H", 12, "I")
+    at = int(struct.unpack_from(order + link_form, content, head)[0])
+    seen: set[int] = set()
+    while at and len(seen) <= limit:
+        if at in seen:
+            raise Unreadable("The picture is damaged: its pages run in a circle.", remedy="Scan it anew.")
+        seen.add(at)
+        try:
+            entries = struct.unpack_from(order + count_form, content, at)[0]
+            link = at + struct.calcsize(order + count_form) + entries * size
+            at = int(struct.unpack_from(order + link_form, content, link)[0])
+        except struct.error:
+            break
+    return len(seen)
 
 
 def page_picture(content: bytes, media_type: str, *, page: int, dpi: float, limits: Limits) -> bytes:

@@ -19,24 +19,26 @@ _TABLE_RULE = re.compile(r"^ {0,3}\|?[ :]*-{2,}[-| :]*$")
 _MARKS = (
     (re.compile(r"^ {0,3}#{1,6}\s+(.*?)\s*#*\s*$"), r"\1"),
     (re.compile(r"^ {0,3}(?:> ?)+"), ""),
-    (re.compile(r"!\[([^\]]*)\]\([^)]*\)"), r"\1"),
-    (re.compile(r"\[([^\]]+)\]\([^)]*\)"), r"\1"),
-    (re.compile(r"\[([^\]]+)\]\[[^\]]*\]"), r"\1"),
-    (re.compile(r"<((?:https?|mailto):[^>\s]+)>"), r"\1"),
-    (re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1"), r"\2"),
-    (re.compile(r"(?<![\w*])\*(?=\S)([^*\n]+?)(?<=\S)\*(?![\w*])"), r"\1"),
-    (re.compile(r"(?<![\w_])_(?=\S)([^_\n]+?)(?<=\S)_(?![\w_])"), r"\1"),
-    (re.compile(r"(`+)(.+?)\1"), r"\2"),
+    (re.compile(r"!\[([^\[\]]{0,500})\]\([^()\[\]]{0,2000}\)"), r"\1"),
+    (re.compile(r"\[([^\[\]]{1,500})\]\([^()\[\]]{0,2000}\)"), r"\1"),
+    (re.compile(r"\[([^\[\]]{1,500})\]\[[^\[\]]{0,200}\]"), r"\1"),
+    (re.compile(r"<((?:https?|mailto):[^<>\s]{1,2000})>"), r"\1"),
+    (re.compile(r"\*\*(?=\S)([^*\n]{1,1000})(?<=\S)\*\*"), r"\1"),
+    (re.compile(r"__(?=\S)([^_\n]{1,1000})(?<=\S)__"), r"\1"),
+    (re.compile(r"(?<![\w*])\*(?=\S)([^*\n]{1,1000})(?<=\S)\*(?![\w*])"), r"\1"),
+    (re.compile(r"(?<![\w_])_(?=\S)([^_\n]{1,1000})(?<=\S)_(?![\w_])"), r"\1"),
+    (re.compile(r"(?<!`)(`{1,3})(?!`)([^`\n]{1,1000})\1(?!`)"), r"\2"),
     (re.compile(r"^(\s*)[-*+]\s+"), r"\1"),
     (re.compile(r"\\([\\`*_{}\[\]()#+\-.!|>~])"), r"\1"),
 )
+# Every pattern is bounded and cannot cross its own first sign: a line without an end is read in one pass.
 _GROUP = re.compile(rb"[{}]")
 
 
 def read(content: bytes, limits: Limits) -> Reading:
     """Plain text: blocks are parted by empty lines."""
     flow = Flow(limits)
-    for block in re.split(r"\n[ \t]*\n", cleaned(decoded(content))):
+    for block in re.split(r"\n(?:[ \t]*\n)+", cleaned(decoded(content))):
         flow.paragraph(block)
     return Reading(passages=(flow.passage(),))
 
@@ -85,7 +87,7 @@ def read_rtf(content: bytes, limits: Limits) -> Reading:
     for brace in _GROUP.finditer(content):
         depth += 1 if brace[0] == b"{" else -1
         deepest = max(deepest, depth)
-    limits.check("nested groups", deepest, limits.xml_depth * 5)
+    limits.check("nested groups", deepest, limits.groups)
     try:
         text = rtf_to_text(content.decode("latin-1"), encoding=_code_page(content), errors="replace")
     except (ValueError, LookupError, IndexError, RecursionError, TypeError, OverflowError) as error:

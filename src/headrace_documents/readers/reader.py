@@ -29,7 +29,8 @@ class Limits:
     members: int = 10_000
     cells: int = 5_000_000
     sheets: int = 500
-    xml_depth: int = 200
+    tags: int = 4_000_000
+    groups: int = 1_000
     headers: int = 1_000
     attachments: int = 500
     characters: int = 20_000_000

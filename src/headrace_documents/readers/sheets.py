@@ -15,9 +15,14 @@ from headrace import Unreadable
 from headrace_documents.readers.containers import DECRYPT, ENCRYPTED, member, names, opened
 from headrace_documents.readers.reader import Flow, Limits, Passage, Reading
 
-_DIMENSION = re.compile(rb'<(?:\w+:)?dimension\s[^>]*ref="([A-Z]{1,3})(\d{1,9}):([A-Z]{1,3})(\d{1,9})"')
-_CELL = re.compile(rb'<(?:\w+:)?c\s[^>]*?r="([A-Z]{1,3})(\d{1,9})"')
-_REPEATED = re.compile(rb'number-(columns|rows)-repeated="(\d{1,12})"')
+_REFERENCE = rb"""\br\s*=\s*["']([A-Z]{1,7})(\d{1,10})["']"""
+_DIMENSION = re.compile(
+    rb"""<(?:\w+:)?dimension\s[^>]*ref\s*=\s*["']([A-Z]{1,7})(\d{1,10}):([A-Z]{1,7})(\d{1,10})["']"""
+)
+_CELL = re.compile(rb"<(?:\w+:)?c\s[^>]*?" + _REFERENCE)
+_OPEN_ROW = re.compile(rb"<(?:\w+:)?table-row\b([^>]*)>")
+_OPEN_CELL = re.compile(rb"<(?:\w+:)?(?:covered-)?table-cell\b([^>]*)>")
+_REPEATED = re.compile(rb"""number-(?:columns|rows)-repeated\s*=\s*["'](\d{1,15})["']""")
 
 
 def read(content: bytes, limits: Limits) -> Reading:
@@ -114,15 +119,21 @@ def _column(name: bytes) -> int:
 
 
 def _check_repeated(data: bytes, limits: Limits) -> None:
-    """ODS writes the empty rest of a sheet as a cell repeated; filled cells that repeat are what blows up."""
-    rows = columns = 1
-    for kind, count in _REPEATED.findall(data):
-        if kind == b"rows":
-            rows = max(rows, int(count))
-        else:
-            columns = max(columns, int(count))
-    if rows > 2_000_000 or columns > 20_000:
-        limits.check("cells", rows * columns, limits.cells)
+    """The cells that an ODS unfolds to: empty ones at the end, which fill the rest of a sheet, do not count."""
+    total = 0
+    rows = list(_OPEN_ROW.finditer(data))
+    for row, following in zip(rows, [*(each.start() for each in rows[1:]), len(data)], strict=True):
+        width = reach = 0
+        for cell in _OPEN_CELL.finditer(data, row.end(), following):
+            width += _times(cell[1])
+            reach = reach if cell[1].endswith(b"/") else width
+        total += reach * _times(row[1])
+        limits.check("cells", total, limits.cells)
+
+
+def _times(attributes: bytes) -> int:
+    found = _REPEATED.search(attributes)
+    return int(found[1]) if found else 1
 
 
 def _check_stream(content: bytes, limits: Limits) -> None:

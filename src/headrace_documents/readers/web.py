@@ -32,6 +32,11 @@ _FRAME = re.compile(
     re.IGNORECASE,
 )
 MARKUP = 200_000
+ATTRIBUTES = 2_000
+LEVELS = 10_000
+COLUMNS = 256
+_LONG_TAG = re.compile(r"<[a-zA-Z][^<>]{8000,}")
+_ATTRIBUTE = re.compile(r"\s[^\s\"'<>/=]+")
 LEAST_SHARE = 0.3
 LONG_LINE = 40
 
@@ -39,7 +44,7 @@ LONG_LINE = 40
 def read(content: bytes, limits: Limits) -> Reading:
     """The text of an HTML page."""
     text = _decoded(content)
-    limits.check("tags", len(_TAG.findall(text)), MARKUP * 5)
+    _check(text, limits)
     tree = HTMLTree.parse(text)
     return Reading(passages=(_passage(tree, text, limits),), title=_title(tree))
 
@@ -98,6 +103,13 @@ def _decoded(content: bytes) -> str:
         return bytes_to_str(content, detect_encoding(content) or "utf-8", fallback_encodings=("utf-8", "windows-1252"))
 
 
+def _check(text: str, limits: Limits) -> None:
+    limits.check("tags", len(_TAG.findall(text)), MARKUP * 5)
+    for tag in _LONG_TAG.finditer(text):
+        # A picture inside the page is one long attribute; what the parser compares with one another is their number.
+        limits.check("attributes in one tag", len(_ATTRIBUTE.findall(tag[0])), ATTRIBUTES)
+
+
 def _passage(tree: HTMLTree, markup: str, limits: Limits) -> Passage:
     """The main content of a page that has a frame around it, such as a menu; the whole of a page that has none."""
     whole = _whole(tree, limits)
@@ -146,9 +158,9 @@ class _Walk:
 
     def visit(self, root: object) -> Flow:
         """The flow of all below `root`. Iterative: a page may nest deeper than Python may recurse."""
-        stack: list[tuple[object, bool, bool]] = [(root, False, False)]
+        stack: list[tuple[object, bool, bool, int]] = [(root, False, False, 0)]
         while stack:
-            node, is_leaving, is_preformatted = stack.pop()
+            node, is_leaving, is_preformatted, level = stack.pop()
             tag = getattr(node, "tag", "")
             if is_leaving:
                 self._part(tag)
@@ -168,9 +180,10 @@ class _Walk:
                 continue
             if tag not in _INLINE:
                 self._part(tag)
-                stack.append((node, True, is_preformatted))
+                stack.append((node, True, is_preformatted, level))
+            self.flow.limits.check("levels of nested elements", level, LEVELS)
             children = list(getattr(node, "child_nodes", ()) or ())
-            stack += [(child, False, is_preformatted or tag == "pre") for child in reversed(children)]
+            stack += [(child, False, is_preformatted or tag == "pre", level + 1) for child in reversed(children)]
         self._part("div")
         return self.flow
 
@@ -191,9 +204,10 @@ def _whole(tree: HTMLTree, limits: Limits) -> Passage:
 
 def _is_data(table: object) -> bool:
     """Whether a table holds data: one that holds tables, or one column only, is layout."""
+    if len(table.get_elements_by_tag_name("table")) > 0:  # type: ignore[attr-defined]
+        return False
     rows = _rows(table)
-    has_inner = len(table.get_elements_by_tag_name("table")) > 0  # type: ignore[attr-defined]
-    return not has_inner and len(rows) > 1 and max((len(row) for row in rows), default=0) > 1
+    return len(rows) > 1 and max((len(row) for row in rows), default=0) > 1
 
 
 def _rows(table: object) -> list[list[str]]:
@@ -208,8 +222,8 @@ def _rows(table: object) -> list[list[str]]:
             _hang(cells, hanging)
             down, across = _span(cell, "rowspan"), _span(cell, "colspan")
             if down > 1:
-                hanging |= dict.fromkeys(range(len(cells), len(cells) + across), down - 1)
-            cells += [_cell(cell)] + [""] * (across - 1)
+                hanging |= dict.fromkeys(range(len(cells), min(len(cells) + across, COLUMNS)), down - 1)
+            cells += [_cell(cell)] + [""] * min(across - 1, max(0, COLUMNS - len(cells)))
         _hang(cells, hanging)
         rows.append(cells)
     return [row for row in rows if row]
