@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from urllib.parse import unquote
 
 from resiliparse.extract.html2text import extract_plain_text
@@ -204,19 +205,29 @@ def _whole(tree: HTMLTree, limits: Limits) -> Passage:
 
 def _is_data(table: object) -> bool:
     """Whether a table holds data: one that holds tables, or one column only, is layout."""
-    if len(table.get_elements_by_tag_name("table")) > 0:  # type: ignore[attr-defined]
+    if any(True for _ in _below(table, "table")):
         return False
     rows = _rows(table)
     return len(rows) > 1 and max((len(row) for row in rows), default=0) > 1
+
+
+def _below(element: object, tag: str) -> Iterator[object]:
+    """All elements of one kind below another, in order; the tree's own search takes the square of their number."""
+    stack = list(reversed(element.child_nodes))  # type: ignore[attr-defined]
+    while stack:
+        node = stack.pop()
+        if node.tag == tag:
+            yield node
+        stack += reversed(list(node.child_nodes or ()))
 
 
 def _rows(table: object) -> list[list[str]]:
     """The cells of a table; places that a cell spans besides its own are empty."""
     rows: list[list[str]] = []
     hanging: dict[int, int] = {}
-    for row in table.get_elements_by_tag_name("tr"):  # type: ignore[attr-defined]
+    for row in _below(table, "tr"):
         cells: list[str] = []
-        for cell in row.child_nodes:
+        for cell in row.child_nodes:  # type: ignore[attr-defined]
             if cell.tag not in {"td", "th"}:
                 continue
             _hang(cells, hanging)
