@@ -107,13 +107,18 @@ class WebhookSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[limits]`. `inflight`: questions answered at once, "auto" is 16 a core. `request_seconds`: the usual budget."""
+    """`[limits]`. `inflight`: questions answered at once, "auto" is learned from how long they wait for their turn.
+
+    `request_seconds` is the usual budget. `requests_per_minute` is what each caller may ask, 0 is as often as they
+    like; each process that answers counts by itself.
+    """
 
     upload: str | int = "50 MiB"
     pages: int = 2000
     document_seconds: float = 60.0
     request_seconds: float = 120.0
     inflight: str | int = "auto"
+    requests_per_minute: int = 0
 
     @property
     def upload_bytes(self) -> int:

@@ -28,6 +28,7 @@ from headrace.gateway.preferences import answering_by_preference
 from headrace.gateway.route import Route
 from headrace.gateway.server import Server
 from headrace.gateway.uploads import FRAMING_BYTES
+from headrace.serving.quota import Quota
 from headrace.settings import ServerSettings
 
 
@@ -53,6 +54,7 @@ def routes_of(running: Running) -> list[Route]:
             budget_s=settings.limits.request_seconds,
             fetch=fetcher,
             answering=answering_by_preference(running.jobs.queue, check=check),
+            quota=Quota(a_minute=settings.limits.requests_per_minute) if settings.limits.requests_per_minute else None,
         ),
         *decisions.routes(running.recorder, running.decisions),
         *replays.routes(running.replayer),

@@ -11,13 +11,15 @@ import msgspec
 
 from headrace.domain.release import Release
 from headrace.errors import InvalidConfiguration
+from headrace.serving.admission import Admission
+from headrace.serving.concurrency_limit import ConcurrencyLimit
 from headrace.serving.cores import usable_cores
 from headrace.serving.pipeline import services_of
 from headrace.serving.service import Guard, Rung, Service
 from headrace.serving.shared_work import Shelf
 from headrace.settings import LimitSettings, ReplicaSettings, Settings, checked, size_bytes
 
-IN_FLIGHT_A_CORE = 16
+LEAST_A_CORE, START_A_CORE, MOST_A_CORE = 2, 32, 1024
 MOST_REPLICAS = 8
 
 
@@ -164,8 +166,10 @@ def _count(replicas: str | int, where: str) -> int:
     return int(replicas)
 
 
-def in_flight(limits: LimitSettings) -> int:
-    """How many questions are answered at once."""
-    if limits.inflight == "auto":
-        return IN_FLIGHT_A_CORE * usable_cores()
-    return _count(limits.inflight, "limits")
+def admission_of(limits: LimitSettings) -> Admission:
+    """How many questions are answered at once: as many as the operator says, or as is learned."""
+    if limits.inflight != "auto":
+        return Admission(bound=_count(limits.inflight, "limits"))
+    cores = usable_cores()
+    limit = ConcurrencyLimit(least=LEAST_A_CORE * cores, start=START_A_CORE * cores, most=MOST_A_CORE * cores)
+    return Admission(limit=limit)

@@ -13,7 +13,7 @@ from headrace import settings as settings_module
 from headrace.assembly.decisions import archive_of, kept_in_bounds, opened_journal, started_recorder
 from headrace.assembly.jobs import Jobs, opened_jobs
 from headrace.assembly.keys import opened_keys
-from headrace.assembly.parts import in_flight, parts_of
+from headrace.assembly.parts import admission_of, parts_of
 from headrace.assembly.pools import Tell, bind, unheard, watch
 from headrace.assembly.registry import opened_registry
 from headrace.assembly.releases import Planner, record_of
@@ -138,8 +138,9 @@ class Platform:
             services = {name: Switch(name, loaded) for name in parts}
             bind(stack, parts, services)
             watch(metrics, services)
-            admission = Admission(bound=in_flight(settings.limits))
+            admission = admission_of(settings.limits)
             metrics.in_flight.set_function(lambda: admission.in_flight)
+            metrics.in_flight_limit.set_function(lambda: admission.limit)
             endpoints = [
                 Endpoint(
                     route,

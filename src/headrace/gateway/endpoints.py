@@ -20,6 +20,7 @@ from headrace.serving.answered import Answered, digest_of
 from headrace.serving.context import Context, Priority
 from headrace.serving.endpoint import Endpoint
 from headrace.serving.question import is_object, question_type
+from headrace.serving.quota import Quota
 from headrace.serving.upload import Upload
 
 LONGEST_BUDGET_S = 3600.0
@@ -55,13 +56,17 @@ def routes(
     budget_s: float,
     fetch: Fetch,
     answering: Answering | None = None,
+    quota: Quota | None = None,
 ) -> list[Route]:
-    """A call for each endpoint; `budget_s` is the usual budget, `upload_bytes` the most that a file may have."""
+    """A call for each endpoint; `budget_s` is the usual budget, `upload_bytes` the most that a file may have.
+
+    With a `quota` each caller's answers tell what is left of it.
+    """
     return [
         Route(
             "POST",
             f"/v1/{endpoint.path}",
-            _handler(endpoint, budget_s, _reader(endpoint, fetch), answering or answer_now),
+            _within_quota(quota, _handler(endpoint, budget_s, _reader(endpoint, fetch), answering or answer_now)),
             _operation(endpoint),
             access=Access.WRITE,
             body_limit=upload_bytes + FRAMING_BYTES,
@@ -73,13 +78,30 @@ def routes(
 Reader = Callable[[Request], Awaitable[tuple[Any, Upload]]]
 
 
+Handle = Callable[[Request], Awaitable[Response | Stream]]
+
+
+def _within_quota(quota: Quota | None, handle: Handle) -> Handle:
+    if quota is None:
+        return handle
+
+    async def handle_within(request: Request) -> Response | Stream:
+        left = quota.take(request.caller.id)
+        response = await handle(request)
+        response.headers += [("ratelimit", left), ("ratelimit-policy", quota.policy)]
+        return response
+
+    return handle_within
+
+
 def _handler(
     endpoint: Endpoint, budget_s: float, read: Reader, answering: Answering
 ) -> Callable[[Request], Awaitable[Response | Stream]]:
     async def handle(request: Request) -> Response | Stream:
         context = context_of(request, budget_s=budget_s)
-        # Turned away before the body is read: a refusal must cost next to nothing.
-        endpoint.check_room()
+        # Turned away before the body is read: a refusal must cost next to nothing. A job waits for room elsewhere.
+        if request.header("prefer") is None:
+            endpoint.check_room(context)
         question, sent = await read(request)
         digest = digest_of(sent.content)
         context.key = context.key or digest

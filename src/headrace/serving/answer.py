@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeGuard, runtime_checkable
+from weakref import WeakKeyDictionary
 
 
 @runtime_checkable
@@ -24,3 +25,15 @@ class Answer(Protocol):
     def confidence(self) -> float | None:
         """From 0 to 1; None where there is no such thing."""
         ...
+
+
+def is_answer(value: object) -> TypeGuard[Answer]:
+    """Whether `value` keeps the promise; looked up once for each type, for that takes longer than a small model."""
+    kind = type(value)
+    known = _known.get(kind)
+    if known is None:
+        known = _known[kind] = isinstance(value, Answer)
+    return known
+
+
+_known: WeakKeyDictionary[type, bool] = WeakKeyDictionary()

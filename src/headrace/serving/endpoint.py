@@ -12,11 +12,16 @@ from headrace.domain.decision import Decision, DegradedStep, Step, new_id
 from headrace.domain.release import Variant
 from headrace.errors import DeadlineExceeded
 from headrace.serving.admission import Admission
-from headrace.serving.answer import Answer
+from headrace.serving.answer import is_answer
 from headrace.serving.answered import Answered, encoder
-from headrace.serving.context import Context, within
+from headrace.serving.context import Context, Priority, within
 from headrace.serving.pipeline import Route
+from headrace.serving.service_time import ServiceTime
 from headrace.serving.shared_work import SharedWork
+
+LEARNED_AFTER = 20
+SURE_SHARE = 0.5
+PROBE_EVERY = 10
 
 
 class Witness(Protocol):
@@ -62,6 +67,8 @@ class Endpoint:
         self._hold = hold
         self._record = record
         self._follow = follow
+        self._time = ServiceTime()
+        self._refused = 0
 
     @property
     def path(self) -> str:
@@ -77,9 +84,16 @@ class Endpoint:
         """Who answers: the key decides, or else the input, so that the same document meets the same release."""
         return self._choose(key or input_digest)
 
-    def check_room(self) -> None:
-        """Raises `Overloaded` when a question would be turned away now: asked before a body is read."""
-        self._admission.check_room()
+    def check_room(self, context: Context | None = None) -> None:
+        """Raises what would turn a question away now: asked before a body is read.
+
+        Raises:
+            Overloaded: there is no room for it.
+            DeadlineExceeded: no answer was ever given in as little time as its caller has.
+        """
+        self._admission.check_room(Priority.INTERACTIVE if context is None else context.priority)
+        if context is not None and context.deadline is not None:
+            self._check_time(context.deadline - monotonic())
 
     async def answer(self, question: object, *, context: Context, input_digest: str, request_id: str = "") -> Answered:
         """The answer to `question`, which was admitted, and the decision that all witnesses were told of.
@@ -90,7 +104,7 @@ class Endpoint:
             HeadraceError: what the pipeline raised.
         """
         variant = self.variant_of(context.key, input_digest)
-        with self._admission.admitted():
+        with self._admission.admitted(context):
             answered = await self.answer_as(
                 variant, question, context=context, input_digest=input_digest, request_id=request_id
             )
@@ -119,10 +133,21 @@ class Endpoint:
             if context.is_over():
                 raise DeadlineExceeded("The answer came after the caller's time.", remedy="Give more time.")
         degraded = tuple(DegradedStep(each.service, each.reason, each.used) for each in context.degraded)
-        fields = value.body() if isinstance(value, Answer) else {"output": value}
+        fields = value.body() if is_answer(value) else {"output": value}
         answer = encoder.encode({"degraded": degraded} | fields)
         decision = self._decision(value, context, variant, answer=answer, degraded=degraded, begun=begun)
+        self._time.learn(decision.duration_ms / 1000)
         return Answered(decision=decision, question=question, value=value, context=context)
+
+    def _check_time(self, left_s: float) -> None:
+        if self._time.count < LEARNED_AFTER or left_s >= SURE_SHARE * self._time.shortest_s:
+            return
+        self._refused += 1
+        # Now and then one is let through: without it nothing would be learned of a service that has become quicker.
+        if self._refused % PROBE_EVERY:
+            raise DeadlineExceeded(
+                f"{self.path} was never answered in {max(0.0, left_s) * 1000:.0f} ms.", remedy="Give more time."
+            )
 
     def _decision(
         self,
@@ -161,8 +186,8 @@ class Endpoint:
                 for each in context.calls
             ),
             degraded=degraded,
-            text=value.text() if isinstance(value, Answer) else None,
-            confidence=value.confidence() if isinstance(value, Answer) else None,
+            text=value.text() if is_answer(value) else None,
+            confidence=value.confidence() if is_answer(value) else None,
             request_id=context.request_id,
             trace_id=context.trace_id,
         )

@@ -1,14 +1,16 @@
 """Journal: what was answered, on this machine's disc before the answer goes out, until a store has it.
 
-One folder holds the journals of all processes of a machine. A journal is a row of segments, files that are only
-appended to; each record has a number, its length and a checksum. A record is handed to the operating system before
-`append` returns, so it survives the death of the process at any moment; `sync` makes it survive a loss of power too.
+One folder holds the journals of all processes of a machine. A journal is a row of segments, files of a size reserved
+beforehand that are filled from their beginning; each record has a number, its length and a checksum. Segments are
+mapped into memory: what is copied there belongs to the operating system at once, without the system call that takes
+longer than a small model, so a record survives the death of the process at any moment after `append` has returned;
+`sync` makes it survive a loss of power too.
 """
 
 from __future__ import annotations
 
-import errno
 import fcntl
+import mmap
 import os
 import struct
 import zlib
@@ -39,8 +41,28 @@ class Record:
 class _Segment:
     path: Path
     descriptor: int
+    content: mmap.mmap
     size_bytes: int = 0
     last: int = 0
+
+    @property
+    def room_bytes(self) -> int:
+        """How much it still takes."""
+        return len(self.content) - self.size_bytes
+
+    def fill(self, frame: bytes) -> None:
+        """Appends `frame`, which has to fit. Its head goes last: without one there is no record for who reads it."""
+        start, body = self.size_bytes + _FRAME.size, self.size_bytes + len(frame)
+        self.content[start:body] = frame[_FRAME.size :]
+        self.content[self.size_bytes : start] = frame[: _FRAME.size]
+        self.size_bytes = body
+
+    def close(self, *, is_kept: bool) -> None:
+        """Gives the file back, cut to what it holds."""
+        self.content.close()
+        if is_kept:
+            os.ftruncate(self.descriptor, self.size_bytes)
+        os.close(self.descriptor)
 
 
 class Journal:
@@ -76,10 +98,9 @@ class Journal:
             if self.size_bytes + size > self._bound_bytes:
                 raise Overloaded("The journal is full.", remedy="Look why the store takes nothing.")
             number = self._number + 1
-            segment = self._open_segment()
+            segment = self._open_segment(size)
             checksum = zlib.crc32(content, zlib.crc32(number.to_bytes(8, "little")))
-            _write_all(segment, _FRAME.pack(len(content), checksum, number) + content)
-            segment.size_bytes += size
+            segment.fill(_FRAME.pack(len(content), checksum, number) + content)
             segment.last = self._number = number
             return number
 
@@ -99,7 +120,7 @@ class Journal:
         """All up to number `through` is stored elsewhere, or given up: segments that hold nothing else are deleted."""
         with self._changing:
             for segment in list(self._segments):
-                is_full = segment is not self._segments[-1] or segment.size_bytes >= self._segment_bytes
+                is_full = segment is not self._segments[-1] or segment.room_bytes < _FRAME.size
                 if is_full and segment.last <= through:
                     self._drop(segment)
 
@@ -115,7 +136,7 @@ class Journal:
             if segment.last <= settled:
                 self._drop(segment)
             else:
-                os.close(segment.descriptor)
+                segment.close(is_kept=True)
         is_empty = not self._segments
         self._segments = []
         if self._lock is not None:
@@ -124,31 +145,30 @@ class Journal:
             os.close(self._lock)
             self._lock = None
 
-    def _open_segment(self) -> _Segment:
-        if not self._segments or self._segments[-1].size_bytes >= self._segment_bytes:
+    def _open_segment(self, size_bytes: int) -> _Segment:
+        """The segment that takes a record of `size_bytes`; the disc's room for a new one is reserved here.
+
+        A page of the mapping that the disc then had no room for would end the process.
+        """
+        if not self._segments or self._segments[-1].room_bytes < size_bytes:
+            length = max(self._segment_bytes, size_bytes)
+            path = self._folder / f"{self.process}.{self._segment_number + 1:08}.journal"
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                os.posix_fallocate(descriptor, 0, length)
+                content = mmap.mmap(descriptor, length)
+            except OSError:
+                os.close(descriptor)
+                path.unlink(missing_ok=True)
+                raise
             self._segment_number += 1
-            path = self._folder / f"{self.process}.{self._segment_number:08}.journal"
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
-            self._segments.append(_Segment(path, descriptor))
+            self._segments.append(_Segment(path, descriptor, content))
         return self._segments[-1]
 
     def _drop(self, segment: _Segment) -> None:
         self._segments.remove(segment)
-        os.close(segment.descriptor)
+        segment.close(is_kept=False)
         segment.path.unlink(missing_ok=True)
-
-
-def _write_all(segment: _Segment, frame: bytes) -> None:
-    written = 0
-    try:
-        written = os.write(segment.descriptor, frame)
-    finally:
-        if written < len(frame):
-            # Half a record is taken away again: what follows it could not be read.
-            with suppress(OSError):
-                os.ftruncate(segment.descriptor, segment.size_bytes)
-    if written < len(frame):
-        raise OSError(errno.ENOSPC, f"only {written} of {len(frame)} bytes were written")
 
 
 class Abandoned:

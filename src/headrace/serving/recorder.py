@@ -17,7 +17,8 @@ from headrace.serving.backlog import Backlog, Pending, pending_of
 from headrace.serving.journal import Journal, abandoned_in
 from headrace.serving.keeping import Keeping
 
-BATCH = 256
+BATCH = 1024
+COMPLETED_AT_ONCE = 16
 LINGER_S = 0.1
 SYNC_EVERY_S = 1.0
 SETTLING_S = 2.0
@@ -135,18 +136,20 @@ class Recorder:
     def _drain(self) -> None:
         while not self._backlog.is_empty:
             batch = self._backlog.take(BATCH)
-            if batch and not self._is_settled([self._completed(each) for each in batch]):
+            if batch and not self._is_settled(self._completed(batch)):
                 return
         if len(self._backlog):
             # What is left was refused at the door, after all that could be stored.
             self._is_settled([])
 
-    def _completed(self, pending: Pending) -> Pending:
-        completed = replace(
-            pending, decision=self._keeping.completed(pending.decision, pending.answered), answered=None
-        )
-        # Lets the event loop have the interpreter: an answer must not wait for somebody else's record.
-        time.sleep(0)
+    def _completed(self, batch: list[Pending]) -> list[Pending]:
+        completed = []
+        for number, each in enumerate(batch):
+            decision = self._keeping.completed(each.decision, each.answered)
+            completed.append(replace(each, decision=decision, answered=None))
+            if number % COMPLETED_AT_ONCE == 0:
+                # Lets the event loop have the interpreter: an answer must not wait for somebody else's record.
+                time.sleep(0)
         return completed
 
     def _is_settled(self, batch: list[Pending]) -> bool:

@@ -36,6 +36,9 @@ class Metrics:
             **own,
         )
         self.in_flight = Gauge("headrace_in_flight_requests", "Questions being answered.", **own)
+        self.in_flight_limit = Gauge(
+            "headrace_in_flight_limit_requests", "Questions that may be answered at once.", **own
+        )
         self.degraded = Counter(
             "headrace_degraded_answers", "Answers that a lesser way gave.", ["service", "reason"], **own
         )

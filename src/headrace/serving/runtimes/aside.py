@@ -23,31 +23,30 @@ class Aside:
     """Answers what has come up in one turn of the event loop at the end of this turn, together where that pays.
 
     Only methods whose code shows that it never awaits, and of which the threads have learned that they are quick. Used
-    from one event loop; while a thread has its turn with the replica, calls go into the line as all others do.
+    from one event loop; while threads have their turn with all replicas, calls go into the line as all others do.
     """
 
     def __init__(self, line: Line, *, bound: int) -> None:
         self._line = line
         self._bound = bound
-        self._replica: Replica | None = None
+        self._replicas: list[Replica] = []
         self._calls: list[Call] = []
         self._quick: dict[tuple[str, int], bool] = {}
         self._seen = 0
         self._is_due = False
 
     def offer(self, replica: Replica) -> None:
-        """A replica that may answer here when its thread is idle; the first one is kept."""
-        if self._replica is None:
-            self._replica = replica
+        """A replica that may answer here while its thread does not use it."""
+        self._replicas.append(replica)
 
     def forget(self, replica: Replica) -> None:
         """The replica is not to be used any more."""
-        if self._replica is replica:
-            self._replica = None
+        if replica in self._replicas:
+            self._replicas.remove(replica)
 
     def takes(self, call: Call) -> bool:
         """Whether `call` will be answered here; its future is then settled soon."""
-        if self._replica is None or len(self._line) or not self._is_quick(call.method, call.bucket):
+        if not self._replicas or not self._is_quick(call.method, call.bucket):
             return False
         if len(self._calls) >= self._bound:
             raise Overloaded(f"{self._bound} questions wait already.", remedy="Ask again in a moment.")
@@ -59,15 +58,15 @@ class Aside:
 
     def close(self) -> list[Call]:
         """Takes no more; gives back the calls that will not be answered."""
-        self._replica = None
+        self._replicas.clear()
         left, self._calls = self._calls, []
         return left
 
     def _answer(self) -> None:
         self._is_due = False
         calls, self._calls = self._calls, []
-        replica = self._replica
-        if replica is None or not replica.turn.acquire(blocking=False):
+        replica = next((each for each in self._replicas if each.turn.acquire(blocking=False)), None)
+        if replica is None:
             self._give_to_line(calls)
             return
         try:

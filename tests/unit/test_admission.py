@@ -1,0 +1,173 @@
+"""How much is taken on at once: the learned limit, priorities, quotas, and refusals before anything is begun."""
+
+import asyncio
+from time import monotonic
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from headrace.domain.release import Variant
+from headrace.errors import DeadlineExceeded, Overloaded, OverQuota
+from headrace.serving.admission import Admission
+from headrace.serving.concurrency_limit import WINDOW_S, ConcurrencyLimit
+from headrace.serving.context import Context, Priority, ServiceCall
+from headrace.serving.endpoint import LEARNED_AFTER, PROBE_EVERY, Endpoint
+from headrace.serving.pipeline import Route
+from headrace.serving.quota import MOST_CALLERS, Quota
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def server(limit, *, cores, compute_s, seconds, offered):
+    """The limit after `seconds` of a server whose cores need `compute_s` a question, kept full up to the limit."""
+    now, waits = 0.0, []
+    while now < seconds:
+        now += compute_s / cores
+        in_flight = min(limit.value, offered)
+        waits.append(max(0.0, (in_flight - cores) * compute_s / cores))
+        limit.note(wait_s=waits[-1], compute_s=compute_s, in_flight=in_flight, now=now)
+    return waits[len(waits) // 2 :]
+
+
+@settings(deadline=None, max_examples=40)
+@given(cores=st.integers(1, 8), compute_ms=st.floats(4, 400), start=st.integers(2, 1000))
+def test_the_limit_keeps_the_wait_near_its_target_and_all_cores_busy(cores, compute_ms, start):
+    limit = ConcurrencyLimit(least=2, start=start, most=100_000)
+
+    waits = server(limit, cores=cores, compute_s=compute_ms / 1000, seconds=30, offered=10**6)
+
+    assert limit.value >= cores
+    assert max(waits) < 1.5 * limit.target_s + 2 * compute_ms / 1000 / cores
+
+
+def test_a_limit_that_is_not_used_up_stays_as_it_is():
+    limit = ConcurrencyLimit(least=2, start=64, most=1000)
+
+    server(limit, cores=8, compute_s=0.01, seconds=10, offered=8)
+
+    assert limit.value == 64
+
+
+def test_the_limit_stays_within_its_bounds():
+    limit = ConcurrencyLimit(least=4, start=8, most=16)
+    for second in range(100):
+        limit.note(wait_s=0.0, compute_s=0.001, in_flight=16, now=second * WINDOW_S)
+    highest = limit.value
+    for second in range(100, 200):
+        limit.note(wait_s=9.0, compute_s=0.001, in_flight=16, now=second * WINDOW_S)
+
+    assert (highest, limit.value) == (16, 4)
+
+
+async def test_who_waits_long_in_its_services_makes_the_room_smaller():
+    clock = Clock()
+    limit = ConcurrencyLimit(least=2, start=100, most=1000)
+    admission = Admission(limit=limit, clock=clock)
+
+    for _ in range(50):
+        with admission.admitted(context := Context()):
+            clock.now += 1.0
+            context.calls.append(ServiceCall("stone", "turn", 900.0, 10.0, 1, None))
+
+    assert admission.limit < 20
+    await admission.drain(within_s=30)
+
+
+async def test_those_who_may_wait_leave_room_to_those_who_may_not():
+    admission = Admission(bound=10)
+    batch, shadow = Context(priority=Priority.BATCH), Context(priority=Priority.SHADOW)
+    entered = [admission.admitted() for _ in range(5)]
+    for each in entered:
+        each.__enter__()
+
+    with pytest.raises(Overloaded):
+        admission.check_room(Priority.SHADOW)
+    for context in (batch, batch, batch):
+        entered.append(admission.admitted(context))
+        entered[-1].__enter__()
+    with pytest.raises(Overloaded), admission.admitted(batch):
+        pass
+    with pytest.raises(Overloaded), admission.admitted(shadow):
+        pass
+    with admission.admitted(), admission.admitted(), pytest.raises(Overloaded), admission.admitted():
+        pass
+
+    for each in entered:
+        each.__exit__(None, None, None)
+    assert admission.in_flight == 0
+
+
+def endpoint_of(run):
+    route = Route(path="mill/grind", method="grind", argument_name="corn", argument=str, answer=str, summary="")
+    return Endpoint(
+        route,
+        run,
+        admission=Admission(bound=4),
+        witnesses=(),
+        choose=lambda _: Variant("sha256:1"),
+        hold=lambda _: _Held(),
+    )
+
+
+class _Held:
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+async def test_what_was_never_done_in_so_little_time_is_refused_before_it_begins_and_probed_now_and_then():
+    async def grind(corn):
+        await asyncio.sleep(0.02)
+        return corn
+
+    endpoint = endpoint_of(grind)
+    endpoint.check_room(Context(deadline=monotonic() + 0.001))
+    for _ in range(LEARNED_AFTER):
+        await endpoint.answer("corn", context=Context(), input_digest="")
+
+    outcomes = []
+    for _ in range(2 * PROBE_EVERY):
+        try:
+            endpoint.check_room(Context(deadline=monotonic() + 0.001))
+            outcomes.append("probe")
+        except DeadlineExceeded:
+            outcomes.append("refused")
+
+    assert outcomes.count("probe") == 2
+    endpoint.check_room(Context(deadline=monotonic() + 60))
+
+
+def test_a_caller_may_use_its_quota_at_once_and_then_at_its_pace():
+    clock = Clock()
+    quota = Quota(a_minute=60, clock=clock)
+
+    first = quota.take("mill")
+    for _ in range(59):
+        quota.take("mill")
+    with pytest.raises(OverQuota) as caught:
+        quota.take("mill")
+    other = quota.take("bakery")
+    clock.now += 2.0
+
+    assert first == '"minute";r=59;t=2'
+    assert quota.policy == '"minute";q=60;w=60'
+    assert caught.value.retry_after_s == pytest.approx(1.0)
+    assert other == '"minute";r=59;t=2'
+    assert [quota.take("mill"), quota.take("mill")] == ['"minute";r=1;t=60', '"minute";r=0;t=61']
+    with pytest.raises(OverQuota):
+        quota.take("mill")
+
+
+def test_a_quota_does_not_grow_with_its_callers():
+    quota = Quota(a_minute=1, clock=Clock())
+
+    for number in range(MOST_CALLERS + 10):
+        quota.take(str(number))
+
+    assert len(quota._buckets) == MOST_CALLERS
