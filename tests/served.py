@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
@@ -86,3 +87,32 @@ async def served(tmp_path, *, pipelines=(Mill,), overrides=None) -> AsyncIterato
                     yield Served(running, told, place.url, client, server)
             finally:
                 await server.stop(within_s=30)
+
+
+class Background:
+    """The mill, served from another thread for a client that blocks."""
+
+    def __init__(self, folder, *, pipelines=(Mill,)) -> None:
+        self._folder = folder
+        self._pipelines = pipelines
+        self._loop = asyncio.new_event_loop()
+        self._stop: asyncio.Event
+        self._is_up = threading.Event()
+        self.url = ""
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._live(),), daemon=True)
+
+    def __enter__(self) -> str:
+        self._thread.start()
+        assert self._is_up.wait(60)
+        return self.url
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(60)
+
+    async def _live(self) -> None:
+        self._stop = asyncio.Event()
+        async with served(self._folder, pipelines=self._pipelines) as it:
+            self.url = it.url
+            self._is_up.set()
+            await self._stop.wait()

@@ -130,13 +130,16 @@ class ReplicaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What `[services.<name>]` may say of any service, besides the service's own options.
 
     `fallback` names the lesser ways that may answer, best first; by default all that the service has. `timeout_s` is
-    how long one way is waited for while there is a lesser one; by default it is learned.
+    how long one way is waited for while there is a lesser one; by default it is learned. `url` is a host of the Open
+    Inference Protocol that answers instead of replicas here, or several by commas; `key` is what it wants as API key.
     """
 
     replicas: str | int = "auto"
     memory: str | int = ""
     fallback: tuple[str, ...] | None = None
     timeout_s: float | None = None
+    url: str = ""
+    key: str = ""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -24,7 +24,7 @@ def grind(client, word="wheat"):
 
 
 def test_a_server_answers_by_several_processes_and_adds_up_their_metrics(tmp_path):
-    with raised(tmp_path, "--processes", 2) as server:
+    with raised(tmp_path, "--processes", 2, "--only", "gateway") as server:
         for _ in range(40):
             with server.client() as client:
                 assert grind(client).json()["output"] == "wheat"
@@ -38,7 +38,7 @@ def test_a_server_answers_by_several_processes_and_adds_up_their_metrics(tmp_pat
 
 
 def test_killing_the_parent_ends_the_whole_tree_with_its_workers(tmp_path):
-    with raised(tmp_path, "--processes", 2, app="millapp:guarded") as server:
+    with raised(tmp_path, "--processes", 2, "--only", "gateway", app="millapp:guarded") as server:
         tree = descendants_of(server.process.pid)
         assert len(tree) > 4
 
@@ -48,7 +48,7 @@ def test_killing_the_parent_ends_the_whole_tree_with_its_workers(tmp_path):
 
 
 def test_a_killed_process_is_replaced_and_the_others_answer_meanwhile(tmp_path):
-    with raised(tmp_path, "--processes", 2) as server:
+    with raised(tmp_path, "--processes", 2, "--only", "gateway") as server:
         victim = server.members()[0]
 
         os.kill(victim, signal.SIGKILL)

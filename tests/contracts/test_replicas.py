@@ -1,4 +1,4 @@
-"""What every place where replicas live must keep: threads of this process, and guarded worker processes."""
+"""What every place where replicas live must keep: threads of this process, guarded processes, other hosts."""
 
 import asyncio
 from functools import partial
@@ -6,6 +6,7 @@ from time import monotonic
 
 import pytest
 from authored import Echo, EchoOptions, GuardedEcho, GuardedUnloadable, Sheet, Unloadable
+from distant import Distant
 
 from headrace.errors import DeadlineExceeded, Overloaded, Retry, ServiceFailed, Unreadable
 from headrace.serving.context import Context
@@ -31,7 +32,12 @@ def in_processes(kind=GuardedEcho, *, options=None, count=1, queue_bound=64):
     return GuardedReplicas(origin, kind.methods, count=count, queue_bound=queue_bound)
 
 
-@pytest.fixture(params=[in_threads, in_processes], ids=["threads", "processes"])
+def far_away(kind=Echo, *, options=None, count=1, queue_bound=64):
+    hosts = [in_threads(kind, options=options) for _ in range(count)]
+    return Distant(kind, hosts, queue_bound=queue_bound)
+
+
+@pytest.fixture(params=[in_threads, in_processes, far_away], ids=["threads", "processes", "remote"])
 def build(request):
     return request.param
 

@@ -1,7 +1,5 @@
 """The generated OpenAPI document, and the server held against it by a fuzzer that knows nothing of our code."""
 
-import asyncio
-import threading
 from contextlib import nullcontext, suppress
 
 import pytest
@@ -18,7 +16,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
     unsupported_method,
 )
-from served import served
+from served import Background
 
 CHECKS = [
     not_a_server_error,
@@ -35,34 +33,6 @@ MAY_FAIL_INSIDE = {"/v1/mill/stumble", "/v1/mill/trip"}
 TAKES_FILES = {"/v1/mill/measure"}
 """Whatever the bytes are, they are a file: the fuzzer cannot send a wrong one in a form or as the body."""
 SLOW = {"/v1/mill/linger"}
-
-
-class Background:
-    """The mill, served from another thread for a client that blocks."""
-
-    def __init__(self, folder) -> None:
-        self._folder = folder
-        self._loop = asyncio.new_event_loop()
-        self._stop: asyncio.Event
-        self._is_up = threading.Event()
-        self.url = ""
-        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._live(),), daemon=True)
-
-    def __enter__(self) -> str:
-        self._thread.start()
-        assert self._is_up.wait(60)
-        return self.url
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(60)
-
-    async def _live(self) -> None:
-        self._stop = asyncio.Event()
-        async with served(self._folder) as it:
-            self.url = it.url
-            self._is_up.set()
-            await self._stop.wait()
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from importlib.metadata import version
 
+from headrace.assembly.inference import desk_of
 from headrace.assembly.platform import Running
 from headrace.assembly.webhooks import address_rules
 from headrace.gateway import (
@@ -13,6 +14,7 @@ from headrace.gateway import (
     docs,
     endpoints,
     feedback,
+    inference,
     jobs,
     keys,
     models,
@@ -33,12 +35,22 @@ from headrace.settings import ServerSettings
 
 
 def routes_of(running: Running) -> list[Route]:
-    """All calls."""
-    settings = running.settings
-    check = address_rules(settings).checked
+    """All calls; where only services live, those of the protocol and of operators."""
+    nouns = [*_probes(running), *inference.routes(desk_of(running)), *(_nouns(running) if running.endpoints else ())]
+    server = running.settings.server
+    return [*nouns, *docs.routes(nouns, version=version("headrace"), needs_keys=needs_keys(server))]
 
+
+def _probes(running: Running) -> list[Route]:
     async def exposition() -> bytes:
         return await running.siblings.exposition(running.metrics.exposition)
+
+    return probes.routes(running.health, lambda: running.admission.is_draining, exposition)
+
+
+def _nouns(running: Running) -> list[Route]:
+    settings = running.settings
+    check = address_rules(settings).checked
 
     fetcher = Fetcher(
         hosts=settings.server.allowed_url_hosts,
@@ -46,8 +58,7 @@ def routes_of(running: Running) -> list[Route]:
         limit_bytes=settings.limits.upload_bytes,
         timeout_s=settings.limits.request_seconds,
     )
-    nouns = [
-        *probes.routes(running.health, lambda: running.admission.is_draining, exposition),
+    return [
         *endpoints.routes(
             list(running.endpoints.values()),
             upload_bytes=settings.limits.upload_bytes,
@@ -66,7 +77,6 @@ def routes_of(running: Running) -> list[Route]:
         *deliveries.routes(running.jobs.webhooks),
         *keys.routes(running.keys),
     ]
-    return [*nouns, *docs.routes(nouns, version=version("headrace"), needs_keys=needs_keys(settings.server))]
 
 
 def needs_keys(server: ServerSettings) -> bool:

@@ -35,6 +35,8 @@ class Part:
     wall_s: float
     rungs: Mapping[str, tuple[Rung, ...]] = field(default_factory=dict)
     timeout_s: float | None = None
+    url: str = ""
+    key: str = ""
 
     @property
     def kind(self) -> type[Service]:
@@ -114,6 +116,8 @@ def _part(name: str, services: Sequence[Service], settings: Settings) -> Part:
         wall_s=settings.limits.document_seconds,
         rungs=_rungs(type(services[0]), bounds.fallback, where),
         timeout_s=bounds.timeout_s,
+        url=bounds.url,
+        key=bounds.key,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -98,11 +98,13 @@ class Platform:
         decisions: DecisionStore | None = None,
         tell: Tell = unheard,
         siblings: Siblings | None = None,
+        only: Collection[str] | None = None,
     ) -> AsyncIterator[Running]:
         """All parts, warm; on the way out what is in flight ends, then the parts end, the last one first.
 
         `decisions` replaces the store that the settings name. `tell` hears of what an operator should know: the name
         of an event, and its facts. `siblings` are the other processes of the same server.
+        With `only`, these services live here and no pipeline answers.
 
         Raises:
             InvalidConfiguration: the settings do not fit the pipelines.
@@ -129,13 +131,13 @@ class Platform:
             keys = await opened_keys(stack, settings, is_forgetful=decisions is not None)
             await _kept(stack, kept_in_bounds(stores, settings, tell))
             planner = Planner.of(instances, parts, registry, tell, Shelf(bound_bytes=settings.cache_bytes))
-            loaded = Releases(planner.plan, bound_bytes=settings.cache_bytes)
+            loaded = Releases(partial(planner.plan, only=only), bound_bytes=settings.cache_bytes)
             stack.push_async_callback(loaded.close)
             champions = {name: await asyncio.to_thread(planner.champion, name) for name in planner.instances}
             for release in champions.values():
                 await loaded.load(release)
                 await asyncio.to_thread(stores.releases.add, record_of(release))
-            services = {name: Switch(name, loaded) for name in parts}
+            services = {name: Switch(name, loaded) for name in parts if only is None or name in only}
             bind(stack, parts, services)
             watch(metrics, services)
             admission = admission_of(settings.limits)
@@ -153,6 +155,7 @@ class Platform:
                 )
                 for name, instance in planner.instances.items()
                 for route in routes_of(type(instance))
+                if only is None
             ]
             stack.push_async_callback(admission.drain, within_s=settings.server.drain_s)
             siblings = siblings or Siblings()

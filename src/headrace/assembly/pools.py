@@ -13,6 +13,7 @@ from headrace.serving.pool import Pool
 from headrace.serving.releases import Switch
 from headrace.serving.runtime import Replicas
 from headrace.serving.runtimes.guarded import GuardedReplicas, origin_of
+from headrace.serving.runtimes.remote import RemoteReplicas
 from headrace.serving.runtimes.threads import ThreadReplicas
 from headrace.serving.service import Service
 from headrace.serving.shared_work import Shelf
@@ -26,10 +27,12 @@ def unheard(_event: str, _facts: Mapping[str, Any]) -> None:
 
 
 def pool_of(part: Part, *, options: Any, artifact: Path | None, model: str | None, shelf: Shelf, tell: Tell) -> Pool:
-    """A pool for `part`, not started; guarded processes where the author asks for a guard, else threads."""
+    """A pool for `part`, not started: on another host, in guarded processes where the author asks, or in threads."""
     guard = part.guard()
     replicas: Replicas
-    if guard is not None:
+    if part.url:
+        replicas = RemoteReplicas(part.url.split(","), part.name, part.kind.methods, model=model, key=part.key)
+    elif guard is not None:
         service = part.made(options, shelf)
         origin = origin_of(service, guard=guard, artifact=None if artifact is None else str(artifact))
         replicas = GuardedReplicas(
@@ -64,9 +67,9 @@ def _standby(part: Part, options: Any, artifact: Path | None, shelf: Shelf) -> S
 
 
 def bind(stack: AsyncExitStack, parts: Mapping[str, Part], services: Mapping[str, Switch]) -> None:
-    """Binds the instances that pipelines hold, until `stack` ends."""
-    for name, part in parts.items():
-        for service in part.bound:
+    """Binds the instances that pipelines hold to the `services` that live here, until `stack` ends."""
+    for name in services:
+        for service in parts[name].bound:
             service.bind(services[name])
             stack.callback(service.bind, None)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -75,8 +75,8 @@ class Planner:
         kinds = {self.parts[name].kind.model for name in self._services(pipeline)}
         return sorted(model for model in kinds if model is not None)
 
-    def plan(self, release: Release) -> dict[str, PlannedPool]:
-        """How each service of `release` is served; every file of its models is verified. Blocking.
+    def plan(self, release: Release, *, only: Collection[str] | None = None) -> dict[str, PlannedPool]:
+        """How each service of `release` is served, or those in `only`; every file of its models is verified. Blocking.
 
         Raises:
             InvalidConfiguration: it is of another pipeline, other services, or other code than what runs here.
@@ -94,7 +94,7 @@ class Planner:
                 f"The release {release.id[:19]} was made by the code {release.code[:19]}, and this is {code[:19]}.",
                 remedy="Check out the commit that it was made at; `headrace releases show` names it.",
             )
-        return {name: self._planned(name, release) for name in names}
+        return {name: self._planned(name, release) for name in names if only is None or name in only}
 
     def _planned(self, name: str, release: Release) -> PlannedPool:
         part = self.parts[name]

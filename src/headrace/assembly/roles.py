@@ -21,15 +21,27 @@ from headrace.settings import Settings
 
 Role = Callable[[Running], Awaitable[None]]
 
-ROLES: Mapping[str, Role] = MappingProxyType({"control": control, "worker": work, "gateway": serve})
+GATEWAY = "gateway"
+ROLES: Mapping[str, Role] = MappingProxyType({"control": control, "worker": work, GATEWAY: serve})
+
+SERVICE = "service:"
+"""`service:NAME` is the role of a process in which that service lives alone, asked over `/v2`."""
 
 
 def checked_roles(names: Sequence[str]) -> tuple[str, ...]:
-    """`names` in the order of `ROLES`; all of them when none is named. Raises `InvalidInput` for an unknown one."""
+    """`names` in the order of `ROLES`; all of them when none is named.
+
+    Raises:
+        InvalidInput: one is unknown, or a service is to live alone and beside other roles.
+    """
+    services = tuple(name for name in names if name.startswith(SERVICE) and name != SERVICE)
     for name in names:
-        if name not in ROLES:
-            raise InvalidInput(f"There is no role {name!r}.", remedy=f"The roles are {', '.join(ROLES)}.")
-    return tuple(name for name in ROLES if not names or name in names)
+        if name not in ROLES and name not in services:
+            known = ", ".join([*ROLES, f"{SERVICE}NAME"])
+            raise InvalidInput(f"There is no role {name!r}.", remedy=f"The roles are {known}.")
+    if services and len(services) < len(names):
+        raise InvalidInput(f"{services[0]} lives alone.", remedy="Start the other roles by a command of their own.")
+    return services or tuple(name for name in ROLES if not names or name in names)
 
 
 async def run_roles(
@@ -49,8 +61,11 @@ async def run_roles(
     Raises:
         HeadraceError: the platform did not start, or a role ended by itself.
     """
-    async with platform.running(settings, tell=tell, siblings=siblings) as running:
-        tasks = {name: asyncio.ensure_future(ROLES[name](running)) for name in checked_roles(names)}
+    roles = checked_roles(names)
+    only = {name.removeprefix(SERVICE) for name in roles if name.startswith(SERVICE)} or None
+    async with platform.running(settings, tell=tell, siblings=siblings, only=only) as running:
+        works = {GATEWAY: serve} if only else {name: ROLES[name] for name in roles}
+        tasks = {name: asyncio.ensure_future(work(running)) for name, work in works.items()}
         telling = asyncio.create_task(_tell_ready(running, tasks, ready))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({stopping, *tasks.values()}, return_when=asyncio.FIRST_COMPLETED)
@@ -65,6 +80,6 @@ async def run_roles(
 
 
 async def _tell_ready(running: Running, tasks: Mapping[str, asyncio.Future[None]], ready: Callable[[], None]) -> None:
-    if "gateway" in tasks:
+    if GATEWAY in tasks:
         await running.serving.wait()
     ready()

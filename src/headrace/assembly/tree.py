@@ -13,7 +13,7 @@ from pathlib import Path
 
 from headrace.assembly.platform import Platform
 from headrace.assembly.pools import Tell
-from headrace.assembly.roles import checked_roles, run_roles
+from headrace.assembly.roles import SERVICE, checked_roles, run_roles
 from headrace.assembly.siblings import Siblings
 from headrace.assembly.supervisor import Member, Ready, Supervisor
 from headrace.errors import HeadraceError, InvalidConfiguration
@@ -64,6 +64,8 @@ def _count(processes: str | int) -> int:
 
 def _shares(roles: Sequence[str], processes: int) -> list[tuple[str, tuple[str, ...]]]:
     """Who takes which roles. Jobs run apart from what answers HTTP: a document may end the process that reads it."""
+    if roles[0].startswith(SERVICE):
+        return [(f"service-{number}", tuple(roles)) for number in range(processes)]
     others = tuple(role for role in roles if role != "worker")
     workers: list[tuple[str, tuple[str, ...]]] = [("worker", ("worker",))] if "worker" in roles else []
     if not others:

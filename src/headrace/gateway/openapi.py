@@ -98,6 +98,8 @@ class _Writer:
             response["description"] = "; ".join(titles)
             content = response.setdefault("content", {})
             content[MEDIA_TYPE] = {"schema": self._schemas[id(ProblemDocument)]}
+            if (form := route.operation.error_form) is not None:
+                content[form.media_type] = self._content(form)
             if kind.status in {429, 503}:
                 response["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
         return dict(sorted(responses.items()))
@@ -128,7 +130,7 @@ def _types_of(routes: Sequence[Route]) -> list[Any]:
     found: dict[int, Any] = {id(ProblemDocument): ProblemDocument}
     for route in routes:
         told = route.operation
-        given = [each.schema for each in told.gives.values() if each is not None]
+        given = [each.schema for each in (*told.gives.values(), told.error_form) if each is not None]
         for schema in (*given, *(each.schema for each in told.takes), *(each.schema for each in told.parameters)):
             if not isinstance(schema, dict):
                 found[id(schema)] = schema

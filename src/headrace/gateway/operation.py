@@ -35,7 +35,7 @@ class Operation:
     """One call: what it takes in which forms, what it gives by status, and which errors it may name.
 
     `gives` maps a status to its body; None is a status without one. Errors that any route may give (401, 403, 500,
-    503) need not be listed.
+    503) need not be listed. `error_form` is how a protocol that is not ours tells of errors.
     """
 
     summary: str
@@ -45,3 +45,4 @@ class Operation:
     takes: tuple[Content, ...] = ()
     gives: Mapping[int, Content | None] = field(default_factory=dict)
     errors: tuple[type[HeadraceError], ...] = ()
+    error_form: Content | None = None
