@@ -114,11 +114,17 @@ class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     upload: str | int = "50 MiB"
+    archive: str | int = "4 GiB"
     pages: int = 2000
     document_seconds: float = 60.0
     request_seconds: float = 120.0
     inflight: str | int = "auto"
     requests_per_minute: int = 0
+
+    @property
+    def archive_bytes(self) -> int:
+        """`archive` as a number."""
+        return size_bytes(self.archive)
 
     @property
     def upload_bytes(self) -> int:

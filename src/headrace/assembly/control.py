@@ -27,6 +27,7 @@ async def control(running: Running) -> None:
         group.create_task(_tell_figures(running))
         group.create_task(_forget(running))
         group.create_task(deliver(running))
+        group.create_task(running.jobs.batches.run())
         if not is_embedded(running.settings):
             group.create_task(_relay(running))
 

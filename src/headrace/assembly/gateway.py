@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from importlib.metadata import version
+from pathlib import Path
 
 from headrace.assembly.inference import desk_of
 from headrace.assembly.platform import Running
 from headrace.assembly.webhooks import address_rules
 from headrace.gateway import (
+    batches,
     decisions,
     deliveries,
     docs,
@@ -29,7 +31,8 @@ from headrace.gateway.fetching import Fetcher
 from headrace.gateway.preferences import answering_by_preference
 from headrace.gateway.route import Route
 from headrace.gateway.server import Server
-from headrace.gateway.uploads import FRAMING_BYTES
+from headrace.gateway.uploads import FRAMING_BYTES, Fetch
+from headrace.jobs.unpacking import Bounds as UnpackingBounds
 from headrace.serving.quota import Quota
 from headrace.settings import ServerSettings
 
@@ -73,10 +76,27 @@ def _nouns(running: Running) -> list[Route]:
         *releases.routes(running.stores.releases, lambda release_id: release_id in running.loaded),
         *models.routes(running.registry),
         *jobs.routes(running.jobs.queue),
+        *batches.routes(running.jobs.batches, _intake(running, fetcher)),
         *webhooks.routes(running.jobs.webhooks, check=check),
         *deliveries.routes(running.jobs.webhooks),
         *keys.routes(running.keys),
     ]
+
+
+def _intake(running: Running, fetch: Fetch) -> batches.Intake:
+    settings = running.settings
+    return batches.Intake(
+        endpoints=running.endpoints,
+        folder=Path(settings.data) / "incoming",
+        archive_bytes=settings.limits.archive_bytes,
+        bounds=UnpackingBounds(
+            members=batches.MOST_DOCUMENTS,
+            member_bytes=settings.limits.upload_bytes,
+            total_bytes=settings.limits.archive_bytes,
+        ),
+        fetch=fetch,
+        check=address_rules(settings).checked,
+    )
 
 
 def needs_keys(server: ServerSettings) -> bool:

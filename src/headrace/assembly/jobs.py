@@ -12,11 +12,13 @@ from importlib import import_module
 from typing import Any
 
 from headrace.errors import InvalidConfiguration
+from headrace.jobs.batches import Batches
 from headrace.jobs.broker import Broker
 from headrace.jobs.brokers.embedded import EmbeddedBroker
 from headrace.jobs.job_queue import JobQueue
 from headrace.settings import Settings
 from headrace.storage.artifacts import Artifacts, opened_artifacts
+from headrace.storage.batches import SqlBatches
 from headrace.storage.database import Database
 from headrace.storage.jobs import SqlJobs
 from headrace.storage.webhooks import SqlWebhooks
@@ -29,6 +31,7 @@ class Jobs:
     """What a platform has for jobs; `queue` is the front, the rest is for workers and for the role `control`."""
 
     queue: JobQueue
+    batches: Batches
     store: SqlJobs
     webhooks: SqlWebhooks
     artifacts: Artifacts
@@ -80,4 +83,6 @@ async def opened_jobs(stack: AsyncExitStack, settings: Settings, *, is_forgetful
     store = SqlJobs(database)
     stack.push_async_callback(store.close)
     artifacts = opened_artifacts(settings.job_artifacts_url)
-    return Jobs(JobQueue(store, artifacts), store, SqlWebhooks(database), artifacts)
+    queue = JobQueue(store, artifacts)
+    batches = Batches(SqlBatches(database), queue, artifacts)
+    return Jobs(queue, batches, store, SqlWebhooks(database), artifacts)

@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import Mapping
 from random import getrandbits
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -157,6 +157,30 @@ class Request:
             raise Malformed(f"The body does not fit: {error}.", remedy="See /docs for its fields.") from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Malformed(f"The body is no JSON: {error}.", remedy="Send JSON in UTF-8.") from error
+
+    async def save(self, target: IO[bytes]) -> int:
+        """Writes the body to `target` as it comes, for bodies that need not fit into memory; its size in bytes.
+
+        Raises:
+            TooLarge, Malformed: as `body` does; `read_s` is then the longest pause between two pieces.
+        """
+        length = self.content_length
+        if length is not None and length > self.body_limit:
+            raise self._too_large(f"{length} bytes")
+        size, loop = 0, asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self.read_s) as patience:
+                async for piece in self._exchange:
+                    size += len(piece)
+                    if size > self.body_limit:
+                        raise self._too_large(f"more than {self.body_limit} bytes")
+                    await asyncio.to_thread(target.write, piece)
+                    patience.reschedule(loop.time() + self.read_s)
+        except TimeoutError as late:
+            raise Malformed(f"No more of the body came within {self.read_s:g} s.", remedy="Send it faster.") from late
+        except RuntimeError as broken:
+            raise Malformed("The body ended before its end.", remedy="Send all of it.") from broken
+        return size
 
     async def gone(self) -> None:
         """Returns when the client has closed its connection."""
