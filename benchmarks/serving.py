@@ -1,0 +1,243 @@
+"""Serving against its peers, on one machine in one run: a tiny model, and MiniLM-L6 in float32 and int8.
+
+`python benchmarks/serving.py [--quick] [--only tiny,encoder,overload] [--peers mosec,fastapi,litserve,bentoml]` prints
+one JSON line a figure. Peers are installed by uv into environments of their own below `.headrace/peers`. Every server
+has two processes; ours logs each answer as a decision. `cpu_us` is the processor time of all processes of a server for
+an answer, which other work on the machine changes least.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Any
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
+
+from serving_parts.load import Outcome, Target, closed_loop, open_loop, post  # noqa: E402
+from serving_parts.servers import Running, Server, headrace, peers, running  # noqa: E402
+
+WORDS = [
+    "invoice",
+    "letter",
+    "amount",
+    "due",
+    "total",
+    "madam",
+    "sir",
+    "report",
+    "quarter",
+    "section",
+    "contract",
+    "party",
+    "hereby",
+    "agreed",
+    "manual",
+    "press",
+    "button",
+    "figure",
+    "water",
+    "mill",
+    "river",
+    "corn",
+    "grind",
+    "stone",
+    "wheel",
+    "page",
+    "table",
+    "chapter",
+    "price",
+    "order",
+    "number",
+    "date",
+    "signed",
+]
+GOAL_MS = 250.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="A second or two for each figure, Mosec alone as a peer.")
+    parser.add_argument("--only", default="tiny,encoder,overload", help="Which parts to run.")
+    parser.add_argument("--peers", default="", help="Which peers to measure.")
+    arguments = parser.parse_args()
+    chosen = arguments.peers.split(",") if arguments.peers else (["mosec"] if arguments.quick else [])
+    seconds = 2.0 if arguments.quick else 6.0
+    parts = arguments.only.split(",")
+    with TemporaryDirectory(prefix="headrace-bench-") as folder:
+        if "tiny" in parts:
+            tiny(Path(folder), seconds, chosen)
+        for precision in ("fp32", "int8"):
+            if "encoder" in parts or "overload" in parts:
+                encoder(Path(folder), precision, seconds, chosen, parts=parts)
+
+
+def say(figure: str, **values: object) -> None:
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+    line = {"benchmark": "serving", "figure": figure, **values, "machine": machine, "commit": commit.stdout.strip()}
+    print(json.dumps(line), flush=True)
+
+
+def texts(lengths: tuple[int, ...]) -> list[str]:
+    source = random.Random(1)
+    return [" ".join(source.choice(WORDS) for _ in range(source.choice(lengths))) for _ in range(256)]
+
+
+@contextmanager
+def served(
+    server: Server, asked: list[str], labels: list[str], env: dict[str, str]
+) -> Iterator[tuple[Running, Target]]:
+    requests = [post(server.path, json.dumps({"text": text}).encode()) for text in asked]
+    expected = [f'"{label}"'.encode() for label in labels]
+    with running(server, requests[0], expected[0], env) as up:
+        yield up, Target("127.0.0.1", up.port, requests, expected)
+
+
+def tiny(folder: Path, seconds: float, chosen: list[str]) -> None:
+    from onnx_graphs import write_mlp  # noqa: PLC0415 - what the other parts need not have
+    from serving_parts.tiny import WIDTH, Tiny  # noqa: PLC0415
+
+    env = {"TINY_MODEL": str(write_mlp(folder / "tiny.onnx", width=WIDTH))}
+    os.environ.update(env)
+    asked = texts((10, 20, 40))
+    model = Tiny()
+    labels = [model.predict([text])[0]["label"] for text in asked]
+    begun = perf_counter()
+    for text in asked:
+        model.predict([text])
+    say("tiny model, called directly, alone", us=round((perf_counter() - begun) / len(asked) * 1e6, 1))
+    for server in [headrace("tiny"), *(each for each in peers("tiny") if not chosen or each.name in chosen)]:
+        with served(server, asked, labels, env) as (up, target):
+            values: dict[str, Any] = {"start_s": round(up.start_s, 2)}
+            for callers in (1, 8, 64):
+                before = up.cpu_s()
+                outcome = closed_loop(target, callers=callers, seconds=seconds, warm_s=0.0)
+                values |= _closed(callers, outcome, up.cpu_s() - before)
+            say("tiny, closed loop", server=server.name, **values, pss_mb=round(up.proportional_bytes() / 1e6))
+
+
+def _closed(callers: int, outcome: Outcome, cpu_s: float) -> dict[str, Any]:
+    answered = max(1, len(outcome.latencies_s))
+    others = {status: count for status, count in outcome.statuses.items() if status != "200"}
+    return {
+        f"rate_{callers}": round(outcome.rate),
+        f"p50_ms_{callers}": round(outcome.percentile_ms(50), 2),
+        f"p99_ms_{callers}": round(outcome.percentile_ms(99), 2),
+        f"cpu_us_{callers}": round(cpu_s / answered * 1e6),
+        **({f"others_{callers}": others} if others else {}),
+    }
+
+
+def encoder(folder: Path, precision: str, seconds: float, chosen: list[str], *, parts: list[str]) -> None:
+    env = {"ENCODER_MODEL": str(_written_encoder(folder / precision, int8=precision == "int8"))}
+    os.environ.update(env)
+    from serving_parts.encoder import Encoder  # noqa: PLC0415
+
+    asked = texts((20, 60, 120, 180))
+    model = Encoder()
+    labels = [model.predict(text)["label"] for text in asked]
+    direct = _direct(model, asked, seconds)
+    say(f"encoder {precision}, called directly by two threads", rate=round(direct, 1))
+    for server in [headrace("encoder"), *(each for each in peers("encoder") if not chosen or each.name in chosen)]:
+        with served(server, asked, labels, env) as (up, target):
+            if "encoder" in parts:
+                outcome = closed_loop(target, callers=8, seconds=2 * seconds)
+                say(
+                    f"encoder {precision}, closed loop, 8 callers",
+                    server=server.name,
+                    rate=round(outcome.rate, 1),
+                    of_direct=round(outcome.rate / direct, 2),
+                    p99_ms=round(outcome.percentile_ms(99)),
+                    start_s=round(up.start_s, 2),
+                    pss_mb=round(up.proportional_bytes() / 1e6),
+                )
+                best = _highest_rate(target, direct, seconds)
+                say(
+                    f"encoder {precision}, highest open-loop rate, p99 < 250 ms",
+                    server=server.name,
+                    rate=round(best, 1),
+                )
+            if "overload" in parts:
+                _overload(f"encoder {precision}", server, target, rate=2 * direct, seconds=seconds)
+
+
+def _written_encoder(folder: Path, *, int8: bool) -> Path:
+    from safetensors.numpy import load_file  # noqa: PLC0415 - what the tiny part need not have
+
+    from headrace_documents.classifier.encoder_graph import write_encoder  # noqa: PLC0415
+    from headrace_documents.classifier.weights import MINILM  # noqa: PLC0415
+
+    found = MINILM.locate()
+    if found is None:
+        raise SystemExit(f"The weights of MiniLM are not installed. {MINILM.remedy}")
+    weights, tokenizer = found
+    folder.mkdir()
+    (folder / "tokenizer.json").write_bytes(Path(tokenizer).read_bytes())
+    return write_encoder(load_file(weights), folder, int8=int8)
+
+
+def _direct(model: Any, asked: list[str], seconds: float) -> float:
+    """Answers a second of two threads that do nothing else: what no server can be better than."""
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - for this alone
+
+    ends = perf_counter() + 2 * seconds
+
+    def work(number: int) -> int:
+        done = 0
+        while perf_counter() < ends:
+            model.predict(asked[(number + done) % len(asked)])
+            done += 1
+        return done
+
+    with ThreadPoolExecutor(2) as pool:
+        return sum(pool.map(work, (0, 128))) / (2 * seconds)
+
+
+def _highest_rate(target: Target, direct: float, seconds: float) -> float:
+    """By halving, the highest rate of arrivals at which the 99th percentile is below 250 ms and none is turned away."""
+    low, high = 0.0, direct
+    for _ in range(5):
+        rate = (low + high) / 2
+        outcome = open_loop(target, rate=rate, seconds=2 * seconds)
+        turned_away = sum(count for status, count in outcome.statuses.items() if status != "200")
+        if outcome.percentile_ms(99) < GOAL_MS and turned_away <= 0.01 * outcome.offered:
+            low = rate
+        else:
+            high = rate
+    return low
+
+
+def _overload(what: str, server: Server, target: Target, *, rate: float, seconds: float) -> None:
+    """Twice what can be answered; then half of it, to see after how many seconds all is as usual again."""
+    over = open_loop(target, rate=rate, seconds=2 * seconds, patience_s=5.0)
+    after = open_loop(target, rate=rate / 8, seconds=6.0)
+    begun = min((at - late for at, late in after.finished_at), default=0.0)
+    slow = [at - begun for at, late in after.finished_at if late * 1000 > GOAL_MS]
+    others = {status: count for status, count in over.statuses.items() if status not in {"200", "429", "503"} and count}
+    say(
+        f"{what}, twice the highest rate",
+        server=server.name,
+        offered=over.offered,
+        answered=len(over.latencies_s),
+        p99_ms=round(over.percentile_ms(99)) if over.latencies_s else None,
+        refused=len(over.refusals_s),
+        refusal_p99_ms=round(over.refusal_ms(99), 1) if over.refusals_s else None,
+        others=others,
+        usual_after_s=round(max(slow, default=0.0), 2),
+    )
+
+
+if __name__ == "__main__":
+    main()
