@@ -57,9 +57,8 @@ class Target:
 
 def post(path: str, body: bytes, *, media_type: str = "application/json", headers: str = "") -> bytes:
     """One request."""
-    head = (
-        f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {media_type}\r\nContent-Length: {len(body)}\r\n{headers}\r\n"
-    )
+    fields = f"Host: localhost\r\nContent-Type: {media_type}\r\nContent-Length: {len(body)}\r\n{headers}"
+    head = f"POST {path} HTTP/1.1\r\n{fields}\r\n"
     return head.encode() + body
 
 

@@ -37,6 +37,7 @@ class Part:
     timeout_s: float | None = None
     url: str = ""
     key: str = ""
+    bounds: tuple[int, int] | None = None
 
     @property
     def kind(self) -> type[Service]:
@@ -111,7 +112,8 @@ def _part(name: str, services: Sequence[Service], settings: Settings) -> Part:
         name=name,
         bound=tuple(services),
         options=options,
-        replicas=_count(bounds.replicas, where),
+        replicas=_replicas(bounds.replicas, where)[1],
+        bounds=_replicas(bounds.replicas, where),
         memory_bytes=size_bytes(bounds.memory) if bounds.memory else None,
         wall_s=settings.limits.document_seconds,
         rungs=_rungs(type(services[0]), bounds.fallback, where),
@@ -158,6 +160,17 @@ def _merged(base: Any, over: Mapping[str, Any]) -> dict[str, Any]:
 def _unknown(claim: str, key: str, known: Any) -> InvalidConfiguration:
     near = get_close_matches(key, sorted(known), n=1, cutoff=0.0)
     return InvalidConfiguration(f"{claim}.", remedy=f"Did you mean {near[0]!r}?" if near else "It has none.")
+
+
+def _replicas(replicas: str | int, where: str) -> tuple[int, int]:
+    """The least and the most replicas: of "auto" 1 and one a core, of "2..6" 2 and 6, of 3 twice 3."""
+    if replicas == "auto":
+        return 1, min(MOST_REPLICAS, usable_cores())
+    least, dots, most = str(replicas).partition("..")
+    bounds = _count(least, where), _count(most if dots else least, where)
+    if bounds[0] > bounds[1]:
+        raise InvalidConfiguration(f"[{where}] replicas = {replicas!r} has more at least than at most.")
+    return bounds
 
 
 def _count(replicas: str | int, where: str) -> int:

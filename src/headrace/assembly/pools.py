@@ -39,6 +39,7 @@ def pool_of(part: Part, *, options: Any, artifact: Path | None, model: str | Non
             origin,
             part.kind.methods,
             count=part.replicas,
+            bounds=part.bounds,
             on_death=lambda reason, log: tell("worker_died", {"service": part.name, "reason": reason, "log": log}),
         )
     else:

@@ -17,6 +17,7 @@ from headrace.serving.runtime import Health, ReplicaState, Reply
 from headrace.serving.runtimes.cell import sweep_cells
 from headrace.serving.runtimes.frames import Ask
 from headrace.serving.runtimes.guarded_worker import GuardedWorker, Origin, WorkerDied, WorkerOverdue
+from headrace.serving.scaling import IDLE_S, Scaling
 from headrace.serving.service import Guard, Method, Service
 from headrace.serving.wire import Codec, codecs_of
 
@@ -37,7 +38,8 @@ class GuardedReplicas:
 
     A worker that dies, is overdue, or whose caller has gone is ended with its group; `spares` more are warm already,
     and the next is raised. A question under which two workers died is refused as `Unreadable`. With no spares, workers
-    are raised when they are asked for. `on_death` is told the reason and the end of the worker's log.
+    are raised when they are asked for. `on_death` is told the reason and the end of the worker's log. With `bounds`,
+    the least and the most, the number of workers follows how long questions wait, and starts from `count`.
     """
 
     def __init__(
@@ -49,9 +51,12 @@ class GuardedReplicas:
         spares: int = 1,
         queue_bound: int = 256,
         on_death: Callable[[str, str], None] = _unheard,
+        bounds: tuple[int, int] | None = None,
     ) -> None:
         self._origin = origin
-        self._count = count
+        least, most = (count, count) if bounds is None else bounds
+        self._scaling = Scaling(least=least, start=min(most, max(least, count)), most=most)
+        self._looking: asyncio.TimerHandle | None = None
         self._spares = spares
         self._queue_bound = queue_bound
         self._on_death = on_death
@@ -73,7 +78,7 @@ class GuardedReplicas:
         await asyncio.to_thread(sweep_cells)
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(self._count + self._spares):
+                for _ in range(self._scaling.wanted + self._spares):
                     group.create_task(self._birth())
         except BaseExceptionGroup as failures:
             await self.close()
@@ -93,6 +98,8 @@ class GuardedReplicas:
         for _ in range(TRIES_ALLOWED):
             worker = await self._borrow(context)
             begun = monotonic()
+            if self._scaling.note(waited_s=begun - asked, busy=self._busy, now=begun):
+                self._replenish()
             try:
                 value = await self._call(worker, method, encoded, answer, context)
             except WorkerDied as died:
@@ -111,6 +118,8 @@ class GuardedReplicas:
     async def close(self) -> None:
         """Ends all workers; those who wait are told. Safe to call twice."""
         self._state = ReplicaState.DRAINING
+        if self._looking is not None:
+            self._looking.cancel()
         while self._waiting:
             waiting = self._waiting.popleft()
             if not waiting.done():
@@ -134,6 +143,7 @@ class GuardedReplicas:
     def move_to_this_loop(self) -> None:
         """Goes on under another event loop than before, whose callers and tasks are gone."""
         self._waiting.clear()
+        self._looking = None
         self._births.clear()
         self._partings.clear()
         for worker in self._workers - set(self._idle):
@@ -234,9 +244,22 @@ class GuardedReplicas:
         self._hand_out()
         if self._spares:
             self._replenish()
+        if self._looking is None and not self._scaling.is_fixed:
+            self._looking = asyncio.get_running_loop().call_later(IDLE_S, self._look)
+
+    def _look(self) -> None:
+        """Gives back the memory of workers that were not needed for a while, one each time."""
+        self._looking = None
+        if self._state is not ReplicaState.READY:
+            return
+        if self._scaling.look(now=monotonic()):
+            over = len(self._workers) - self._scaling.wanted - self._spares
+            for _ in range(min(over, len(self._idle))):
+                self._part_with(self._idle.pop(0))
+        self._looking = asyncio.get_running_loop().call_later(IDLE_S, self._look)
 
     def _hand_out(self) -> None:
-        while self._waiting and self._busy < self._count:
+        while self._waiting and self._busy < self._scaling.wanted:
             worker = self._next_idle()
             if worker is None:
                 return
@@ -266,7 +289,7 @@ class GuardedReplicas:
         """Raises as many workers as are missing."""
         if self._state is not ReplicaState.READY:
             return
-        for _ in range(self._count + self._spares - len(self._workers) - len(self._births)):
+        for _ in range(self._scaling.wanted + self._spares - len(self._workers) - len(self._births)):
             birth = asyncio.get_running_loop().create_task(self._births_until_one_lives())
             self._births.add(birth)
             birth.add_done_callback(self._births.discard)
