@@ -110,7 +110,8 @@ class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[limits]`. `inflight`: questions answered at once, "auto" is learned from how long they wait for their turn.
 
     `request_seconds` is the usual budget. `requests_per_minute` is what each caller may ask, 0 is as often as they
-    like; each process that answers counts by itself.
+    like; each process that answers counts by itself. `answers` bounds the answers that a process keeps for who asks the
+    same again; 0 keeps none.
     """
 
     upload: str | int = "50 MiB"
@@ -120,6 +121,7 @@ class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     request_seconds: float = 120.0
     inflight: str | int = "auto"
     requests_per_minute: int = 0
+    answers: str | int = 0
 
     @property
     def archive_bytes(self) -> int:
@@ -130,6 +132,11 @@ class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def upload_bytes(self) -> int:
         """`upload` as a number."""
         return size_bytes(self.upload)
+
+    @property
+    def answers_bytes(self) -> int:
+        """`answers` as a number."""
+        return size_bytes(self.answers)
 
 
 class ReplicaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

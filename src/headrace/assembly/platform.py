@@ -24,6 +24,7 @@ from headrace.domain.stores import DecisionStore, KeyStore
 from headrace.domain.training import Trainer
 from headrace.registry.registry import ModelRegistry
 from headrace.serving.admission import Admission
+from headrace.serving.answer_cache import AnswerCache
 from headrace.serving.endpoint import Endpoint
 from headrace.serving.keeping import Redact
 from headrace.serving.meter import Meter
@@ -143,6 +144,8 @@ class Platform:
             admission = admission_of(settings.limits)
             metrics.in_flight.set_function(lambda: admission.in_flight)
             metrics.in_flight_limit.set_function(lambda: admission.limit)
+            cache_bytes = settings.limits.answers_bytes
+            cache = AnswerCache(bound_bytes=cache_bytes) if cache_bytes else None
             endpoints = [
                 Endpoint(
                     route,
@@ -152,6 +155,7 @@ class Platform:
                     choose=partial(_always, Variant(champions[name].id)),
                     hold=loaded.held,
                     record=recorder,
+                    cache=cache,
                 )
                 for name, instance in planner.instances.items()
                 for route in routes_of(type(instance))

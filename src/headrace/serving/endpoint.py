@@ -13,6 +13,7 @@ from headrace.domain.release import Variant
 from headrace.errors import DeadlineExceeded
 from headrace.serving.admission import Admission
 from headrace.serving.answer import is_answer
+from headrace.serving.answer_cache import AnswerCache
 from headrace.serving.answered import Answered, encoder
 from headrace.serving.context import Context, Priority, within
 from headrace.serving.pipeline import Route
@@ -44,7 +45,8 @@ class Endpoint:
 
     `choose` gives the variant that answers a key, once a request and before anything of it runs; `hold` keeps that
     release loaded until the answer is there. Each answer is taken in by `record` before anybody sees it; then the
-    witnesses are told of its decision, which has no explanation yet, and `follow` where its variant is shadowed.
+    witnesses are told of its decision, which has no explanation yet, and `follow` where its variant is shadowed. What
+    lies in `cache` is not computed again; replays and shadows look past it.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Endpoint:
         hold: Callable[[str], AbstractContextManager[None]],
         record: Record | None = None,
         follow: Follow | None = None,
+        cache: AnswerCache | None = None,
     ) -> None:
         self.route = route
         self._run = run
@@ -67,6 +70,7 @@ class Endpoint:
         self._hold = hold
         self._record = record
         self._follow = follow
+        self._cache = cache
         self._time = ServiceTime()
         self._refused = 0
 
@@ -106,7 +110,7 @@ class Endpoint:
         variant = self.variant_of(context.key, input_digest)
         with self._admission.admitted(context):
             answered = await self.answer_as(
-                variant, question, context=context, input_digest=input_digest, request_id=request_id
+                variant, question, context=context, input_digest=input_digest, request_id=request_id, cache=self._cache
             )
         if self._record is not None:
             self._record(answered)
@@ -117,7 +121,14 @@ class Endpoint:
         return answered
 
     async def answer_as(
-        self, variant: Variant, question: object, *, context: Context, input_digest: str, request_id: str = ""
+        self,
+        variant: Variant,
+        question: object,
+        *,
+        context: Context,
+        input_digest: str,
+        request_id: str = "",
+        cache: AnswerCache | None = None,
     ) -> Answered:
         """The answer of one variant, that no witness is told of and admission does not count: for shadows and replays.
 
@@ -129,14 +140,19 @@ class Endpoint:
             context.work = SharedWork()
         with self._hold(variant.release), within(context):
             context.check()
-            value = await self._run(question)
+            key = (self.path, variant.release, input_digest)
+            kept = None if cache is None else cache.find(key, question, context)
+            value = await self._run(question) if kept is None else kept.value
             if context.is_over():
                 raise DeadlineExceeded("The answer came after the caller's time.", remedy="Give more time.")
         degraded = tuple(DegradedStep(each.service, each.reason, each.used) for each in context.degraded)
         fields = value.body() if is_answer(value) else {"output": value}
         answer = encoder.encode({"degraded": degraded} | fields)
+        if cache is not None and kept is None:
+            cache.keep(key, question, value, context, answer_bytes=len(answer))
         decision = self._decision(value, context, variant, answer=answer, degraded=degraded, begun=begun)
-        self._time.learn(decision.duration_ms / 1000)
+        if kept is None:
+            self._time.learn(decision.duration_ms / 1000)
         return Answered(decision=decision, question=question, value=value, context=context)
 
     def _check_time(self, left_s: float) -> None:
