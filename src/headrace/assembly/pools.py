@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.assembly.parts import Part
+from headrace.serving.hedging import Hedged
 from headrace.serving.pool import Pool
 from headrace.serving.releases import Switch
 from headrace.serving.runtime import Replicas
@@ -31,7 +32,8 @@ def pool_of(part: Part, *, options: Any, artifact: Path | None, model: str | Non
     guard = part.guard()
     replicas: Replicas
     if part.url:
-        replicas = RemoteReplicas(part.url.split(","), part.name, part.kind.methods, model=model, key=part.key)
+        remote = RemoteReplicas(part.url.split(","), part.name, part.kind.methods, model=model, key=part.key)
+        replicas = Hedged(remote)
     elif guard is not None:
         service = part.made(options, shelf)
         origin = origin_of(service, guard=guard, artifact=None if artifact is None else str(artifact))

@@ -7,6 +7,7 @@ stand here, so what takes in work stands last. A new role adds one line to `ROLE
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
 
@@ -18,6 +19,8 @@ from headrace.assembly.siblings import Siblings
 from headrace.assembly.worker import work
 from headrace.errors import InvalidInput, ServiceFailed
 from headrace.settings import Settings
+
+YOUNG_OBJECTS = 20_000
 
 Role = Callable[[Running], Awaitable[None]]
 
@@ -82,4 +85,9 @@ async def run_roles(
 async def _tell_ready(running: Running, tasks: Mapping[str, asyncio.Future[None]], ready: Callable[[], None]) -> None:
     if GATEWAY in tasks:
         await running.serving.wait()
+    # What lives now lives as long as the process: collections need not look at it again, and with a few hundred short
+    # lived objects an answer the usual threshold has one run at every other.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS)
     ready()

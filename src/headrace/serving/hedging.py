@@ -21,8 +21,9 @@ LEAST_DELAY_S = 0.005
 class Hedged:
     """Keeps the promise of `replicas`, and cuts off the tail of their answers.
 
-    After Dean and Barroso, The Tail at Scale (2013): the second call is made when the first has taken longer than calls of its method seldom do; such calls are at most
-    a twentieth of all, so hedging never adds noticeably to a load. The call that comes second is cancelled.
+    After Dean and Barroso, The Tail at Scale (2013): the second call is made when the first has taken longer than calls
+    of its method seldom do. Such calls are at most a twentieth of all, so hedging never adds noticeably to a load; the
+    one that comes second is cancelled.
     """
 
     def __init__(self, replicas: Replicas) -> None:
@@ -57,7 +58,8 @@ class Hedged:
 
     async def _raced(self, method: Method, question: object, context: Context, *, delay_s: float) -> Reply:
         attempts = [replace(context, degraded=[]) for _ in range(2)]
-        running = {asyncio.ensure_future(self._replicas.ask(method, question, attempts[0])): attempts[0]}
+        running: dict[asyncio.Future[Reply], Context] = {}
+        running[asyncio.ensure_future(self._replicas.ask(method, question, attempts[0]))] = attempts[0]
         try:
             done, _ = await asyncio.wait(running, timeout=delay_s)
             if not done and self._saved >= 1:
