@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import lru_cache
 from ipaddress import ip_address
 from time import monotonic
 from urllib.parse import urlsplit
@@ -106,8 +107,9 @@ def _is_of_here(origin: str) -> bool:
     return _is_here(urlsplit(origin).netloc) if "://" in origin else False
 
 
+@lru_cache(maxsize=1024)
 def _is_here(host: str | None) -> bool:
-    """Whether a `Host` names this machine."""
+    """Whether a `Host` names this machine. Callers send few different ones, and reading one takes a while."""
     if not host:
         return True
     try:

@@ -84,6 +84,8 @@ class Ladder:
         Raises:
             HeadraceError: what the best way raised, when no other could answer either.
         """
+        if len(self._ways) == 1:
+            return self._ways[0], await self._tried(self._ways[0], question, context)
         first: HeadraceError | None = None
         reason = ""
         for way, following in zip(self._ways, self._ways[1:], strict=False):
