@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import overload
 
@@ -81,6 +81,20 @@ class EvidenceRows(Sequence[Evidence]):
         if isinstance(index, slice):
             return [self._evidence(int(row)) for row in self.rows[index]]
         return self._evidence(int(self.rows[index]))
+
+    def __iter__(self) -> Iterator[Evidence]:
+        """All of them at once, which is much less work than one by one."""
+        columns = self.contributions
+        starts, ends = columns.starts[self.rows], columns.ends[self.rows]
+        for start, end, weight, occurrences, (page, boxes) in zip(
+            starts.tolist(),
+            ends.tolist(),
+            columns.weights[self.rows].tolist(),
+            columns.occurrences[self.rows].tolist(),
+            self.text.places(starts, ends),
+            strict=True,
+        ):
+            yield Evidence(self.text.characters[start:end], weight, start, end, page, boxes, occurrences)
 
     def _evidence(self, row: int) -> Evidence:
         start, end = int(self.contributions.starts[row]), int(self.contributions.ends[row])
