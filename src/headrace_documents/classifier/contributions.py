@@ -16,6 +16,7 @@ from headrace_documents.schema import Evidence, Explanation, Text
 
 METHOD = "additive"
 _LOOKED_AT = 12
+_FEWEST_TELLING = 3
 # A listing of what speaks for the label leaves a third of its places to what speaks against it.
 _SHARE_AGAINST = 1 / 3
 
@@ -24,8 +25,8 @@ _SHARE_AGAINST = 1 / 3
 class Contributions:
     """One row for each distinct string: its first place `[starts, ends)`, the sum of its weights, how often it stands.
 
-    The first rows are the words `keys`, then come the pairs (pairs, 4) of them, then signs. All columns are (strings,); `base` + the sum of `weights` + `blank` = `total` to within 1e-4, where `blank` is what
-    came from white space.
+    The first rows are the words `keys`, then come the pairs (pairs, 4) of them, then signs. All columns are (strings,);
+    `base` + the sum of `weights` + `blank` = `total` to within 1e-4, where `blank` is what came from white space.
     """
 
     base: float
@@ -46,7 +47,7 @@ class Contributions:
         """
         looked_at = self.every()[: _LOOKED_AT * limit]
         telling = [row for row in looked_at.tolist() if self._is_telling(row)]
-        order = self._apart(telling or looked_at.tolist())
+        order = self._apart(telling if len(telling) >= _FEWEST_TELLING else looked_at.tolist())
         against = self.weights[order] < 0
         spare = max(int(limit * _SHARE_AGAINST), limit - int((~against).sum()))
         kept: Ints = order[~against | (np.cumsum(against) <= spare)]
@@ -58,7 +59,8 @@ class Contributions:
         In scripts without spaces a word is a single letter here, which means little: its pairs speak for it.
         """
         if row < len(self.keys):
-            return self.keys[row] not in JOINING and len(self.keys[row]) > 1 and not is_unspaced(self.keys[row])
+            key = self.keys[row]
+            return key not in JOINING and len(key) > 1 and not key.isdecimal() and not is_unspaced(key)
         if row >= len(self.keys) + len(self.pairs):
             return False
         return all(self.keys[kind] not in JOINING for kind in self.pairs[row - len(self.keys), :2].tolist())

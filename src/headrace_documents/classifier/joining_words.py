@@ -1,4 +1,4 @@
-# ruff: noqa: E501, RUF001 - one language a few lines, in its own letters
+# ruff: noqa: E501, FLY002, RUF001 - one language a few lines, in its own letters
 """Words that join others and name nothing, in the languages of office documents: articles, prepositions, pronouns."""
 
 from __future__ import annotations
