@@ -25,7 +25,7 @@ from pathlib import Path
 
 import psycopg
 from figures import Figures
-from mill import KEEPERS, Mill, Server, grounds
+from mill import KEEPERS, SEARCH_PATH, Mill, Server, grounds
 from mill_app import Book, Nap, noted
 
 from headrace.domain.job import AttemptOutcome, Job, JobState
@@ -147,7 +147,7 @@ async def submitter_killed(scene: Scene) -> Verdict:
     mill, size = scene.mill, scene.size
     told: list[str] = []
     for _ in range(size.submitter_kills):
-        environment = {**os.environ, **mill.environment(), "PYTHONPATH": str(Path(__file__).parent)}
+        environment = {**os.environ, **mill.environment(), "PYTHONPATH": SEARCH_PATH}
         command = [sys.executable, __file__, "--submit", str(mill.folder), mill.store_url]
         with subprocess.Popen(  # noqa: ASYNC220 - begun in no time, and killed soon
             command, env=environment, stdout=subprocess.PIPE, text=True

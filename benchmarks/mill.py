@@ -29,6 +29,7 @@ from headrace.storage.database import Database
 from headrace.storage.jobs import SqlJobs
 
 HERE = Path(__file__).resolve().parent
+SEARCH_PATH = os.pathsep.join([str(HERE), str(HERE.parent / "src")])
 POSTGRES = "postgresql://root@127.0.0.1:5432/{}"
 RABBITMQ = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 KEEPERS = {
@@ -157,7 +158,7 @@ class Mill:
     def start(self, role: str) -> Processes:
         """A supervisor with one role, and what it supervises."""
         log = (self.folder / f"{role}-{len(self.processes)}.log").open("wb")
-        environment = {**os.environ, **self.environment(), "MILL_LOG": str(self.log), "PYTHONPATH": str(HERE)}
+        environment = {**os.environ, **self.environment(), "MILL_LOG": str(self.log), "PYTHONPATH": SEARCH_PATH}
         boot = "from headrace.cli.main import run; run()"
         command = [sys.executable, "-c", boot, "up", "mill_app:app", "--only", role, "--port", "0"]
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=self.folder)
