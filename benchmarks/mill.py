@@ -25,7 +25,7 @@ from headrace.domain.stores import JobFilter
 from headrace.jobs.job_queue import JobQueue, Question
 from headrace.settings import Settings, load_settings
 from headrace.storage.artifacts import opened_artifacts
-from headrace.storage.database import Database
+from headrace.storage.database import Database, StoreUnavailable
 from headrace.storage.jobs import SqlJobs
 
 HERE = Path(__file__).resolve().parent
@@ -184,7 +184,7 @@ class Mill:
         """All jobs, when all have ended or the time is over."""
         deadline = time.monotonic() + within_s
         while True:
-            with suppress(Exception):
+            with suppress(StoreUnavailable):
                 jobs = await self.jobs()
                 if all(job.state.is_final for job in jobs) or time.monotonic() > deadline:
                     return jobs
