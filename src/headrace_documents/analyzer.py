@@ -66,6 +66,10 @@ class Analysis:
         """How likely the label is."""
         return self.classification.confidence
 
+    def label(self) -> str:
+        """What rollouts compare answers by, and feedback is about."""
+        return self.classification.label
+
     def findings(self) -> tuple[Finding, ...]:
         """What a reader of the answer should know: of the reading first, then of the answer."""
         found = self.reading.findings
@@ -119,10 +123,7 @@ def _evidence(evidence: Evidence) -> dict[str, Any]:
 
 def _sentence(sentence: Sentence) -> dict[str, Any]:
     fields = {"text": sentence.text, "score": sentence.score, "start": sentence.start, "end": sentence.end}
-    if sentence.sources:
-        fields["supported"] = sentence.supported
-        fields["sources"] = [{"start": start, "end": end} for start, end in sentence.sources]
-    elif not sentence.supported:
+    if not sentence.supported:
         fields["supported"] = False
     return fields | _place(sentence.page, sentence.boxes)
 

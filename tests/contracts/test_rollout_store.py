@@ -11,7 +11,7 @@ from headrace.domain.exposure import Exposure, Observation, Tables, counted, fig
 from headrace.domain.guard_rule import ERRORS, guards_of
 from headrace.domain.rollout import IllegalRolloutChange, Rollout, RolloutPlan, RolloutState
 from headrace.domain.rollout_figures import Figures, GuardFigures, Pairs, Verdict
-from headrace.domain.rollout_store import Manifests
+from headrace.domain.rollout_store import Manifests, NewsMove
 from headrace.domain.tally import Measure, Tally
 from headrace.errors import Conflict, NotFound
 from headrace.rollouts.judge import judged
@@ -238,3 +238,24 @@ def test_what_is_over_is_unsettled_until_somebody_settles_it(store):
     store.settle(rollout.id)
 
     assert (before, unsettled, store.unsettled()) == ([], [over], [])
+
+
+def test_news_are_counted_by_one_process_only(store):
+    rollout = begun()
+    store.begin(rollout, MANIFESTS)
+    right = {Measure("champion", "right"): Tally(1)}
+
+    outcomes = together(*(lambda: store.observe(rollout.id, [], right, news=NewsMove("", "fbk_1")) for _ in range(3)))
+
+    assert outcomes == [None] * 3
+    assert store.news_cursor(rollout.id) == "fbk_1"
+    assert store.tallies(rollout.id) == right
+
+
+def test_what_servers_answer_by_is_known(store):
+    before = store.serving("mill")
+    store.note_serving("mill", b"a")
+
+    store.note_serving("mill", b"b")
+
+    assert (before, store.serving("mill"), store.serving("other")) == (None, b"b", None)

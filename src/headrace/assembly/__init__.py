@@ -1,5 +1,6 @@
 """The only place that knows which parts are plugged in: the operator's door."""
 
+from headrace.assembly.candidates import RolloutOffice, rollout_office
 from headrace.assembly.keys import stored_keys
 from headrace.assembly.platform import Platform, Running, settings_here
 from headrace.assembly.registry import check_lock_here, models_of, opened_registry
@@ -12,6 +13,7 @@ from headrace.settings import Settings
 __all__ = [
     "ROLES",
     "Platform",
+    "RolloutOffice",
     "Running",
     "Settings",
     "Stores",
@@ -22,6 +24,7 @@ __all__ = [
     "opened_stores",
     "planner_of",
     "record_of",
+    "rollout_office",
     "run_roles",
     "settings_here",
     "stored_keys",

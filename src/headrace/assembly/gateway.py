@@ -6,6 +6,7 @@ import asyncio
 from importlib.metadata import version
 from pathlib import Path
 
+from headrace.assembly.candidates import RolloutOffice
 from headrace.assembly.inference import desk_of
 from headrace.assembly.platform import Running
 from headrace.assembly.webhooks import address_rules
@@ -23,6 +24,7 @@ from headrace.gateway import (
     probes,
     releases,
     replays,
+    rollouts,
     webhooks,
 )
 from headrace.gateway.app import Authenticate, Bounds, Gateway, open_to_all
@@ -80,6 +82,7 @@ def _nouns(running: Running) -> list[Route]:
         *webhooks.routes(running.jobs.webhooks, check=check),
         *deliveries.routes(running.jobs.webhooks),
         *keys.routes(running.keys),
+        *rollouts.routes(running.rollouts.desk, _office(running).start, changed=running.rollouts.look_now),
     ]
 
 
@@ -102,6 +105,11 @@ def _intake(running: Running, fetch: Fetch) -> batches.Intake:
 def needs_keys(server: ServerSettings) -> bool:
     """Whether callers have to name a key."""
     return server.auth == "keys" or (server.auth == "auto" and not is_loopback(server.host))
+
+
+def _office(running: Running) -> RolloutOffice:
+    rolled = running.rollouts
+    return RolloutOffice(rolled.desk, running.planner, rolled.store, running.stores.releases)
 
 
 def gateway_of(running: Running) -> Gateway:

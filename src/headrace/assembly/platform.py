@@ -17,9 +17,10 @@ from headrace.assembly.parts import admission_of, parts_of
 from headrace.assembly.pools import Tell, bind, unheard, watch
 from headrace.assembly.registry import opened_registry
 from headrace.assembly.releases import Planner, record_of
+from headrace.assembly.rollouts import Rollouts, opened_rollouts, watch_rollouts
 from headrace.assembly.siblings import Siblings
 from headrace.assembly.stores import Stores, opened_stores
-from headrace.domain.release import Release, Variant
+from headrace.domain.release import Release
 from headrace.domain.stores import DecisionStore, KeyStore
 from headrace.domain.training import Trainer
 from headrace.registry.registry import ModelRegistry
@@ -66,6 +67,7 @@ class Running:
     metrics: Metrics
     jobs: Jobs
     keys: KeyStore
+    rollouts: Rollouts
     tell: Tell = unheard
     siblings: Siblings = field(default_factory=Siblings)
     serving: asyncio.Event = field(default_factory=asyncio.Event)
@@ -146,22 +148,26 @@ class Platform:
             metrics.in_flight_limit.set_function(lambda: admission.limit)
             cache_bytes = settings.limits.answers_bytes
             cache = AnswerCache(bound_bytes=cache_bytes) if cache_bytes else None
+            rollouts = opened_rollouts(stack, stores, champions=champions, admission=admission, metrics=metrics)
             endpoints = [
                 Endpoint(
                     route,
                     getattr(instance, route.method),
                     admission=admission,
                     witnesses=(Meter(metrics),),
-                    choose=partial(_always, Variant(champions[name].id)),
+                    choose=rollouts.traffic[name].choose,
                     hold=loaded.held,
                     record=recorder,
                     cache=cache,
+                    attend=rollouts.attend,
                 )
                 for name, instance in planner.instances.items()
                 for route in routes_of(type(instance))
                 if only is None
             ]
             stack.push_async_callback(admission.drain, within_s=settings.server.drain_s)
+            if decisions is None and only is None:
+                await watch_rollouts(stack, rollouts, stores, planner=planner, loaded=loaded, jobs=jobs, tell=tell)
             siblings = siblings or Siblings()
             await stack.enter_async_context(siblings.telling(metrics.exposition))
             by_path = {endpoint.path: endpoint for endpoint in endpoints}
@@ -181,13 +187,10 @@ class Platform:
                 metrics=metrics,
                 jobs=jobs,
                 keys=keys,
+                rollouts=rollouts,
                 tell=tell,
                 siblings=siblings,
             )
-
-
-def _always(variant: Variant, _key: str) -> Variant:
-    return variant
 
 
 async def _kept(stack: AsyncExitStack, life: Coroutine[Any, Any, None]) -> None:

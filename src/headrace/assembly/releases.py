@@ -56,7 +56,7 @@ class Planner:
         Raises:
             InvalidConfiguration: a version does not take and give what the champion of its model does.
         """
-        names = self._services(pipeline)
+        names = self.services(pipeline)
         found: dict[str, ModelVersion] = {}
         for name in names:
             model = self.parts[name].kind.model
@@ -72,7 +72,7 @@ class Planner:
 
     def models(self, pipeline: str) -> list[str]:
         """The names of the models that the pipeline's services are made of."""
-        kinds = {self.parts[name].kind.model for name in self._services(pipeline)}
+        kinds = {self.parts[name].kind.model for name in self.services(pipeline)}
         return sorted(model for model in kinds if model is not None)
 
     def plan(self, release: Release, *, only: Collection[str] | None = None) -> dict[str, PlannedPool]:
@@ -81,7 +81,7 @@ class Planner:
         Raises:
             InvalidConfiguration: it is of another pipeline, other services, or other code than what runs here.
         """
-        names = self._services(release.pipeline)
+        names = self.services(release.pipeline)
         unknown = sorted({*release.models, *release.settings} - set(names))
         if unknown:
             raise InvalidConfiguration(
@@ -127,7 +127,8 @@ class Planner:
         traits: Mapping[str, Any] = msgspec.to_builtins(dict(part.made(part.options, self.shelf).traits(artifact)))
         return traits
 
-    def _services(self, pipeline: str) -> list[str]:
+    def services(self, pipeline: str) -> list[str]:
+        """The attribute names of a pipeline's services; raises `NotFound`."""
         if pipeline not in self.instances:
             known = ", ".join(self.instances)
             raise NotFound(f"There is no pipeline {pipeline!r} here.", remedy=f"There are: {known}.")

@@ -21,6 +21,7 @@ COMMANDS = {
     "train": ("headrace.cli.train", "Teach a model from examples and let it answer from now on."),
     "models": ("headrace.cli.models", "List, register, verify and pin the versions of models."),
     "releases": ("headrace.cli.releases", "List and compare the versions of whole pipelines."),
+    "rollouts": ("headrace.cli.rollouts", "Move traffic to another release, by evidence."),
     "decisions": ("headrace.cli.decisions", "Look up what was answered, and why."),
     "feedback": ("headrace.cli.feedback", "Say what answers should have been, and what came of them."),
     "keys": ("headrace.cli.keys", "Make, list and revoke API keys."),

@@ -69,20 +69,30 @@ _REMEDY = (
 )
 
 
-def guards_of(written: Iterable[str]) -> tuple[GuardRule, ...]:
+def guards_of(written: Iterable[str], *, margin: float | None = None) -> tuple[GuardRule, ...]:
     """The standard guards with those that an operator writes, such as `accuracy` or `outcome:minutes_saved=0..10`.
 
     A promotion waits for the figures of each that is written. All but the errors share what these leave of alpha.
+    `margin`, from 0 to 1, takes the place of the margin of each.
 
     Raises:
-        InvalidInput: one is unknown or does not parse.
+        InvalidInput: one is unknown or does not parse, or the margin is no share.
     """
+    if margin is not None and not 0 < margin < 1:
+        raise InvalidInput(f"The margin {100 * margin:g} % is no share.", remedy="Choose between 0 and 100 percent.")
     rules = {rule.name: rule for rule in STANDARD_GUARDS}
     for each in written:
         rule = _rule(each, rules)
         rules[rule.name] = rule
     weight = (1 - rules[ERRORS].weight) / (len(rules) - 1)
-    return tuple(rule if rule.name == ERRORS else replace(rule, weight=weight) for rule in rules.values())
+    return tuple(
+        replace(
+            rule,
+            weight=rule.weight if rule.name == ERRORS else weight,
+            margin=rule.margin if margin is None else margin,
+        )
+        for rule in rules.values()
+    )
 
 
 def _rule(written: str, known: dict[str, GuardRule]) -> GuardRule:

@@ -21,6 +21,14 @@ class Manifests:
 
 
 @dataclass(frozen=True, slots=True)
+class NewsMove:
+    """A step of the cursor over the news of decisions, made by whichever process counts them first."""
+
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
 class RolloutListing:
     """A page of rollouts, newest first; `next` continues, None at the end."""
 
@@ -62,6 +70,14 @@ class RolloutStore(Protocol):
         """Those that are over and not settled yet."""
         ...
 
+    def serving(self, pipeline: str) -> bytes | None:
+        """The manifest of the release that servers answer by, as far as they have told; None before the first one."""
+        ...
+
+    def note_serving(self, pipeline: str, manifest: bytes) -> None:
+        """From now on servers answer by this release."""
+        ...
+
     def latest(self, pipeline: str) -> Rollout | None:
         """The newest rollout of a pipeline; one row, read often."""
         ...
@@ -77,11 +93,17 @@ class RolloutStore(Protocol):
         tallies: Tallies,
         *,
         exposures: Mapping[str, Exposure] | None = None,
+        news: NewsMove | None = None,
     ) -> None:
         """Counts `observations` in their order, each key once, and adds `tallies`, in one transaction.
 
-        `exposures` by decision are kept for what is told of it later. Nothing is counted once the rollout is over.
+        `exposures` by decision are kept for what is told of it later. With `news`, nothing is counted when the cursor
+        is not where it was thought to be. Nothing is counted once the rollout is over.
         """
+        ...
+
+    def news_cursor(self, rollout_id: str) -> str:
+        """How far the news of its decisions were counted; empty at the beginning."""
         ...
 
     def exposures(self, decision_ids: Sequence[str]) -> dict[str, Exposure]:

@@ -8,7 +8,10 @@ from weakref import WeakKeyDictionary
 
 @runtime_checkable
 class Answer(Protocol):
-    """Kept by values that an endpoint returns; other values go out as `{"output": ...}`."""
+    """Kept by values that an endpoint returns; other values go out as `{"output": ...}`.
+
+    One that has a `label` as well, a method or a value, is compared by it in rollouts and with what feedback says.
+    """
 
     def body(self) -> dict[str, Any]:
         """The fields on the wire, without those that the endpoint adds (decision, release, timings, degraded)."""

@@ -36,8 +36,8 @@ class Witness(Protocol):
 Record = Callable[[Answered], None]
 """Takes every answer in before it goes out, and makes its record off the way; must neither wait nor raise."""
 
-Follow = Callable[["Endpoint", Answered], None]
-"""Told of an answer that another release is to answer too; must neither wait nor raise."""
+Attend = Callable[["Endpoint", Variant, object, Context, Answered | Exception], None]
+"""Told what became of each question that was taken on, answered or failed; must neither wait nor raise."""
 
 
 class Endpoint:
@@ -45,7 +45,7 @@ class Endpoint:
 
     `choose` gives the variant that answers a key, once a request and before anything of it runs; `hold` keeps that
     release loaded until the answer is there. Each answer is taken in by `record` before anybody sees it; then the
-    witnesses are told of its decision, which has no explanation yet, and `follow` where its variant is shadowed. What
+    witnesses are told of its decision, which has no explanation yet. `attend` hears of answers and of failures. What
     lies in `cache` is not computed again; replays and shadows look past it.
     """
 
@@ -59,7 +59,7 @@ class Endpoint:
         choose: Callable[[str], Variant],
         hold: Callable[[str], AbstractContextManager[None]],
         record: Record | None = None,
-        follow: Follow | None = None,
+        attend: Attend | None = None,
         cache: AnswerCache | None = None,
     ) -> None:
         self.route = route
@@ -69,7 +69,7 @@ class Endpoint:
         self._choose = choose
         self._hold = hold
         self._record = record
-        self._follow = follow
+        self._attend = attend
         self._cache = cache
         self._time = ServiceTime()
         self._refused = 0
@@ -109,15 +109,29 @@ class Endpoint:
         """
         variant = self.variant_of(context.key, input_digest)
         with self._admission.admitted(context):
-            answered = await self.answer_as(
-                variant, question, context=context, input_digest=input_digest, request_id=request_id, cache=self._cache
-            )
+            answered = await self._attended(variant, question, context, input_digest, request_id)
         if self._record is not None:
             self._record(answered)
         for witness in self._witnesses:
             witness(answered.decision)
-        if variant.is_shadowed and self._follow is not None:
-            self._follow(self, answered)
+        return answered
+
+    async def _attended(
+        self, variant: Variant, question: object, context: Context, input_digest: str, request_id: str
+    ) -> Answered:
+        outcome: Answered | Exception | None = None
+        try:
+            answered = await self.answer_as(
+                variant, question, context=context, input_digest=input_digest, request_id=request_id, cache=self._cache
+            )
+            outcome = answered
+        except Exception as failure:
+            outcome = failure
+            raise
+        finally:
+            # A caller who went away leaves no outcome: nobody knows what it would have been.
+            if self._attend is not None and outcome is not None:
+                self._attend(self, variant, question, context, outcome)
         return answered
 
     async def answer_as(

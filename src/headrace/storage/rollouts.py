@@ -6,24 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import (
-    Boolean,
-    Column,
-    Connection,
-    Float,
-    Index,
-    Integer,
-    LargeBinary,
-    String,
-    Table,
-    UniqueConstraint,
-    and_,
-    bindparam,
-    delete,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Table, and_, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from headrace.domain.exposure import (
@@ -40,74 +23,20 @@ from headrace.domain.exposure import (
 )
 from headrace.domain.rollout import IllegalRolloutChange, Rollout
 from headrace.domain.rollout_figures import Figures, Judgement
-from headrace.domain.rollout_store import Manifests, RolloutListing
+from headrace.domain.rollout_store import Manifests, NewsMove, RolloutListing
 from headrace.domain.tally import Measure, Tallies, Tally
 from headrace.errors import Conflict, NotFound
-from headrace.storage.database import Database, StoreUnavailable, metadata
+from headrace.storage.database import Database, StoreUnavailable
+from headrace.storage.rollout_tables import (
+    rollout_counts,
+    rollout_exposures,
+    rollout_judgements,
+    rollout_keys,
+    rollout_tallies,
+    rollouts,
+    serving_releases,
+)
 
-rollouts = Table(
-    "rollouts",
-    metadata,
-    Column("id", String(64), primary_key=True),
-    Column("pipeline", String(200), nullable=False),
-    # The pipeline while the rollout runs, else null: of each pipeline one may run, and nulls are not compared.
-    Column("running", String(200)),
-    Column("revision", Integer, nullable=False),
-    Column("body", LargeBinary, nullable=False),
-    Column("champion_manifest", LargeBinary, nullable=False),
-    Column("candidate_manifest", LargeBinary, nullable=False),
-    Column("is_settled", Boolean, nullable=False),
-    UniqueConstraint("running", name="one_running_rollout"),
-    Index("rollouts_by_pipeline", "pipeline", "id"),
-)
-rollout_keys = Table(
-    "rollout_keys",
-    metadata,
-    Column("rollout_id", String(64), primary_key=True),
-    Column("key", String(40), primary_key=True),
-    Column("what", String(120), primary_key=True),
-    Column("share", Float, nullable=False),
-)
-rollout_exposures = Table(
-    "rollout_exposures",
-    metadata,
-    Column("decision_id", String(64), primary_key=True),
-    Column("rollout_id", String(64), nullable=False),
-    Column("body", LargeBinary, nullable=False),
-    Index("exposures_by_rollout", "rollout_id"),
-)
-rollout_counts = Table(
-    "rollout_counts",
-    metadata,
-    Column("rollout_id", String(64), primary_key=True),
-    Column("kind", String(20), primary_key=True),
-    Column("guard", String(120), primary_key=True),
-    Column("step", Integer, primary_key=True),
-    # As text: a share has to come back as the very same number.
-    Column("share", String(32), primary_key=True),
-    Column("candidate", Integer, nullable=False),
-    Column("champion", Integer, nullable=False),
-    Column("bad_candidate", Integer, nullable=False),
-    Column("bad_champion", Integer, nullable=False),
-)
-rollout_tallies = Table(
-    "rollout_tallies",
-    metadata,
-    Column("rollout_id", String(64), primary_key=True),
-    Column("variant", String(80), primary_key=True),
-    Column("name", String(120), primary_key=True),
-    Column("count", Integer, nullable=False),
-    Column("total", Float, nullable=False),
-    Column("squares", Float, nullable=False),
-)
-rollout_judgements = Table(
-    "rollout_judgements",
-    metadata,
-    Column("rollout_id", String(64), primary_key=True),
-    Column("number", Integer, primary_key=True),
-    Column("verdict", String(40), nullable=False),
-    Column("body", LargeBinary, nullable=False),
-)
 KEYS_AT_ONCE = 400
 
 
@@ -123,7 +52,7 @@ class SqlRollouts:
             with self._database.transaction() as connection:
                 self._check_free(connection, rollout.pipeline)
                 fixed = {
-                    "id": rollout.id, "pipeline": rollout.pipeline, "is_settled": False,
+                    "id": rollout.id, "pipeline": rollout.pipeline, "is_settled": False, "news_cursor": "",
                     "champion_manifest": manifests.champion, "candidate_manifest": manifests.candidate,
                 }  # fmt: skip
                 connection.execute(insert(rollouts).values(_row(rollout) | fixed))
@@ -174,6 +103,20 @@ class SqlRollouts:
         with self._database.reading() as connection:
             return [_rollout(body) for body in connection.scalars(query)]
 
+    def serving(self, pipeline: str) -> bytes | None:
+        """One row."""
+        with self._database.reading() as connection:
+            found = connection.scalar(
+                select(serving_releases.c.manifest).where(serving_releases.c.pipeline == pipeline)
+            )
+        return None if found is None else bytes(found)
+
+    def note_serving(self, pipeline: str, manifest: bytes) -> None:
+        """The row, made or replaced."""
+        with self._database.transaction() as connection:
+            connection.execute(delete(serving_releases).where(serving_releases.c.pipeline == pipeline))
+            connection.execute(insert(serving_releases).values(pipeline=pipeline, manifest=manifest))
+
     def latest(self, pipeline: str) -> Rollout | None:
         """One row by its index."""
         query = select(rollouts.c.body).where(rollouts.c.pipeline == pipeline).order_by(rollouts.c.id.desc()).limit(1)
@@ -197,16 +140,24 @@ class SqlRollouts:
         tallies: Tallies,
         *,
         exposures: Mapping[str, Exposure] | None = None,
+        news: NewsMove | None = None,
     ) -> None:
         """Not synced to the disc: after a loss of power the last moments are not counted, and nothing else is lost."""
         with self._database.transaction(durable=False) as connection:
             # The row is locked, so that processes count one after the other.
-            lock = select(rollouts.c.id, rollouts.c.running).where(rollouts.c.id == rollout_id).with_for_update()
+            lock = (
+                select(rollouts.c.running, rollouts.c.news_cursor).where(rollouts.c.id == rollout_id).with_for_update()
+            )
             row = connection.execute(lock).one_or_none()
             if row is None:
                 raise NotFound(f"There is no rollout {rollout_id!r}.")
             if row.running is None:
                 return  # it is over, and its figures stand
+            if news is not None:
+                if row.news_cursor != news.before:
+                    return  # another process has told them
+                moved = update(rollouts).where(rollouts.c.id == rollout_id).values(news_cursor=news.after)
+                connection.execute(moved)
             before = Tables(_seen(connection, rollout_id, observations), {})
             after = counted(observations, before)
             _keep_seen(connection, rollout_id, before.seen, after.seen)
@@ -218,6 +169,12 @@ class SqlRollouts:
             ]
             if rows:
                 connection.execute(insert(rollout_exposures), rows)
+
+    def news_cursor(self, rollout_id: str) -> str:
+        """One column."""
+        with self._database.reading() as connection:
+            found = connection.scalar(select(rollouts.c.news_cursor).where(rollouts.c.id == rollout_id))
+        return str(found or "")
 
     def exposures(self, decision_ids: Sequence[str]) -> dict[str, Exposure]:
         """By their primary keys."""

@@ -6,6 +6,8 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from headrace.telemetry.variants import VariantMetrics
+
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
@@ -56,6 +58,7 @@ class Metrics:
             "headrace_open_breakers", "Ways to answer that are left to rest, for they failed.", ["service"], **own
         )
         self.retries = Gauge("headrace_service_retries", "Calls that were tried again.", ["service"], **own)
+        self.variants = VariantMetrics(self.registry)
         self.webhook_tries = Counter(
             "headrace_webhook_tries", "Tries to deliver webhooks, by where the delivery stands then.", ["state"], **own
         )
