@@ -1,0 +1,50 @@
+"""MonitorMemory: all that the watch remembers between two looks, as one blob."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from headrace.domain.report_store import WatchCheckpoint
+from headrace.monitoring.estimate import Estimator
+from headrace.monitoring.watch import WatchMemory
+from headrace.monitoring.window import WindowSketch, merged
+
+
+class MonitorMemory(msgspec.Struct):
+    """By release: what is watched, how accuracy is estimated, how many decisions were seen, and since when.
+
+    `labels_until` is the last label that was taken in.
+    """
+
+    through: int = 0
+    releases: dict[str, WatchMemory] = {}
+    estimators: dict[str, Estimator] = {}
+    seen: dict[str, int] = {}
+    first_seen: dict[str, float] = {}
+    reference_until: dict[str, float] = {}
+    dropped: int = 0
+    skewed: int = 0
+    labels_until: str = ""
+
+    def reference(self, release: str) -> Mapping[str, WindowSketch]:
+        """By segment; empty for a release that was never seen."""
+        return self.releases[release].reference if release in self.releases else {}
+
+    def lately(self, release: str) -> Mapping[str, WindowSketch]:
+        """The last few hundred decisions of each segment."""
+        lately: dict[str, WindowSketch] = {}
+        if release in self.releases:
+            merged(lately, self.releases[release].former)
+            merged(lately, self.releases[release].recent)
+        return lately
+
+
+def memory_from(checkpoint: WatchCheckpoint | None) -> MonitorMemory:
+    """What was saved; empty where nothing was."""
+    if checkpoint is None:
+        return MonitorMemory()
+    memory = msgspec.msgpack.decode(checkpoint.memory, type=MonitorMemory)
+    memory.through = checkpoint.through
+    return memory

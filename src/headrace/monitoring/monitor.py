@@ -1,0 +1,245 @@
+"""Monitor: by the clock it takes in what processes saw, tests it, and raises and recovers alerts. One process does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import msgspec
+import numpy as np
+
+from headrace.domain.decision import new_id
+from headrace.domain.report import Alert, Cause, Severity
+from headrace.domain.report_store import ReportStore, StoredWindow, WatchCheckpoint
+from headrace.monitoring.alerts import AlertBook, AlertRule, Change
+from headrace.monitoring.calibration import Calibration
+from headrace.monitoring.estimate import Estimator
+from headrace.monitoring.memory import MonitorMemory, memory_from
+from headrace.monitoring.watch import ReleaseWatch, WatchOptions
+from headrace.monitoring.window import EVERYTHING, WindowSketch, decoded, merged
+
+_A_LOOK = 500
+_SAVE_EVERY = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What proved true of one decision; `segments` are those that it belongs to. `id` grows with time."""
+
+    id: str
+    release: str
+    segments: tuple[str, ...]
+    predicted: str
+    actual: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorOptions:
+    """How the watch watches; `calm_s` is how long a drift must be gone for its alert to recover."""
+
+    watch: WatchOptions = field(default_factory=WatchOptions)
+    rules: tuple[AlertRule, ...] = ()
+    calm_s: float = 60.0
+    keep_s: float = 30 * 24 * 3600.0
+
+
+class Monitor:
+    """Everything that is done by the clock. Blocking; `look` is called again and again by one thread.
+
+    `labels` gives what proved true after a label's id; `calibration` what came with a release, if anything.
+    """
+
+    def __init__(
+        self,
+        store: ReportStore,
+        options: MonitorOptions,
+        *,
+        now: Callable[[], datetime],
+        rng: np.random.Generator,
+        labels: Callable[[str], Iterable[Label]] = lambda _after: (),
+        calibration: Callable[[str], Calibration | None] = lambda _release: None,
+    ) -> None:
+        self._store = store
+        self._options = options
+        self._now = now
+        self._rng = rng
+        self._labels = labels
+        self._calibration = calibration
+        self._memory = MonitorMemory()
+        self._watches: dict[str, ReleaseWatch] = {}
+        self._book = AlertBook(rules=options.rules)
+        self._dirty: dict[tuple[float, str], dict[str, WindowSketch]] = {}
+        self._saved_through = 0
+        self._looks = 0
+        self._resume()
+
+    def look(self, *, is_last: bool = False) -> list[Change]:
+        """Takes in what has come since the last look; what people are to be told of it."""
+        changes: list[Change] = []
+        while batches := self._store.batches(after=self._memory.through, limit=_A_LOOK):
+            for stored in batches:
+                changes += self._take(stored.content)
+                self._memory.through = stored.number
+        changes += self._learn_labels()
+        changes += self._recoveries()
+        changes += self._book.hold(self._figures(), now=self._now())
+        self._save_alerts(changes)
+        self._looks += 1
+        if self._dirty and (is_last or self._looks % _SAVE_EVERY == 0):
+            self.save()
+        return changes
+
+    def save(self) -> None:
+        """Saves what is remembered; when another process has taken over, goes on from what that one saved."""
+        windows = list(self._windows())
+        self._memory.releases = {release: watch.memory() for release, watch in self._watches.items()}
+        checkpoint = WatchCheckpoint(self._memory.through, msgspec.msgpack.encode(self._memory))
+        is_ours = self._store.save_checkpoint(checkpoint, windows, follows=self._saved_through, now=self._now())
+        if not is_ours:
+            self._resume()
+            return
+        self._saved_through = checkpoint.through
+        self._dirty.clear()
+        self._store.forget_windows(before=self._now().timestamp() - self._options.keep_s)
+
+    def silence(self, alert_id: str, *, until: datetime) -> Alert:
+        """Nobody is told of it before `until`."""
+        alert = self._book.silence(alert_id, until=until)
+        self._store.save_alert(alert)
+        return alert
+
+    def _resume(self) -> None:
+        self._memory = memory_from(self._store.checkpoint())
+        self._saved_through = self._memory.through
+        self._dirty.clear()
+        self._watches = {}
+        for release, memory in self._memory.releases.items():
+            self._watch(release).resume(memory)
+        self._book = AlertBook(rules=self._options.rules)
+        self._book.resume(self._store.alerts(is_open=True, cursor=None, limit=1000).items)
+
+    def _watch(self, release: str) -> ReleaseWatch:
+        watch = self._watches.get(release)
+        if watch is None:
+            watch = self._watches[release] = ReleaseWatch(release, self._options.watch, self._rng)
+        return watch
+
+    def _take(self, content: bytes) -> list[Change]:
+        batch = decoded(content)
+        memory = self._memory
+        memory.dropped += batch.dropped
+        memory.skewed += batch.skewed
+        changes: list[Change] = []
+        for release, sketches in batch.sketches.items():
+            count = sketches[EVERYTHING].count if EVERYTHING in sketches else 0
+            memory.seen[release] = memory.seen.get(release, 0) + count
+            memory.first_seen.setdefault(release, batch.window_start)
+            watch = self._watch(release)
+            exemplars = [each for each in batch.exemplars if each.release == release]
+            causes = watch.take(sketches, exemplars)
+            if watch.reference[EVERYTHING].count < self._options.watch.reference_decisions + count:
+                memory.reference_until[release] = self._now().timestamp()
+            changes += self._raised(release, causes)
+            merged(self._dirty.setdefault((batch.window_start, release), {}), sketches)
+        return changes
+
+    def _raised(self, release: str, causes: Sequence[Cause]) -> list[Change]:
+        before = set(self._book.open)
+        changes = self._book.drifted(release, causes, now=self._now())
+        if causes:
+            for key in before & set(self._book.open):
+                if self._book.open[key].release == release:
+                    self._store.save_alert(self._book.open[key])
+        return changes
+
+    def _learn_labels(self) -> list[Change]:
+        changes: list[Change] = []
+        for label in self._labels(self._memory.labels_until):
+            self._memory.labels_until = label.id
+            estimator = self._estimator(label.release)
+            lost = estimator.learn(
+                label.segments, predicted=label.predicted, actual=label.actual, confidence=label.confidence
+            )
+            for segment in lost:
+                changes += self._distrusted(label.release, segment, estimator.distrusted[segment])
+        return changes
+
+    def _estimator(self, release: str) -> Estimator:
+        estimator = self._memory.estimators.get(release)
+        if estimator is None:
+            calibration = self._calibration(release)
+            estimator = Estimator(calibration or Calibration(), is_calibrated=calibration is not None)
+            self._memory.estimators[release] = estimator
+        return estimator
+
+    def _distrusted(self, release: str, segment: str, reason: str) -> list[Change]:
+        now = self._now()
+        alert = Alert(
+            id=new_id("alt"),
+            key=f"accuracy:{release}",
+            rule="estimate_distrusted",
+            severity=Severity.CRITICAL,
+            title=f"Answers are not as right as they seem in {segment}",
+            detail=reason,
+            raised_at=now,
+            release=release,
+            evidence=("/v1/monitors",),
+        )
+        return self._book.raise_one(alert, now=now)
+
+    def _recoveries(self) -> list[Change]:
+        changes: list[Change] = []
+        now = self._now()
+        for key, alert in list(self._book.open.items()):
+            if alert.rule != "drift" or alert.cause is None or alert.release not in self._watches:
+                continue
+            watch, causes = self._watches[alert.release], (alert.cause, *alert.signs)
+            is_calm = all(watch.is_calm(each.feature, each.segment) for each in causes)
+            recovered = self._book.calmed(key, is_calm=is_calm, now=now, calm_s=self._options.calm_s)
+            if recovered:
+                for each in causes:
+                    watch.reset(each.feature, each.segment)
+            changes += recovered
+        return changes
+
+    def _figures(self) -> Mapping[str, float]:
+        """What rules may go by, over the last few hundred decisions of the release that was seen last."""
+        counts = self._store.counts()
+        figures = {"quarantined": float(counts["held"]), "dropped": float(self._memory.dropped)}
+        if not self._watches:
+            return figures
+        release, watch = list(self._watches.items())[-1]
+        lately = watch.lately(EVERYTHING)
+        if not lately.count:
+            return figures
+        figures["suspect_share"] = lately.suspect / lately.count
+        duration = lately.numbers.get("duration_ms")
+        if duration is not None:
+            median, high = duration.quantiles((0.5, 0.95))
+            figures |= {"latency_p50_ms": median, "latency_p95_ms": high}
+        estimate = self._estimator(release).estimate(EVERYTHING, lately)
+        if estimate.estimated is not None and self._estimator(release).may_act(EVERYTHING):
+            figures["estimated_accuracy"] = estimate.estimated.value
+        if estimate.realised is not None and estimate.labels >= _FEWEST_LABELS:
+            figures["realised_accuracy"] = estimate.realised.value
+        return figures
+
+    def _windows(self) -> Iterable[StoredWindow]:
+        """The windows that changed, with what was stored of them before."""
+        decoder = msgspec.msgpack.Decoder(WindowSketch)
+        for (start, release), sketches in self._dirty.items():
+            before = self._store.windows(since=start, until=start + 1e-3, release=release)
+            known = {stored.segment: decoder.decode(stored.content) for stored in before}
+            for segment, sketch in sketches.items():
+                whole = known.get(segment, WindowSketch())
+                whole.merge(sketch)
+                yield StoredWindow(start, release, segment, msgspec.msgpack.encode(whole))
+
+    def _save_alerts(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            self._store.save_alert(change.alert)
+
+
+_FEWEST_LABELS = 30

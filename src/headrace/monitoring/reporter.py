@@ -1,0 +1,241 @@
+"""Reporter: what the stores know, as reports: drift, quality, estimates over time; it only reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import msgspec
+
+from headrace.domain.report import (
+    DriftReport,
+    Effect,
+    Estimate,
+    Explanation,
+    MonitorStatus,
+    QualityReport,
+    Span,
+    WatchState,
+)
+from headrace.domain.report_store import ReportStore
+from headrace.monitoring.drift import (
+    effects,
+    explained_by_segments,
+    explained_by_terms,
+    label_that_moved,
+    most_telling,
+)
+from headrace.monitoring.estimate import Estimator
+from headrace.monitoring.memory import MonitorMemory, memory_from
+from headrace.monitoring.window import EVERYTHING, WindowSketch, decoded, merged
+
+_MOST_EFFECTS = 200
+_FEW = 100
+_CHART_WINDOWS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One window of time, for charts: shares and medians of all decisions in it."""
+
+    start: datetime
+    decisions: int
+    confidence: float | None
+    suspect: float
+    duration_ms: float | None
+    labels: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorReport:
+    """Everything that is known of a window of one release, for people."""
+
+    drift: DriftReport
+    quality: QualityReport
+    estimates: tuple[Estimate, ...]
+    points: tuple[Point, ...]
+
+
+class Reporter:
+    """Makes reports of what is stored, with what processes have handed in and nobody has taken in yet."""
+
+    def __init__(self, store: ReportStore, *, now: Callable[[], datetime], reference_decisions: int = 500) -> None:
+        self._store = store
+        self._now = now
+        self._needed = reference_decisions
+
+    def releases(self) -> list[str]:
+        """Every release that was ever seen, the one with the newest decisions first."""
+        memory = self._memory()
+        known = dict.fromkeys(reversed(list(memory.releases)))
+        for batch in self._store.batches(after=memory.through, limit=1000):
+            known |= dict.fromkeys(decoded(batch.content).sketches)
+        return list(known)
+
+    def status(self, release: str | None = None) -> list[MonitorStatus]:
+        """Each release at a glance."""
+        memory = self._memory()
+        alerts = self._store.alerts(is_open=True, cursor=None, limit=100).items
+        names = self.releases() if release is None else [release]
+        return [
+            MonitorStatus(
+                release=name,
+                state=self._state(memory.reference(name)),
+                decisions=self._seen(memory, name),
+                reference_decisions=_count(memory.reference(name)),
+                needed=self._needed,
+                dropped=memory.dropped,
+                open_alerts=tuple(alert for alert in alerts if alert.release in {name, ""}),
+                estimates=tuple(self._estimates(memory, name, memory.lately(name))),
+                notes=self._notes(memory, name),
+            )
+            for name in names
+        ]
+
+    def report(self, release: str, *, window_s: float = 3600.0, field: str | None = None) -> MonitorReport:
+        """The last `window_s` seconds against the reference; `field` limits segments to those of one tag."""
+        memory, now = self._memory(), self._now()
+        since = now.timestamp() - window_s
+        window, points = self._window(memory, release, since=since, until=now.timestamp() + 300)
+        if field is not None:
+            window = {name: sketch for name, sketch in window.items() if _is_of(name, field)}
+        whole = window.get(EVERYTHING, WindowSketch())
+        reference = memory.reference(release)
+        span = Span(datetime.fromtimestamp(since, UTC), now, whole.count)
+        drift = DriftReport(
+            release=release,
+            state=self._state(reference),
+            reference=self._reference_span(memory, release),
+            window=span,
+            effects=tuple(self._effects(reference, window)),
+            causes=tuple(
+                cause
+                for alert in self._store.alerts(is_open=True, cursor=None, limit=100).items
+                if alert.release == release and alert.cause is not None
+                for cause in (alert.cause, *alert.signs)
+            ),
+            explanations=tuple(_explanations(reference, window)),
+            dropped=memory.dropped,
+            skewed=memory.skewed,
+            note=" ".join(self._notes(memory, release, whole.count)),
+        )
+        quality = QualityReport(
+            decisions=whole.count,
+            suspect=whole.suspect,
+            quarantined=self._store.counts()["held"],
+            findings=tuple(sorted(whole.findings.counts.items(), key=lambda item: (-item[1], item[0]))),
+        )
+        return MonitorReport(drift, quality, tuple(self._estimates(memory, release, window)), points)
+
+    def _memory(self) -> MonitorMemory:
+        return memory_from(self._store.checkpoint())
+
+    def _window(
+        self, memory: MonitorMemory, release: str, *, since: float, until: float
+    ) -> tuple[dict[str, WindowSketch], tuple[Point, ...]]:
+        """The sketches of that time by segment, and the whole of it over time."""
+        window: dict[str, WindowSketch] = {}
+        over_time: dict[float, WindowSketch] = {}
+
+        def take(start: float, sketches: Mapping[str, WindowSketch]) -> None:
+            merged(window, sketches)
+            if EVERYTHING in sketches:
+                over_time.setdefault(start, WindowSketch()).merge(sketches[EVERYTHING])
+
+        decoder = msgspec.msgpack.Decoder(WindowSketch)
+        for stored in self._store.windows(since=since - 300, until=until, release=release):
+            take(stored.start, {stored.segment: decoder.decode(stored.content)})
+        for waiting in self._store.batches(after=memory.through, limit=10_000):
+            batch = decoded(waiting.content)
+            if batch.window_start >= since - 300 and release in batch.sketches:
+                take(batch.window_start, batch.sketches[release])
+        return window, tuple(_points(over_time))
+
+    def _effects(self, reference: Mapping[str, WindowSketch], window: Mapping[str, WindowSketch]) -> list[Effect]:
+        found = [
+            effect
+            for segment, sketch in window.items()
+            if segment in reference
+            for effect in effects(reference[segment], sketch, segment)
+        ]
+        return most_telling(found, limit=_MOST_EFFECTS)
+
+    def _estimates(self, memory: MonitorMemory, release: str, window: Mapping[str, WindowSketch]) -> Iterable[Estimate]:
+        estimator = memory.estimators.get(release, Estimator())
+        ranked = sorted(window, key=lambda name: (name != EVERYTHING, -window[name].count, name))
+        for segment in ranked[:20]:
+            if window[segment].confidence:
+                yield estimator.estimate(segment, window[segment])
+
+    def _state(self, reference: Mapping[str, WindowSketch]) -> WatchState:
+        return WatchState.WATCHING if _count(reference) >= self._needed else WatchState.LEARNING
+
+    def _seen(self, memory: MonitorMemory, release: str) -> int:
+        waiting = (decoded(each.content) for each in self._store.batches(after=memory.through, limit=10_000))
+        fresh = sum(_count(batch.sketches.get(release, {})) for batch in waiting)
+        return memory.seen.get(release, 0) + fresh
+
+    def _reference_span(self, memory: MonitorMemory, release: str) -> Span | None:
+        reference = memory.reference(release)
+        first = memory.first_seen.get(release)
+        if not reference or first is None:
+            return None
+        last = memory.reference_until.get(release, first)
+        return Span(datetime.fromtimestamp(first, UTC), datetime.fromtimestamp(last, UTC), _count(reference))
+
+    def _notes(self, memory: MonitorMemory, release: str, decisions: int | None = None) -> tuple[str, ...]:
+        notes = []
+        known = _count(memory.reference(release))
+        if known < self._needed:
+            notes.append(
+                f"There is no reference yet: it is learned from the first {self._needed} decisions, of which {known} "
+                "have come. Until then nothing raises an alarm."
+            )
+        if decisions is not None and decisions < _FEW:
+            notes.append(f"The window holds {decisions} decisions, so small shifts cannot be seen in it.")
+        if memory.dropped:
+            notes.append(f"{memory.dropped} decisions were not looked at, for want of time.")
+        if memory.skewed:
+            notes.append(f"{memory.skewed} decisions came with a clock that was wrong; they count for when they came.")
+        return tuple(notes)
+
+
+def _explanations(reference: Mapping[str, WindowSketch], window: Mapping[str, WindowSketch]) -> Iterable[Explanation]:
+    before, after = reference.get(EVERYTHING), window.get(EVERYTHING)
+    if before is None or after is None:
+        return
+    label = label_that_moved(before, after)
+    if label is not None:
+        for field in sorted({name.partition("=")[0] for name in window if name != EVERYTHING}):
+            found = explained_by_segments(reference, window, field, label)
+            if found is not None:
+                yield found
+    terms = explained_by_terms(before, after)
+    if terms is not None:
+        yield terms
+
+
+def _points(over_time: Mapping[float, WindowSketch]) -> Iterable[Point]:
+    for start in sorted(over_time)[-_CHART_WINDOWS:]:
+        sketch = over_time[start]
+        sure = sum(sketch.confidence.values())
+        duration = sketch.numbers.get("duration_ms")
+        labels = sketch.categories.get("label")
+        yield Point(
+            start=datetime.fromtimestamp(start, UTC),
+            decisions=sketch.count,
+            confidence=sketch.sure / sure if sure else None,
+            suspect=sketch.suspect / sketch.count if sketch.count else 0.0,
+            duration_ms=duration.quantiles((0.5,))[0] if duration is not None else None,
+            labels=tuple(list(labels.shares().items())[:6]) if labels is not None else (),
+        )
+
+
+def _count(sketches: Mapping[str, WindowSketch]) -> int:
+    whole = sketches.get(EVERYTHING)
+    return 0 if whole is None else whole.count
+
+
+def _is_of(segment: str, field: str) -> bool:
+    return segment == EVERYTHING or segment.startswith(f"{field}=")

@@ -1,0 +1,220 @@
+"""Sketches, alerts and quarantine in SQL; what has structure of its own lies there as JSON or MessagePack."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
+
+from headrace.domain.report import Alert, AlertState, QuarantinedInput, QuarantineState
+from headrace.domain.report_store import (
+    AlertListing,
+    QuarantineListing,
+    StoredBatch,
+    StoredWindow,
+    WatchCheckpoint,
+)
+from headrace.storage.database import Database, metadata
+
+batches = Table(
+    "monitor_batches",
+    metadata,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("content", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+windows = Table(
+    "monitor_windows",
+    metadata,
+    Column("start", Float, primary_key=True),
+    Column("release", String(80), primary_key=True),
+    Column("segment", String(200), primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+)
+memories = Table(
+    "monitor_memory",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    Column("through", BigInteger, nullable=False),
+    Column("saved_at", DateTime(timezone=True), nullable=False),
+    Column("content", LargeBinary, nullable=False),
+)
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("state", String(20), nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Index("alerts_by_state", "state", "id"),
+)
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("state", String(20), nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Index("quarantine_by_state", "state", "id"),
+)
+_WATCH = "watch"
+
+
+class SqlReports:
+    """Keeps the promise of `ReportStore` in any database that SQLAlchemy speaks to."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add_batch(self, content: bytes) -> None:
+        """Not worth a write to the disc of its own: a loss of power costs the watch some seconds of figures."""
+        with self._database.transaction(durable=False) as connection:
+            connection.execute(insert(batches).values(content=zlib.compress(content, 1)))
+
+    def batches(self, *, after: int, limit: int) -> list[StoredBatch]:
+        """In order of their numbers."""
+        query = select(batches).where(batches.c.number > after).order_by(batches.c.number).limit(limit)
+        with self._database.reading() as connection:
+            return [StoredBatch(row.number, zlib.decompress(row.content)) for row in connection.execute(query)]
+
+    def checkpoint(self) -> WatchCheckpoint | None:
+        """The last one."""
+        with self._database.reading() as connection:
+            row = connection.execute(select(memories).where(memories.c.name == _WATCH)).one_or_none()
+        return None if row is None else WatchCheckpoint(row.through, zlib.decompress(row.content))
+
+    def save_checkpoint(
+        self, checkpoint: WatchCheckpoint, windows_: Sequence[StoredWindow], *, follows: int, now: datetime
+    ) -> bool:
+        """By compare and swap on `through`."""
+        values = {
+            "through": checkpoint.through,
+            "saved_at": now,
+            "content": zlib.compress(checkpoint.memory, 1),
+        }
+        with self._database.transaction() as connection:
+            there = connection.scalar(select(memories.c.through).where(memories.c.name == _WATCH))
+            if (there or 0) != follows:
+                return False
+            if there is None:
+                connection.execute(insert(memories).values(name=_WATCH, **values))
+            else:
+                connection.execute(update(memories).where(memories.c.name == _WATCH).values(**values))
+            for each in windows_:
+                key = (
+                    (windows.c.start == each.start)
+                    & (windows.c.release == each.release)
+                    & (windows.c.segment == each.segment)
+                )
+                connection.execute(delete(windows).where(key))
+            if windows_:
+                connection.execute(
+                    insert(windows),
+                    [
+                        {
+                            "start": each.start,
+                            "release": each.release,
+                            "segment": each.segment,
+                            "content": zlib.compress(each.content, 1),
+                        }
+                        for each in windows_
+                    ],
+                )
+            connection.execute(delete(batches).where(batches.c.number <= checkpoint.through))
+        return True
+
+    def windows(self, *, since: float, until: float, release: str | None = None) -> list[StoredWindow]:
+        """In order of their beginning."""
+        query = select(windows).where((windows.c.start >= since) & (windows.c.start < until)).order_by(windows.c.start)
+        if release is not None:
+            query = query.where(windows.c.release == release)
+        with self._database.reading() as connection:
+            return [
+                StoredWindow(row.start, row.release, row.segment, zlib.decompress(row.content))
+                for row in connection.execute(query)
+            ]
+
+    def forget_windows(self, *, before: float) -> int:
+        """Drops by age."""
+        with self._database.transaction() as connection:
+            return connection.execute(delete(windows).where(windows.c.start < before)).rowcount
+
+    def save_alert(self, alert: Alert) -> None:
+        """Durable when this returns."""
+        values = {"state": alert.state.value, "content": msgspec.json.encode(alert)}
+        self._put(alerts, alert.id, values)
+
+    def alert(self, alert_id: str) -> Alert | None:
+        """By its id."""
+        content = self._content(alerts, alert_id)
+        return None if content is None else msgspec.json.decode(content, type=Alert)
+
+    def alerts(self, *, is_open: bool | None, cursor: str | None, limit: int) -> AlertListing:
+        """Newest first; ids are sorted by time."""
+        states = {None: None, True: AlertState.OPEN.value, False: AlertState.RECOVERED.value}
+        rows, after = self._page(alerts, state=states[is_open], cursor=cursor, limit=limit)
+        return AlertListing(tuple(msgspec.json.decode(content, type=Alert) for content in rows), after)
+
+    def keep(self, kept: QuarantinedInput) -> None:
+        """Durable when this returns."""
+        self._put(quarantine, kept.id, {"state": kept.state.value, "content": msgspec.json.encode(kept)})
+
+    def kept(self, kept_id: str) -> QuarantinedInput | None:
+        """By its id."""
+        content = self._content(quarantine, kept_id)
+        return None if content is None else msgspec.json.decode(content, type=QuarantinedInput)
+
+    def quarantine(self, *, state: QuarantineState | None, cursor: str | None, limit: int) -> QuarantineListing:
+        """Newest first; ids are sorted by time."""
+        value = None if state is None else state.value
+        rows, after = self._page(quarantine, state=value, cursor=cursor, limit=limit)
+        return QuarantineListing(tuple(msgspec.json.decode(content, type=QuarantinedInput) for content in rows), after)
+
+    def counts(self) -> Mapping[str, int]:
+        """Counted now."""
+        held = select(func.count()).where(quarantine.c.state == QuarantineState.HELD.value)
+        open_ = select(func.count()).where(alerts.c.state == AlertState.OPEN.value)
+        waiting = select(func.count()).select_from(batches)
+        with self._database.reading() as connection:
+            return {
+                "held": int(connection.scalar(held) or 0),
+                "open": int(connection.scalar(open_) or 0),
+                "batches": int(connection.scalar(waiting) or 0),
+            }
+
+    def _put(self, table: Table, key: str, values: Mapping[str, object]) -> None:
+        with self._database.transaction() as connection:
+            if not connection.execute(update(table).where(table.c.id == key).values(**values)).rowcount:
+                connection.execute(insert(table).values(id=key, **values))
+
+    def _content(self, table: Table, key: str) -> bytes | None:
+        with self._database.reading() as connection:
+            return connection.scalar(select(table.c.content).where(table.c.id == key))
+
+    def _page(
+        self, table: Table, *, state: str | None, cursor: str | None, limit: int
+    ) -> tuple[list[bytes], str | None]:
+        query = select(table.c.id, table.c.content).order_by(table.c.id.desc()).limit(limit + 1)
+        if state is not None:
+            query = query.where(table.c.state == state)
+        if cursor is not None:
+            query = query.where(table.c.id < cursor)
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+        return [row.content for row in rows[:limit]], rows[limit - 1].id if len(rows) > limit else None
