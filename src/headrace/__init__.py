@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.domain.decision import Decision
 from headrace.domain.model import Field, ModelVersion, Signature
+from headrace.domain.observation import Observation
 from headrace.domain.training import ClassFigures, Example, OnProgress, TrainedModel, Trainer, TrainingReport
 from headrace.errors import (
     Conflict,
@@ -60,6 +61,7 @@ __all__ = [
     "InvalidInput",
     "ModelVersion",
     "NotFound",
+    "Observation",
     "OnProgress",
     "OnnxModel",
     "Overloaded",

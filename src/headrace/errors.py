@@ -54,6 +54,16 @@ class Unreadable(InvalidInput):
     code = "unreadable"
 
 
+class Quarantined(InvalidInput):
+    """The input is kept back and not answered, until an operator lets it go."""
+
+    code = "quarantined"
+
+    def __init__(self, detail: str, *, quarantine_id: str) -> None:
+        super().__init__(detail, remedy=f"An operator may release it as {quarantine_id}.")
+        self.quarantine_id = quarantine_id
+
+
 class NotFound(HeadraceError):
     """No such thing under this name or id."""
 

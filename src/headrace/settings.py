@@ -106,6 +106,66 @@ class WebhookSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timeout_s: float = 15.0
 
 
+class MonitoringSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[monitoring]`. `alpha`: the chance that a release in whose traffic nothing changes ever raises a drift alarm.
+
+    The first `reference_decisions` of a release are its reference. Sketches are kept by `window_s`, handed on every
+    `flush_s` and looked at every `look_s`. Watching takes at most `share` of a core in each process.
+    """
+
+    enabled: bool = True
+    alpha: float = 0.01
+    reference_decisions: int = 500
+    learn: int = 200
+    window_s: float = 300.0
+    flush_s: float = 5.0
+    look_s: float = 5.0
+    calm_s: float = 60.0
+    share: float = 0.02
+    keep_days: float = 30.0
+
+
+class QualitySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[quality]`. `rules` by name have thresholds `tell`, `suspect` and `quarantine`; an empty table turns one off.
+
+    `languages` are those expected, all if empty; `anomalies` is the share of normal inputs to be flagged as unusual.
+    """
+
+    languages: tuple[str, ...] = ()
+    anomalies: float = 0.01
+    rules: dict[str, dict[str, float]] = {}
+
+
+class AlertRuleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[alerts.<name>]`: a figure with a bound; see `docs/how-to/watch-for-drift.md` for the figures."""
+
+    figure: str
+    above: float | None = None
+    below: float | None = None
+    severity: str = "warning"
+    for_s: float = 0.0
+    calm_s: float = 60.0
+    recovers_at: float | None = None
+
+
+class OutcomeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[outcomes.<metric>]`: what the business goes by. `worth` of one unit in `currency`; below 0 it is a cost."""
+
+    unit: str = ""
+    direction: str = "up"
+    worth: float = 1.0
+    currency: str = ""
+    within_days: float = 30.0
+
+
+class TelemetrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[telemetry]`. `otlp`: the address of a collector for spans, none if empty; `share` of the traces begun here."""
+
+    otlp: str = ""
+    headers: dict[str, str] = {}
+    share: float = 1.0
+
+
 class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[limits]`. `inflight`: questions answered at once, "auto" is learned from how long they wait for their turn.
 
@@ -169,6 +229,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     jobs: JobSettings = JobSettings()
     webhooks: WebhookSettings = WebhookSettings()
     limits: LimitSettings = LimitSettings()
+    monitoring: MonitoringSettings = MonitoringSettings()
+    quality: QualitySettings = QualitySettings()
+    alerts: dict[str, AlertRuleSettings] = {}
+    outcomes: dict[str, OutcomeSettings] = {}
+    telemetry: TelemetrySettings = TelemetrySettings()
     services: dict[str, dict[str, Any]] = {}
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from asyncio import gather
 from typing import Any
 
-from headrace import pipeline
+from headrace import Observation, pipeline
 from headrace_documents.classification import ClassificationService
 from headrace_documents.extraction import TextExtractionService
 from headrace_documents.schema import (
@@ -23,6 +23,9 @@ from headrace_documents.summarization import SummarizationService
 
 REMARKS = frozenset({"attachment"})
 """Findings that are worth telling and cast no doubt on the answer; every other one makes it suspect."""
+
+CUT = frozenset({"truncated", "page_damaged", "page_not_read"})
+"""Findings that say a part of the document was not read."""
 
 UNSURE_BELOW = 0.5
 """Less likely than all other labels together."""
@@ -69,6 +72,38 @@ class Analysis:
     def label(self) -> str:
         """What rollouts compare answers by, and feedback is about."""
         return self.classification.label
+
+    def facts(self) -> dict[str, Any]:
+        """What the rules of quality look at."""
+        document = self.reading.document
+        return {
+            "name": document.filename,
+            "media_type": document.media_type,
+            "size_bytes": document.size_bytes,
+            "pages": document.pages,
+            "text": self.reading.characters,
+            "language": document.language,
+            "truncated": any(finding.code in CUT for finding in self.reading.findings),
+            "embedding": self.classification.embedding or None,
+        }
+
+    def observation(self) -> Observation:
+        """What is watched: the label, the reading, and which words spoke for the label."""
+        document, found = self.reading.document, self.classification
+        contributions = {"base": found.explanation.base, "rest": found.explanation.rest}
+        for each in found.explanation.evidence:
+            word = each.text.casefold()
+            contributions[word] = contributions.get(word, 0.0) + each.weight
+        numbers = {"words": float(len(self.reading.words)), "size_bytes": float(document.size_bytes)}
+        if document.pages:
+            numbers["pages"] = float(document.pages)
+        return Observation(
+            numbers=numbers,
+            categories={"label": found.label, "ocr": "yes" if document.ocr else "no"},
+            tags={"language": document.language or "unknown", "type": document.media_type},
+            contributions=contributions,
+            embedding=found.embedding,
+        )
 
     def findings(self) -> tuple[Finding, ...]:
         """What a reader of the answer should know: of the reading first, then of the answer."""

@@ -196,7 +196,7 @@ class Classification:
     """The label of a text, how sure the model is, and why.
 
     `explanation` lists the strongest contributions, `contributions` all of them. `characters_read` says how much of
-    a long text was read within the caller's deadline.
+    a long text was read within the caller's deadline. `embedding` says in few numbers what the text is about.
     """
 
     label: str
@@ -206,6 +206,7 @@ class Classification:
     contributions: Explanation
     characters_read: int
     model: str
+    embedding: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

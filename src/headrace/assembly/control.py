@@ -1,4 +1,4 @@
-"""The role `control`: tickets to the broker, jobs of silent workers round again, webhooks, figures, retention."""
+"""The role `control`: tickets to the broker, jobs of silent workers round again, the watch, webhooks, figures."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 from datetime import timedelta
 
 from headrace.assembly.jobs import broker_of, is_embedded
+from headrace.assembly.monitoring import watch_by_the_clock
 from headrace.assembly.platform import Running
 from headrace.assembly.webhooks import deliver
 from headrace.assembly.worker import policy_of, telling_of
@@ -28,8 +29,19 @@ async def control(running: Running) -> None:
         group.create_task(_forget(running))
         group.create_task(deliver(running))
         group.create_task(running.jobs.batches.run())
+        group.create_task(_watch(running))
         if not is_embedded(running.settings):
             group.create_task(_relay(running))
+
+
+async def _watch(running: Running) -> None:
+    await watch_by_the_clock(
+        running.settings,
+        running.monitoring.store,
+        running.jobs.webhooks,
+        metrics=running.metrics,
+        tell=running.tell,
+    )
 
 
 def _sweeper(running: Running) -> Sweeper:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 from pathlib import Path
+from time import monotonic
 
 from headrace.assembly.candidates import RolloutOffice
 from headrace.assembly.inference import desk_of
 from headrace.assembly.platform import Running
 from headrace.assembly.webhooks import address_rules
+from headrace.domain.report import QuarantinedInput
 from headrace.gateway import (
+    alerts,
     batches,
     decisions,
     deliveries,
@@ -21,7 +25,9 @@ from headrace.gateway import (
     jobs,
     keys,
     models,
+    monitors,
     probes,
+    quarantine,
     releases,
     replays,
     rollouts,
@@ -35,6 +41,8 @@ from headrace.gateway.route import Route
 from headrace.gateway.server import Server
 from headrace.gateway.uploads import FRAMING_BYTES, Fetch
 from headrace.jobs.unpacking import Bounds as UnpackingBounds
+from headrace.serving.answered import Answered
+from headrace.serving.context import Context
 from headrace.serving.quota import Quota
 from headrace.settings import ServerSettings
 
@@ -83,6 +91,9 @@ def _nouns(running: Running) -> list[Route]:
         *deliveries.routes(running.jobs.webhooks),
         *keys.routes(running.keys),
         *rollouts.routes(running.rollouts.desk, _office(running).start, changed=running.rollouts.look_now),
+        *monitors.routes(running.monitoring.reporter),
+        *alerts.routes(running.monitoring.store),
+        *quarantine.routes(running.monitoring.store, _release_by(running)),
     ]
 
 
@@ -100,6 +111,21 @@ def _intake(running: Running, fetch: Fetch) -> batches.Intake:
         fetch=fetch,
         check=address_rules(settings).checked,
     )
+
+
+def _release_by(running: Running) -> Callable[[str], Awaitable[QuarantinedInput]]:
+    """Lets an input out of quarantine: it is asked anew, and whatever the rules say of it, it is answered."""
+
+    async def answered(kept: QuarantinedInput, question: object) -> Answered:
+        budget_s = running.settings.limits.request_seconds
+        context = Context(deadline=monotonic() + budget_s, tags=dict(kept.tags), is_released=True)
+        endpoint = running.endpoints[kept.endpoint]
+        return await endpoint.answer(question, context=context, input_digest=kept.digest)
+
+    async def release(kept_id: str) -> QuarantinedInput:
+        return await running.monitoring.door.release(kept_id, answered)
+
+    return release
 
 
 def needs_keys(server: ServerSettings) -> bool:

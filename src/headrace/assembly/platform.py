@@ -13,8 +13,10 @@ from headrace import settings as settings_module
 from headrace.assembly.decisions import archive_of, kept_in_bounds, opened_journal, started_recorder
 from headrace.assembly.jobs import Jobs, opened_jobs
 from headrace.assembly.keys import opened_keys
+from headrace.assembly.monitoring import Monitoring, opened_monitoring
 from headrace.assembly.parts import admission_of, parts_of
 from headrace.assembly.pools import Tell, bind, unheard, watch
+from headrace.assembly.quality import doorkeeper_of
 from headrace.assembly.registry import opened_registry
 from headrace.assembly.releases import Planner, record_of
 from headrace.assembly.rollouts import Rollouts, opened_rollouts, watch_rollouts
@@ -23,6 +25,7 @@ from headrace.assembly.stores import Stores, opened_stores
 from headrace.domain.release import Release
 from headrace.domain.stores import DecisionStore, KeyStore
 from headrace.domain.training import Trainer
+from headrace.monitoring.quality import QualityRule
 from headrace.registry.registry import ModelRegistry
 from headrace.serving.admission import Admission
 from headrace.serving.answer_cache import AnswerCache
@@ -68,6 +71,7 @@ class Running:
     jobs: Jobs
     keys: KeyStore
     rollouts: Rollouts
+    monitoring: Monitoring
     tell: Tell = unheard
     siblings: Siblings = field(default_factory=Siblings)
     serving: asyncio.Event = field(default_factory=asyncio.Event)
@@ -86,12 +90,20 @@ class Platform:
     """Pipelines and how their models are taught; describes, and does nothing until it is told to run.
 
     `redact` takes personal data out of every text before any of it is written down; inputs are not kept then.
+    `checks` are rules of quality besides those that every platform has.
     """
 
-    def __init__(self, *pipelines: type, trainers: Sequence[Trainer] = (), redact: Redact | None = None) -> None:
+    def __init__(
+        self,
+        *pipelines: type,
+        trainers: Sequence[Trainer] = (),
+        redact: Redact | None = None,
+        checks: Sequence[QualityRule] = (),
+    ) -> None:
         self.pipelines = pipelines
         self.trainers = tuple(trainers)
         self.redact = redact
+        self.checks = tuple(checks)
 
     @asynccontextmanager
     async def running(
@@ -121,11 +133,12 @@ class Platform:
             metrics = Metrics()
             stores = await asyncio.to_thread(opened_stores, settings, decisions=decisions)
             stack.push_async_callback(asyncio.to_thread, stores.close)
+            routes = [route for pipeline in self.pipelines for route in routes_of(pipeline)]
             recorder = await started_recorder(
                 stack,
                 stores.decisions,
                 settings,
-                routes=[route for pipeline in self.pipelines for route in routes_of(pipeline)],
+                routes=routes,
                 redact=self.redact,
                 metrics=metrics,
                 journal=opened_journal(settings) if decisions is None else None,
@@ -143,6 +156,13 @@ class Platform:
             services = {name: Switch(name, loaded) for name in parts if only is None or name in only}
             bind(stack, parts, services)
             watch(metrics, services)
+            monitoring = await opened_monitoring(
+                stack,
+                settings,
+                doorkeeper_of(settings, self.checks, [*routes], metrics=metrics, tell=tell),
+                metrics=metrics,
+                is_forgetful=decisions is not None,
+            )
             admission = admission_of(settings.limits)
             metrics.in_flight.set_function(lambda: admission.in_flight)
             metrics.in_flight_limit.set_function(lambda: admission.limit)
@@ -160,6 +180,8 @@ class Platform:
                     record=recorder,
                     cache=cache,
                     attend=rollouts.attend,
+                    inspect=monitoring.door.inspect,
+                    observe=monitoring.observe,
                 )
                 for name, instance in planner.instances.items()
                 for route in routes_of(type(instance))
@@ -188,6 +210,7 @@ class Platform:
                 jobs=jobs,
                 keys=keys,
                 rollouts=rollouts,
+                monitoring=monitoring,
                 tell=tell,
                 siblings=siblings,
             )

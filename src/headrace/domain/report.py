@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,3 +267,41 @@ class MonitorStatus:
     open_alerts: tuple[Alert, ...]
     estimates: tuple[Estimate, ...] = ()
     notes: tuple[str, ...] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One window of time, for charts: shares and medians of all decisions in it."""
+
+    start: datetime
+    decisions: int
+    confidence: float | None
+    suspect: float
+    duration_ms: float | None
+    labels: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorReport:
+    """Everything that is known of a window of one release, for people."""
+
+    drift: DriftReport
+    quality: QualityReport
+    estimates: tuple[Estimate, ...]
+    points: tuple[Point, ...]
+
+
+class Reports(Protocol):
+    """Makes reports of what was seen. Blocking."""
+
+    def releases(self) -> list[str]:
+        """Every release that was ever seen, the one with the newest decisions first."""
+        ...
+
+    def status(self, release: str | None = None) -> list[MonitorStatus]:
+        """Each release at a glance, or one."""
+        ...
+
+    def report(self, release: str, *, window_s: float = 3600.0, field: str | None = None) -> MonitorReport:
+        """The last `window_s` seconds against the reference; `field` limits segments to those of one tag."""
+        ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
@@ -9,7 +10,16 @@ from typing import Any
 
 import msgspec
 
-from headrace.errors import DeadlineExceeded, InvalidInput, Malformed, Overloaded, TooLarge, Unreadable, UnsupportedType
+from headrace.errors import (
+    DeadlineExceeded,
+    InvalidInput,
+    Malformed,
+    Overloaded,
+    Quarantined,
+    TooLarge,
+    Unreadable,
+    UnsupportedType,
+)
 from headrace.gateway.caller import Access
 from headrace.gateway.operation import Content, Operation, Parameter
 from headrace.gateway.request import Request
@@ -24,14 +34,17 @@ from headrace.serving.quota import Quota
 from headrace.serving.upload import Upload
 
 LONGEST_BUDGET_S = 3600.0
+MOST_TAGS, LONGEST_TAG = 8, 80
+_TAG = re.compile(r"[a-z][a-z0-9_]{0,30}")
 _BUDGET = {"type": "integer", "minimum": 1, "maximum": 99_999_999_999}
 HEADERS = (
     Parameter("X-Request-Timeout-Ms", "Milliseconds that you have.", where="header", schema=_BUDGET, example=5000),
     Parameter("X-Headrace-Priority", "Who goes first.", where="header", schema=Priority, example="interactive"),
     Parameter("X-Headrace-Key", "Same key, same variant.", where="header", example="customer-7"),
+    Parameter("X-Headrace-Tags", "Segments to watch it by.", where="header", example="source=erp, tenant=7"),
 )
 ERRORS = (
-    Malformed, TooLarge, UnsupportedType, Unreadable, InvalidInput, Overloaded, DeadlineExceeded,
+    Malformed, TooLarge, UnsupportedType, Unreadable, Quarantined, InvalidInput, Overloaded, DeadlineExceeded,
 )  # fmt: skip
 
 
@@ -154,7 +167,23 @@ def context_of(request: Request, *, budget_s: float) -> Context:
         key=request.header("x-headrace-key") or request.caller.id,
         priority=priority,
         trace_id=request.trace,
+        tags=tags_of(request.header("x-headrace-tags")),
     )
+
+
+def tags_of(given: str | None) -> dict[str, str]:
+    """`source=erp, tenant=7` as a mapping; raises `Malformed` for anything else."""
+    if given is None:
+        return {}
+    tags: dict[str, str] = {}
+    for part in given.split(","):
+        name, parted, value = (piece.strip() for piece in part.partition("="))
+        if not parted or not _TAG.fullmatch(name) or not 0 < len(value) <= LONGEST_TAG or not value.isprintable():
+            raise Malformed(f"X-Headrace-Tags has {part.strip()[:40]!r}.", remedy="Send name=value, parted by commas.")
+        tags[name] = value
+    if len(tags) > MOST_TAGS:
+        raise Malformed(f"X-Headrace-Tags names {len(tags)} tags.", remedy=f"Send {MOST_TAGS} at most.")
+    return tags
 
 
 def _reader(endpoint: Endpoint, fetch: Fetch) -> Reader:

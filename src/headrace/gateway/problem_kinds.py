@@ -88,6 +88,13 @@ KINDS = (
         "Change the input as `detail` says.",
     ),
     Problem(
+        "quarantined",
+        422,
+        "Kept back",
+        "The input is of a quality that no answer could be trusted on; it is kept, and was not answered.",
+        "Send a better copy, or have an operator release it: `POST /v1/quarantine/{id}/release`.",
+    ),
+    Problem(
         "over_quota",
         429,
         "This caller's quota is used up",

@@ -132,6 +132,15 @@ class AlertBook:
                 return self.open[key]
         raise NotFound(f"There is no open alert {alert_id!r}.", remedy="List them by `headrace monitor status`.")
 
+    def hear_silences(self, stored: Iterable[Alert]) -> None:
+        """Takes over what people said elsewhere of alerts that are open here."""
+        for alert in stored:
+            mine = self.open.get(alert.key)
+            if mine is not None and mine.id == alert.id and alert.silenced_until != mine.silenced_until:
+                self.open[alert.key] = replace(mine, silenced_until=alert.silenced_until)
+                if alert.silenced_until is not None:
+                    self._silences[alert.key] = alert.silenced_until
+
     def is_silenced(self, key: str, *, now: datetime) -> bool:
         """Whether nobody is to be told of alerts with this key now."""
         return key in self._silences and now < self._silences[key]

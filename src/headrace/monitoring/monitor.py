@@ -78,6 +78,7 @@ class Monitor:
     def look(self, *, is_last: bool = False) -> list[Change]:
         """Takes in what has come since the last look; what people are to be told of it."""
         changes: list[Change] = []
+        self._book.hear_silences(self._store.alerts(is_open=True, cursor=None, limit=1000).items)
         while batches := self._store.batches(after=self._memory.through, limit=_A_LOOK):
             for stored in batches:
                 changes += self._take(stored.content)
@@ -103,12 +104,6 @@ class Monitor:
         self._saved_through = checkpoint.through
         self._dirty.clear()
         self._store.forget_windows(before=self._now().timestamp() - self._options.keep_s)
-
-    def silence(self, alert_id: str, *, until: datetime) -> Alert:
-        """Nobody is told of it before `until`."""
-        alert = self._book.silence(alert_id, until=until)
-        self._store.save_alert(alert)
-        return alert
 
     def _resume(self) -> None:
         self._memory = memory_from(self._store.checkpoint())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
@@ -13,7 +12,9 @@ from headrace.domain.report import (
     Effect,
     Estimate,
     Explanation,
+    MonitorReport,
     MonitorStatus,
+    Point,
     QualityReport,
     Span,
     WatchState,
@@ -33,28 +34,6 @@ from headrace.monitoring.window import EVERYTHING, WindowSketch, decoded, merged
 _MOST_EFFECTS = 200
 _FEW = 100
 _CHART_WINDOWS = 60
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One window of time, for charts: shares and medians of all decisions in it."""
-
-    start: datetime
-    decisions: int
-    confidence: float | None
-    suspect: float
-    duration_ms: float | None
-    labels: tuple[tuple[str, float], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class MonitorReport:
-    """Everything that is known of a window of one release, for people."""
-
-    drift: DriftReport
-    quality: QualityReport
-    estimates: tuple[Estimate, ...]
-    points: tuple[Point, ...]
 
 
 class Reporter:

@@ -2,8 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol, TypeGuard, runtime_checkable
 from weakref import WeakKeyDictionary
+
+from headrace.domain.observation import Observation
+
+
+@runtime_checkable
+class Inspected(Protocol):
+    """Kept by answers whose input is to be held against the rules of quality."""
+
+    def facts(self) -> Mapping[str, Any]:
+        """What is known of the input: `media_type`, `pages`, `text`, `language`, `embedding` and so on."""
+        ...
+
+
+@runtime_checkable
+class Observed(Protocol):
+    """Kept by answers that say what is to be watched of them."""
+
+    def observation(self) -> Observation:
+        """Features, tags and contributions; called once, after the answer is out."""
+        ...
 
 
 @runtime_checkable

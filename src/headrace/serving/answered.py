@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,13 +20,15 @@ encoder = msgspec.json.Encoder(decimal_format="number")
 class Answered:
     """A decision with the question, the value that the pipeline returned, and the context it was computed in.
 
-    The decision has no explanation and no digest of the answer yet, for they take longer than many answers.
+    `quality` is the verdict on the input, where there is one. The decision has no explanation and no digest of the
+    answer yet, for they take longer than many answers.
     """
 
     decision: Decision
     question: object
     value: Any
     context: Context
+    quality: Mapping[str, Any] | None = None
 
     @property
     def body(self) -> bytes:

@@ -83,6 +83,7 @@ class Context:
 
     `checkpoints` is there when the call is an attempt at a job.
     `release` is what answers all of it, fixed at the door. `work` is there when other releases answer it too.
+    `tags` say where it comes from, `source` and the like. `is_released`: an operator let it out of quarantine.
     """
 
     deadline: float | None = None
@@ -93,6 +94,8 @@ class Context:
     input_digest: str = ""
     release: str = ""
     work: SharedWork | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    is_released: bool = False
     progress: Callable[[Progress], None] = _ignore
     checkpoints: Checkpoints | None = None
     degraded: list[Degraded] = field(default_factory=list)

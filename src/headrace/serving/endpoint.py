@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from time import monotonic
@@ -16,6 +16,7 @@ from headrace.serving.answer import is_answer
 from headrace.serving.answer_cache import AnswerCache
 from headrace.serving.answered import Answered, encoder
 from headrace.serving.context import Context, Priority, within
+from headrace.serving.door import Arrival, Inspect, joined
 from headrace.serving.pipeline import Route
 from headrace.serving.service_time import ServiceTime
 from headrace.serving.shared_work import SharedWork
@@ -39,6 +40,9 @@ Record = Callable[[Answered], None]
 Attend = Callable[["Endpoint", Variant, object, Context, Answered | Exception], None]
 """Told what became of each question that was taken on, answered or failed; must neither wait nor raise."""
 
+Observe = Callable[[Answered], None]
+"""Sees what can be watched of an answer that went out; must neither wait nor raise."""
+
 
 class Endpoint:
     """One method of a pipeline on a platform.
@@ -61,6 +65,8 @@ class Endpoint:
         record: Record | None = None,
         attend: Attend | None = None,
         cache: AnswerCache | None = None,
+        inspect: Inspect | None = None,
+        observe: Observe | None = None,
     ) -> None:
         self.route = route
         self._run = run
@@ -73,6 +79,8 @@ class Endpoint:
         self._cache = cache
         self._time = ServiceTime()
         self._refused = 0
+        self._inspect = inspect
+        self._observe = observe
 
     @property
     def path(self) -> str:
@@ -105,6 +113,7 @@ class Endpoint:
         Raises:
             Overloaded: nothing was begun.
             DeadlineExceeded: the caller's budget is spent.
+            Quarantined: the input is kept back.
             HeadraceError: what the pipeline raised.
         """
         variant = self.variant_of(context.key, input_digest)
@@ -112,6 +121,8 @@ class Endpoint:
             answered = await self._attended(variant, question, context, input_digest, request_id)
         if self._record is not None:
             self._record(answered)
+        if self._observe is not None:
+            self._observe(answered)
         for witness in self._witnesses:
             witness(answered.decision)
         return answered
@@ -122,7 +133,13 @@ class Endpoint:
         outcome: Answered | Exception | None = None
         try:
             answered = await self.answer_as(
-                variant, question, context=context, input_digest=input_digest, request_id=request_id, cache=self._cache
+                variant,
+                question,
+                context=context,
+                input_digest=input_digest,
+                request_id=request_id,
+                cache=self._cache,
+                inspect=self._inspect,
             )
             outcome = answered
         except Exception as failure:
@@ -143,10 +160,12 @@ class Endpoint:
         input_digest: str,
         request_id: str = "",
         cache: AnswerCache | None = None,
+        inspect: Inspect | None = None,
     ) -> Answered:
         """The answer of one variant, that no witness is told of and admission does not count: for shadows and replays.
 
-        To share the work of another answer, its `context.work` is passed on in `context`.
+        To share the work of another answer, its `context.work` is passed on in `context`. `inspect` looks at the
+        input before the answer is made up.
         """
         begun = monotonic()
         context.release, context.input_digest, context.request_id = variant.release, input_digest, request_id
@@ -160,14 +179,18 @@ class Endpoint:
             if context.is_over():
                 raise DeadlineExceeded("The answer came after the caller's time.", remedy="Give more time.")
         degraded = tuple(DegradedStep(each.service, each.reason, each.used) for each in context.degraded)
-        fields = value.body() if is_answer(value) else {"output": value}
+        fields = dict(value.body()) if is_answer(value) else {"output": value}
+        # What is found of an input may depend on what came before it, so it is no part of what a replay gives again.
+        quality = fields.pop("quality", None) if is_answer(value) else None
+        if inspect is not None:
+            quality = joined(quality, await inspect(Arrival(self.path, question, value, context)))
         answer = encoder.encode({"degraded": degraded} | fields)
         if cache is not None and kept is None:
             cache.keep(key, question, value, context, answer_bytes=len(answer))
-        decision = self._decision(value, context, variant, answer=answer, degraded=degraded, begun=begun)
+        decision = self._decision(value, context, variant, answer=answer, quality=quality, begun=begun)
         if kept is None:
             self._time.learn(decision.duration_ms / 1000)
-        return Answered(decision=decision, question=question, value=value, context=context)
+        return Answered(decision=decision, question=question, value=value, context=context, quality=quality)
 
     def _check_time(self, left_s: float) -> None:
         if self._time.count < LEARNED_AFTER or left_s >= SURE_SHARE * self._time.shortest_s:
@@ -186,13 +209,15 @@ class Endpoint:
         variant: Variant,
         *,
         answer: bytes,
-        degraded: tuple[DegradedStep, ...],
+        quality: Mapping[str, Any] | None,
         begun: float,
     ) -> Decision:
+        degraded = tuple(DegradedStep(each.service, each.reason, each.used) for each in context.degraded)
         duration_ms = (monotonic() - begun) * 1000
         decision_id = new_id("dec")
         head = encoder.encode({"decision_id": decision_id, "release": variant.release, "variant": variant.name})
-        tail = encoder.encode({"timings_ms": _timings(context, duration_ms)})
+        found = {} if quality is None else {"quality": quality}
+        tail = encoder.encode({"timings_ms": _timings(context, duration_ms)} | found)
         return Decision(
             id=decision_id,
             created_at=datetime.now(UTC),

@@ -78,6 +78,12 @@ class Metrics:
         self.running_jobs = Gauge("headrace_running_jobs", "Attempts that run now.", **own)
         self.job_concurrency = Gauge("headrace_job_concurrency", "Attempts that may run at once.", **own)
 
+        self.watched = Counter(
+            "headrace_watched_decisions", "Decisions by what the watch made of them: seen, dropped.", ["outcome"], **own
+        )
+        self.alerts = Counter("headrace_alerts", "Alerts raised and recovered.", ["kind", "rule", "severity"], **own)
+        self.quarantined = Counter("headrace_quarantined_inputs", "Inputs that were kept back.", ["reason"], **own)
+
     def exposition(self) -> bytes:
         """The Prometheus text format."""
         return generate_latest(self.registry)

@@ -12,6 +12,7 @@ import numpy as np
 from headrace import InvalidConfiguration, SharedWork
 from headrace_documents.classifier.blending import probabilities
 from headrace_documents.classifier.contributions import contributions_of
+from headrace_documents.classifier.embedding import embedding_of
 from headrace_documents.classifier.head import Head, Reading
 from headrace_documents.classifier.surface import Ints, Surface, surface_of
 from headrace_documents.classifier.tokens import TokenReader
@@ -110,6 +111,7 @@ class Classifier:
             contributions=found.explanation(text, found.every()),
             characters_read=reading.read,
             model=model,
+            embedding=embedding_of(reading.tokens),
         )  # fmt: skip
 
 

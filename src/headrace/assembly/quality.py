@@ -1,0 +1,160 @@
+"""The doorkeeper: holds inputs against the rules of settings and author, and keeps back what breaks them badly."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from headrace.assembly.decisions import codecs_of_questions
+from headrace.assembly.pools import Tell
+from headrace.domain.decision import new_id
+from headrace.domain.report import QuarantinedInput, QuarantineState, Verdict
+from headrace.domain.report_store import ReportStore
+from headrace.errors import Conflict, HeadraceError, NotFound, Quarantined
+from headrace.monitoring.anomaly import AnomalyDetector
+from headrace.monitoring.near_duplicates import RecentTexts
+from headrace.monitoring.quality import Inspection, Inspector, QualityRule, configured, default_rules
+from headrace.serving.answer import Inspected
+from headrace.serving.answered import Answered
+from headrace.serving.door import Arrival, Quality
+from headrace.serving.pipeline import Route
+from headrace.serving.wire import Codec
+from headrace.settings import QualitySettings, Settings
+from headrace.storage.artifacts import opened_artifacts
+from headrace.telemetry import Metrics
+
+LONG_TEXT = 20_000
+"""Characters from which on looking takes long enough to be done beside the loop."""
+
+Put = Callable[[bytes], str]
+Get = Callable[[str], bytes]
+
+
+def doorkeeper_of(
+    settings: Settings, own: Sequence[QualityRule], routes: Sequence[Route], *, metrics: Metrics, tell: Tell
+) -> Doorkeeper:
+    """The doorkeeper of a platform; inputs are kept with the artifacts of jobs, below `quarantine`."""
+    artifacts = opened_artifacts(f"{settings.job_artifacts_url.rstrip('/')}/quarantine")
+
+    def told(kept: QuarantinedInput) -> None:
+        reason = kept.findings[0].code if kept.findings else ""
+        metrics.quarantined.labels(reason).inc()
+        tell("quarantined", {"quarantine_id": kept.id, "reason": reason, "release": kept.release})
+
+    return Doorkeeper(
+        settings.quality,
+        own,
+        codecs=codecs_of_questions(routes),
+        put=artifacts.put,
+        get=artifacts.get,
+        on_quarantine=told,
+    )
+
+
+class Doorkeeper:
+    """Looks at arrivals. One inspector a release, for what is normal differs between them.
+
+    `put` and `get` keep inputs by digest; `codecs` write the questions of each endpoint down.
+    """
+
+    def __init__(
+        self,
+        settings: QualitySettings,
+        own: Sequence[QualityRule],
+        *,
+        codecs: Mapping[str, Codec],
+        put: Put,
+        get: Get,
+        on_quarantine: Callable[[QuarantinedInput], None],
+    ) -> None:
+        self._settings = settings
+        self._own = tuple(own)
+        self._codecs = codecs
+        self._put = put
+        self._get = get
+        self._on_quarantine = on_quarantine
+        self._recent = RecentTexts()
+        self._inspectors: dict[str, Inspector] = {}
+        self._store: ReportStore | None = None
+        # Said now and not at the first document: a rule that is misspelt must not go unnoticed.
+        self._rules(AnomalyDetector(level=settings.anomalies))
+
+    def open(self, store: ReportStore) -> None:
+        """Where what is kept back is remembered."""
+        self._store = store
+
+    async def inspect(self, arrival: Arrival) -> Quality | None:
+        """The verdict on an arrival; raises `Quarantined` when it is kept back."""
+        if not isinstance(arrival.value, Inspected):
+            return None
+        facts = arrival.value.facts()
+        inspector = self._inspector(arrival.context.release)
+        is_long = len(facts.get("text") or "") > LONG_TEXT
+        found = await asyncio.to_thread(inspector.inspect, facts) if is_long else inspector.inspect(facts)
+        if found.verdict is Verdict.QUARANTINED:
+            if not arrival.context.is_released:
+                raise await self._quarantined(arrival, facts, found)
+            return Quality(Verdict.SUSPECT, found.findings)
+        return Quality(found.verdict, found.findings)
+
+    def question_of(self, kept: QuarantinedInput) -> Any:
+        """The question that was kept; blocking. Raises `NotFound` when its bytes are gone."""
+        return self._codecs[kept.endpoint].decode(self._get(kept.digest))
+
+    async def release(self, kept_id: str, answer: Callable[[QuarantinedInput, Any], Any]) -> QuarantinedInput:
+        """Lets an input go: it is answered now, by `answer`, and the quarantine remembers the decision.
+
+        Raises:
+            NotFound: nothing is kept under this id.
+            Conflict: it was let go before.
+        """
+        assert self._store is not None
+        kept = await asyncio.to_thread(self._store.kept, kept_id)
+        if kept is None:
+            raise NotFound(f"Nothing is in quarantine as {kept_id!r}.", remedy="List it: /v1/quarantine.")
+        if kept.state is not QuarantineState.HELD:
+            raise Conflict(f"{kept_id} was released before.", remedy=f"Its answer is {kept.decision_id}.")
+        question = await asyncio.to_thread(self.question_of, kept)
+        answered: Answered = await answer(kept, question)
+        released = kept.released(now=datetime.now(UTC), decision_id=answered.decision.id)
+        await asyncio.to_thread(self._store.keep, released)
+        return released
+
+    async def _quarantined(self, arrival: Arrival, facts: Mapping[str, Any], found: Inspection) -> HeadraceError:
+        words = " ".join(finding.detail for finding in found.findings)
+        kept = await asyncio.to_thread(self._kept, arrival, facts, found)
+        self._on_quarantine(kept)
+        return Quarantined(f"The input is kept in quarantine. {words}", quarantine_id=kept.id)
+
+    def _kept(self, arrival: Arrival, facts: Mapping[str, Any], found: Inspection) -> QuarantinedInput:
+        assert self._store is not None
+        content = self._codecs[arrival.endpoint].encode(arrival.question)
+        context = arrival.context
+        kept = QuarantinedInput(
+            id=new_id("qua"),
+            created_at=datetime.now(UTC),
+            endpoint=arrival.endpoint,
+            release=context.release,
+            digest=self._put(content),
+            filename=str(facts.get("name") or ""),
+            media_type=str(facts.get("media_type") or ""),
+            size_bytes=int(facts.get("size_bytes") or len(content)),
+            findings=found.findings,
+            tags=tuple(sorted(context.tags.items())),
+        )
+        self._store.keep(kept)
+        return kept
+
+    def _inspector(self, release: str) -> Inspector:
+        inspector = self._inspectors.get(release)
+        if inspector is None:
+            anomaly = AnomalyDetector(level=self._settings.anomalies)
+            inspector = Inspector(self._rules(anomaly), anomaly=anomaly, recent=self._recent)
+            self._inspectors[release] = inspector
+        return inspector
+
+    def _rules(self, anomaly: AnomalyDetector) -> list[QualityRule]:
+        rules = default_rules(anomaly=anomaly, recent=self._recent, languages=self._settings.languages)
+        return configured([*rules, *self._own], self._settings.rules)

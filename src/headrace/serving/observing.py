@@ -1,0 +1,30 @@
+"""What is seen of every answer, whatever its pipeline: how sure, how long, how fast, and what its author adds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from headrace.domain.observation import Observation
+from headrace.serving.answer import Observed
+from headrace.serving.answered import Answered
+from headrace.serving.door import codes_of
+
+
+def observation_of(answered: Answered) -> Observation:
+    """The author's observation, where there is one, with what is seen of every decision."""
+    decision, context = answered.decision, answered.context
+    own = answered.value.observation() if isinstance(answered.value, Observed) else Observation()
+    numbers = {"duration_ms": decision.duration_ms}
+    if decision.confidence is not None:
+        numbers["confidence"] = decision.confidence
+    if decision.text is not None:
+        numbers["characters"] = float(len(decision.text))
+    degraded = decision.degraded[0] if decision.degraded else None
+    return replace(
+        own,
+        numbers=numbers | dict(own.numbers),
+        categories={"degraded": "no" if degraded is None else f"{degraded.service}: {degraded.reason}"}
+        | dict(own.categories),
+        tags={"variant": decision.variant} | dict(own.tags) | dict(context.tags),
+        findings=(*codes_of(answered.quality), *own.findings),
+    )
