@@ -2,17 +2,21 @@
 
 from headrace.assembly.candidates import RolloutOffice, rollout_office
 from headrace.assembly.keys import stored_keys
+from headrace.assembly.monitoring import stored_reports
 from headrace.assembly.platform import Platform, Running, settings_here
 from headrace.assembly.registry import check_lock_here, models_of, opened_registry
 from headrace.assembly.releases import planner_of, record_of
 from headrace.assembly.roles import ROLES, run_roles
 from headrace.assembly.stores import Stores, forgetful_decisions, opened_stores
 from headrace.assembly.tree import supervised
+from headrace.monitoring.quality import NamedCheck, QualityRule
 from headrace.settings import Settings
 
 __all__ = [
     "ROLES",
+    "NamedCheck",
     "Platform",
+    "QualityRule",
     "RolloutOffice",
     "Running",
     "Settings",
@@ -28,5 +32,6 @@ __all__ = [
     "run_roles",
     "settings_here",
     "stored_keys",
+    "stored_reports",
     "supervised",
 ]

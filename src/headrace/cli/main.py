@@ -25,6 +25,7 @@ COMMANDS = {
     "decisions": ("headrace.cli.decisions", "Look up what was answered, and why."),
     "feedback": ("headrace.cli.feedback", "Say what answers should have been, and what came of them."),
     "keys": ("headrace.cli.keys", "Make, list and revoke API keys."),
+    "monitor": ("headrace.cli.monitor", "Say what has changed, where, and how right the answers are."),
     "doctor": ("headrace.cli.doctor", "Say what is installed, reachable and writable, and how to mend what is not."),
 }
 """Each module has a function, or a typer application, of the command's name."""

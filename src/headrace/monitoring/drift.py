@@ -84,7 +84,7 @@ def number_effect(name: str, segment: str, reference: QuantileSketch, window: Qu
     (low, middle), (low_now, middle_now) = reference.quantiles((0.05, 0.5)), window.quantiles((0.05, 0.5))
     high, high_now = reference.quantiles((0.95,))[0], window.quantiles((0.95,))[0]
     words = f"median {_short(middle)} → {_short(middle_now)}"
-    if _short(middle) == _short(middle_now):
+    if not abs(middle_now - middle) > 0.1 * (high - low):
         words += f", 90 % within {_short(low)} to {_short(high)} → {_short(low_now)} to {_short(high_now)}"
     missing, missing_now = _missing(reference), _missing(window)
     if abs(missing_now - missing) > 0.01:

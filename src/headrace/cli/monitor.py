@@ -1,0 +1,144 @@
+"""`headrace monitor`: how the watch stands, and its report."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich import box
+from rich.table import Table
+
+from headrace.assembly import settings_here, stored_reports
+from headrace.cli.monitor_page import html_page, markdown, verdict
+from headrace.cli.terminal import answers, clean
+from headrace.domain.report import Alert, Measured, MonitorReport, MonitorStatus
+from headrace.errors import InvalidInput, NotFound
+
+monitor = typer.Typer(
+    help="Say what has changed, where, and how right the answers are.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+DATA = Annotated[str | None, typer.Option(metavar="DIR", help="Where models and decisions are kept.")]
+AS_JSON = Annotated[bool, typer.Option("--json", help="As JSON, for machines.")]
+WINDOW = Annotated[str, typer.Option(metavar="TIME", help="How far back, such as 30m, 6h or 7d.")]
+SEGMENT = Annotated[str | None, typer.Option(metavar="FIELD", help="Segments of this tag only, such as source.")]
+RELEASE = Annotated[str | None, typer.Option(metavar="ID", help="The release; by default the newest.")]
+OUT = Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page (.html) or Markdown (.md) there.")]
+_TIME = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_MOST_ROWS = 15
+
+
+@monitor.command()
+def status(*, data: DATA = None, as_json: AS_JSON = False) -> None:
+    """Show each release at a glance, with its open alerts.
+
+    Example: [bold]headrace monitor status[/bold]
+    """
+    reporter, database = stored_reports(settings_here({"data": data}))
+    try:
+        found = reporter.status()
+    finally:
+        database.close()
+    if as_json:
+        typer.echo(msgspec.json.encode(found).decode())
+        return
+    console = answers()
+    if not found:
+        console.print("Nothing was decided here yet.")
+    for each in found:
+        _show_status(each)
+
+
+@monitor.command()
+def report(
+    *,
+    window: WINDOW = "1h",
+    segment: SEGMENT = None,
+    release: RELEASE = None,
+    out: OUT = None,
+    data: DATA = None,
+    as_json: AS_JSON = False,
+) -> None:
+    """Hold a window of time against the reference: what changed, how far, where, and what explains it.
+
+    Example: [bold]headrace monitor report --window 6h --segment source --out report.html[/bold]
+    """
+    reporter, database = stored_reports(settings_here({"data": data}))
+    try:
+        known = reporter.releases()
+        if not known:
+            raise NotFound("Nothing was decided here yet.", remedy="Check --data.")
+        named = release or known[0]
+        if named not in known:
+            raise NotFound(f"Nothing was seen of the release {named!r}.", remedy=f"Known are {', '.join(known)}.")
+        found = reporter.report(named, window_s=seconds_of(window), field=segment)
+        alerts = reporter.status(named)[0].open_alerts
+    finally:
+        database.close()
+    if as_json:
+        typer.echo(msgspec.json.encode(found).decode())
+    elif out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(markdown(found, alerts) if out.suffix == ".md" else html_page(found, alerts), encoding="utf-8")
+        answers().print(f"{verdict(found, alerts)} See {out}.")
+    else:
+        _show(found, alerts)
+
+
+def seconds_of(window: str) -> float:
+    """`6h` as seconds; raises `InvalidInput` for what is no time."""
+    found = _TIME.fullmatch(window.strip())
+    if not found or not float(found[1]):
+        raise InvalidInput(f"--window {window!r} is no time.", remedy="Write 30m, 6h or 7d.")
+    return float(found[1]) * _SECONDS[found[2]]
+
+
+def _show_status(status_: MonitorStatus) -> None:
+    console = answers()
+    console.print(f"release     {status_.release}")
+    console.print(f"watch       {status_.state.value}, {status_.decisions:,} decisions seen")
+    for note in status_.notes:
+        console.print(f"note        {note}")
+    for estimate in status_.estimates[:1]:
+        console.print(
+            f"accuracy    {_interval(estimate.estimated)} estimated, {_interval(estimate.realised)} by labels"
+        )
+    console.print(f"alerts      {len(status_.open_alerts) or 'none'} open")
+    for alert in status_.open_alerts:
+        console.print(f"  {alert.severity.value:<9} {clean(alert.title)}: {clean(alert.detail)}")
+    console.print()
+
+
+def _show(found: MonitorReport, alerts: tuple[Alert, ...]) -> None:
+    console = answers()
+    drift = found.drift
+    console.print(verdict(found, alerts))
+    console.print(f"{drift.window.decisions:,} decisions in the window. {drift.note}".rstrip())
+    for alert in alerts:
+        console.print(f"\n{alert.severity.value}: {clean(alert.title)}\n  {clean(alert.detail)}")
+        for sign in alert.signs[:5]:
+            console.print(f"  also {clean(sign.words)}")
+        for decision_id in alert.cause.decisions if alert.cause else ():
+            console.print(f"  headrace decisions show {decision_id}")
+    table = Table("feature", "segment", "PSI", "95 %", "what happened", box=box.SIMPLE_HEAD)
+    for effect in drift.effects[:_MOST_ROWS]:
+        interval = f"{effect.psi.low:.2f} to {effect.psi.high:.2f}"
+        table.add_row(effect.feature, clean(effect.segment), f"{effect.psi.value:.3f}", interval, clean(effect.words))
+    console.print(table)
+    table = Table("segment", "decisions", "estimated", "by labels", "note", box=box.SIMPLE_HEAD)
+    for each in found.estimates[:_MOST_ROWS]:
+        trust = "" if each.is_trusted else "distrusted. "
+        row = (f"{each.decisions:,}", _interval(each.estimated), _interval(each.realised))
+        table.add_row(clean(each.segment), *row, trust + clean(each.note))
+    console.print(table)
+    console.print(f"{found.quality.suspect:,} inputs in doubt, {found.quality.quarantined:,} in quarantine.")
+
+
+def _interval(measured: Measured | None) -> str:
+    return "unknown" if measured is None else f"{measured.value:.1%} ({measured.low:.1%} to {measured.high:.1%})"

@@ -1,0 +1,217 @@
+"""The report of the watch as a page for people, with charts, or as Markdown; the page needs no network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from headrace.cli.charts import Bar, bar_chart, line_chart
+from headrace.domain.report import Alert, Cause, Effect, Estimate, Explanation, Measured, MonitorReport, WatchState
+
+WORTH_A_LOOK = 0.2
+"""A population stability index above this is usually held to be a change that matters."""
+_MOST_EFFECTS, _MOST_DECISIONS = 15, 10
+
+STYLE = """
+:root{color-scheme:light dark;--ink:#1c2430;--soft:#5b6675;--line:#d7dce3;--page:#fff;--bar:#2f6fb2;--warn:#a83a16;
+--good:#1e7145;--card:#f5f7fa}
+@media(prefers-color-scheme:dark){:root{--ink:#e8ecf1;--soft:#a3adba;--line:#3a4452;--page:#14181e;--bar:#74aee8;
+--warn:#ff9c75;--good:#6fce9b;--card:#1d232b}}
+*{box-sizing:border-box}body{margin:0 auto;max-width:62rem;padding:2rem 1.2rem;font:16px/1.5 system-ui,sans-serif;
+color:var(--ink);background:var(--page)}h1{font-size:1.6rem;margin:0}h2{font-size:1.15rem;margin:2rem 0 .5rem}
+.soft,figcaption{color:var(--soft)}figcaption{font-size:.9rem}.verdict{font-size:1.15rem;margin:.8rem 0;
+padding:.8rem 1rem;border-left:5px solid var(--good);background:var(--card)}.verdict.bad{border-color:var(--warn)}
+table{border-collapse:collapse;width:100%;font-size:.92rem}td,th{padding:.3rem .6rem .3rem 0;text-align:left;
+vertical-align:top;border-bottom:1px solid var(--line)}td.number,th.number{text-align:right;white-space:nowrap}
+figure{margin:0}.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(20rem,1fr));gap:1rem}
+svg{width:100%;height:auto;fill:none}svg text{fill:var(--soft);font-size:11px}svg .end{text-anchor:end}
+svg .axis{stroke:var(--line)}svg .line{stroke:var(--bar);stroke-width:2}circle,rect{fill:var(--bar)}svg.bar{width:204px}
+.whisker{stroke:var(--ink);stroke-width:1.2}.mark{stroke:var(--warn);stroke-dasharray:2 2}
+code{font-size:.85em;overflow-wrap:anywhere}.alert{border:1px solid var(--line);border-left:5px solid var(--warn);
+padding:.6rem 1rem;margin:.6rem 0}.alert p{margin:.3rem 0}
+"""
+
+
+def verdict(report: MonitorReport, alerts: Sequence[Alert]) -> str:
+    """One sentence: what a person who reads nothing else should know."""
+    drift = report.drift
+    if not drift.window.decisions:
+        return "Nothing was decided in this time."
+    if alerts:
+        others = f", and {len(alerts) - 1} more" if len(alerts) > 1 else ""
+        return f"Something has changed: {alerts[0].title}{others}."
+    if drift.state is WatchState.LEARNING:
+        return "Still learning what is normal; nothing can be said of changes yet."
+    moved = [effect for effect in drift.effects if effect.psi.low > WORTH_A_LOOK]
+    if moved:
+        return f"No alarm, yet {moved[0].feature} in {moved[0].segment} differs from the reference."
+    return "All is as it was in the reference."
+
+
+def html_page(report: MonitorReport, alerts: Sequence[Alert]) -> str:
+    """A page that stands by itself."""
+    drift = report.drift
+    head = f"{drift.window.decisions:,} decisions from {_moment(drift.window.start)} to {_moment(drift.window.end)}"
+    reference = (
+        f"held against a reference of {drift.reference.decisions:,} decisions since {_moment(drift.reference.start)}"
+        if drift.reference
+        else "there is no reference yet"
+    )
+    bad = " bad" if alerts else ""
+    body = [
+        "<header><h1>What the watch saw</h1>",
+        f"<p class='soft'>{escape(head)}, {escape(reference)}.<br>",
+        f"Release <code>{escape(drift.release)}</code></p></header>",
+        f"<p class='verdict{bad}'>{escape(verdict(report, alerts))}</p>",
+        f"<p class='soft'>{escape(drift.note)}</p>" if drift.note else "",
+        _alerts(alerts),
+        _over_time(report),
+        _effects(drift.effects),
+        "".join(_explanation(each) for each in drift.explanations),
+        _estimates(report.estimates),
+        _quality(report),
+    ]
+    return (
+        "<!doctype html><html lang='en'><meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
+        f"<title>What the watch saw</title><style>{STYLE}</style><body>{''.join(body)}</body></html>"
+    )
+
+
+def markdown(report: MonitorReport, alerts: Sequence[Alert]) -> str:
+    """The same in Markdown, for a wiki or a pull request."""
+    drift = report.drift
+    lines = [
+        "# What the watch saw",
+        "",
+        f"**{verdict(report, alerts)}**",
+        "",
+        f"{drift.window.decisions:,} decisions, {_moment(drift.window.start)} to {_moment(drift.window.end)}.",
+        f"Release `{drift.release}`. {drift.note}",
+    ]
+    for alert in alerts:
+        lines += ["", f"## Alert: {alert.title}", "", alert.detail]
+        lines += [f"- also {sign.words}" for sign in alert.signs]
+        if alert.cause and alert.cause.decisions:
+            lines += [f"- look at `{each}`" for each in alert.cause.decisions[:_MOST_DECISIONS]]
+    lines += [
+        "",
+        "## How far, and where",
+        "",
+        "| feature | segment | PSI (95 %) | what happened |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {each.feature} | {each.segment} | {_interval(each.psi)} | {each.words} |"
+        for each in drift.effects[:_MOST_EFFECTS]
+    ]
+    lines += ["", "## How right", "", "| segment | decisions | estimated | by labels |", "|---|---|---|---|"]
+    lines += [
+        f"| {each.segment} | {each.decisions:,} | {_share(each.estimated)} | {_share(each.realised)} |"
+        for each in report.estimates
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _alerts(alerts: Sequence[Alert]) -> str:
+    if not alerts:
+        return ""
+    shown = []
+    for alert in alerts:
+        signs = "".join(f"<li>{escape(sign.words)}</li>" for sign in alert.signs[:8])
+        shown.append(
+            f"<section class='alert'><strong>{escape(alert.title)}</strong> <span class='soft'>{alert.severity.value}, "
+            f"since {_moment(alert.raised_at)}</span><p>{escape(alert.detail)}</p>"
+            f"{f'<p>Signs of the same:</p><ul>{signs}</ul>' if signs else ''}{_decisions(alert.cause)}</section>"
+        )
+    return f"<h2>Open alerts</h2>{''.join(shown)}"
+
+
+def _decisions(cause: Cause | None) -> str:
+    if cause is None or not cause.decisions:
+        return ""
+    items = "".join(
+        f"<li><code>headrace decisions show {escape(each)}</code></li>" for each in cause.decisions[:_MOST_DECISIONS]
+    )
+    return f"<details open><summary>{len(cause.decisions)} decisions that show it</summary><ul>{items}</ul></details>"
+
+
+def _over_time(report: MonitorReport) -> str:
+    points = report.points
+    if not points:
+        return ""
+    labels = [point.start.strftime("%H:%M") for point in points]
+    charts = [
+        line_chart("Decisions", [float(point.decisions) for point in points], labels),
+        line_chart("Mean confidence", [point.confidence for point in points], labels),
+        line_chart("Share of inputs in doubt", [point.suspect for point in points], labels),
+        line_chart("Median time", [point.duration_ms for point in points], labels, unit=" ms"),
+    ]
+    return f"<h2>Over time</h2><div class='charts'>{''.join(charts)}</div>"
+
+
+def _effects(effects: Sequence[Effect]) -> str:
+    if not effects:
+        return ""
+    bars = [
+        Bar(f"{each.feature} · {each.segment}", each.psi.value, each.psi.low, each.psi.high, each.words)
+        for each in effects[:_MOST_EFFECTS]
+    ]
+    return (
+        "<h2>How far, and where</h2><p class='soft'>Population stability index with its 95 % interval: 0 is not at "
+        f"all; the dashed line at {WORTH_A_LOOK:g} is where a look pays.</p>{bar_chart(bars, mark=WORTH_A_LOOK)}"
+    )
+
+
+def _explanation(explanation: Explanation) -> str:
+    rows = "".join(
+        f"<tr><td>{escape(each.name)}</td><td class='number'>{each.change:+.4f}</td>"
+        f"<td class='number'>{each.share:.0%}</td></tr>"
+        for each in explanation.causes
+    )
+    return (
+        f"<h2>What explains the {escape(explanation.of)}</h2><p class='soft'>It went from {explanation.before:.4f} to "
+        f"{explanation.after:.4f}; the parts add up to that, exactly.</p><table><thead><tr><th>part</th>"
+        f"<th class='number'>change</th><th class='number'>share</th></tr></thead><tbody>{rows}</tbody></table>"
+    )
+
+
+def _estimates(estimates: Sequence[Estimate]) -> str:
+    if not estimates:
+        return ""
+    rows = "".join(
+        f"<tr><td>{escape(each.segment)}</td><td class='number'>{each.decisions:,}</td>"
+        f"<td class='number'>{_share(each.estimated)}</td><td class='number'>{_share(each.realised)}</td>"
+        f"<td class='number'>{each.labels:,}</td><td>{'' if each.is_trusted else '<strong>distrusted.</strong> '}"
+        f"{escape(each.note)}</td></tr>"
+        for each in estimates
+    )
+    return (
+        "<h2>How right the answers are</h2><table><thead><tr><th>segment</th><th class='number'>decisions</th>"
+        "<th class='number'>estimated</th><th class='number'>by labels</th><th class='number'>labels</th><th></th></tr>"
+        f"</thead><tbody>{rows}</tbody></table>"
+    )
+
+
+def _quality(report: MonitorReport) -> str:
+    quality = report.quality
+    rows = "".join(
+        f"<tr><td>{escape(code)}</td><td class='number'>{times:,}</td></tr>" for code, times in quality.findings[:12]
+    )
+    share = quality.suspect / quality.decisions if quality.decisions else 0.0
+    return (
+        f"<h2>Inputs</h2><p>{quality.suspect:,} of {quality.decisions:,} ({share:.1%}) were in doubt; "
+        f"{quality.quarantined:,} are in quarantine.</p>"
+        f"{f'<table><tbody>{rows}</tbody></table>' if rows else ''}"
+    )
+
+
+def _interval(measured: Measured) -> str:
+    return f"{measured.value:.3f} ({measured.low:.3f} to {measured.high:.3f})"
+
+
+def _share(measured: Measured | None) -> str:
+    return "unknown" if measured is None else f"{measured.value:.1%} ({measured.low:.1%} to {measured.high:.1%})"
+
+
+def _moment(moment: object) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

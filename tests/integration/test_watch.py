@@ -1,0 +1,243 @@
+"""From an answer to an alarm: the witness, the look by the clock, the webhook, the quarantine and the reports."""
+
+import asyncio
+import random
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import httpx
+import pytest
+from authored import Echo
+from receivers import answering, receiver
+from standardwebhooks import Webhook as Verifier
+
+from headrace import Observation, pipeline
+from headrace.assembly import NamedCheck, Platform, QualityRule
+from headrace.assembly.control import control
+from headrace.assembly.gateway import gateway_of
+from headrace.assembly.webhooks import signing_secrets
+from headrace.cli.monitor_page import html_page, markdown
+from headrace.domain.report import WatchState
+from headrace.gateway.server import Place, Server
+from headrace.settings import load_settings
+
+QUICK = {
+    "monitoring.flush_s": 0.05,
+    "monitoring.look_s": 0.05,
+    "monitoring.share": 1.0,
+    "monitoring.reference_decisions": 300,
+    "monitoring.learn": 100,
+    "webhooks.allowed_hosts": ["127.0.0.1"],
+}
+DEADLINE_S = 60
+
+
+@dataclass(frozen=True)
+class Flour:
+    word: str
+    grain: str
+    weight: float
+
+    def body(self):
+        return {"flour": self.word}
+
+    def text(self):
+        return self.word
+
+    def explanation(self):
+        return None
+
+    def confidence(self):
+        return 0.9
+
+    def facts(self):
+        return {"text": self.word, "name": "corn.txt", "moisture": 0.9 if self.word == "wet" else 0.1}
+
+    def observation(self):
+        return Observation(
+            numbers={"weight": self.weight},
+            categories={"label": self.grain},
+            contributions={"weight": self.weight, "rest": 1.0},
+        )
+
+
+@pipeline
+class Mill:
+    def __init__(self) -> None:
+        self.echo = Echo()
+
+    async def grind(self, corn: str) -> Flour:
+        """Rye is lighter than wheat."""
+        grain = corn.partition(" ")[0]
+        return Flour(corn, grain, random.gauss(3.0 if grain == "rye" else 10.0, 0.5))
+
+
+DRY = QualityRule(NamedCheck("dry", lambda facts: facts.get("moisture")), "Moisture {value:.0%}.", quarantine=0.5)
+
+
+@asynccontextmanager
+async def watched(tmp_path, overrides=None):
+    told = []
+    settings = load_settings(tmp_path, {}, {"data": str(tmp_path / "data")} | QUICK | (overrides or {}))
+    platform = Platform(Mill, checks=[DRY])
+    with closing(Place("127.0.0.1", 0)) as place:
+        async with platform.running(settings, tell=lambda event, facts: told.append((event, dict(facts)))) as running:
+            server = Server(gateway_of(running), host=place.host, port=place.port)
+            await server.start()
+            role = asyncio.create_task(control(running))
+            try:
+                async with httpx.AsyncClient(base_url=place.url, timeout=60, trust_env=False) as client:
+                    yield SimpleNamespace(running=running, client=client, told=told, settings=settings)
+            finally:
+                role.cancel()
+                await asyncio.gather(role, return_exceptions=True)
+                await server.stop(within_s=30)
+
+
+async def ground(client, corn, times, *, source="river"):
+    for start in range(0, times, 20):
+        await asyncio.gather(
+            *(
+                client.post("/v1/mill/grind", json={"corn": corn}, headers={"X-Headrace-Tags": f"source={source}"})
+                for _ in range(min(20, times - start))
+            )
+        )
+
+
+async def until(claim, what):
+    async with asyncio.timeout(DEADLINE_S):
+        while not (found := await claim()):
+            await asyncio.sleep(0.05)
+    assert found, what
+    return found
+
+
+async def seen(client, decisions):
+    async def claim():
+        items = (await client.get("/v1/monitors")).json()["items"]
+        return items and items[0]["decisions"] >= decisions
+
+    await until(claim, f"{decisions} decisions were seen")
+
+
+async def test_a_change_raises_an_alarm_that_names_it_and_tells_a_webhook_that_can_be_verified(tmp_path):
+    async with receiver(answering("200 OK")) as (address, requests), watched(tmp_path) as mill:
+        here = address.replace("receiver.example", "127.0.0.1")
+        made = await mill.client.post("/v1/webhooks", json={"url": here, "events": ["headrace.alert.raised"]})
+        await ground(mill.client, "wheat", 700)
+        await seen(mill.client, 700)
+        calm = (await mill.client.get("/v1/alerts")).json()["items"]
+
+        await ground(mill.client, "rye", 200, source="hill")
+
+        async def alarm():
+            return (await mill.client.get("/v1/alerts?state=open")).json()["items"]
+
+        (alert,) = await until(alarm, "an alarm")
+        await until(lambda: _there(requests), "a webhook")
+        decision = (await mill.client.get(f"/v1/decisions/{alert['cause']['decisions'][0]}")).json()
+
+    assert calm == []
+    assert alert["cause"]["feature"] in {"label", "weight", "source", "characters"}
+    assert any(word in alert["detail"] for word in ("rye new", "hill new", "to 10.", "characters"))
+    assert len(alert["cause"]["decisions"]) == 10
+    assert decision["answer"]["flour"] == "rye"
+    headers, body = requests[0]
+    secret = made.json()["secrets"][0] if "secrets" in made.json() else made.json().get("secret")
+    event = Verifier(secret or signing_secrets(mill.settings)[0]).verify(body, headers)
+    assert event["type"] == "headrace.alert.raised"
+    assert event["data"]["id"] == alert["id"]
+
+
+async def _there(requests):
+    return list(requests)
+
+
+async def test_what_is_kept_back_is_listed_and_answered_once_it_is_released(tmp_path):
+    async with watched(tmp_path) as mill:
+        refused = await mill.client.post(
+            "/v1/mill/grind", json={"corn": "wet"}, headers={"X-Headrace-Tags": "source=x"}
+        )
+        (kept,) = (await mill.client.get("/v1/quarantine?state=held")).json()["items"]
+        released = await mill.client.post(f"/v1/quarantine/{kept['id']}/release")
+        again = await mill.client.post(f"/v1/quarantine/{kept['id']}/release")
+        answer = (await mill.client.get(f"/v1/decisions/{released.json()['decision_id']}")).json()["answer"]
+        left = (await mill.client.get("/v1/quarantine?state=held")).json()["items"]
+        unknown = await mill.client.get("/v1/quarantine/qua_none")
+
+    assert (refused.status_code, refused.json()["code"]) == (422, "quarantined")
+    assert kept["id"] in refused.json()["detail"]
+    assert kept["findings"][0] == {"code": "dry", "detail": "Moisture 90%.", "page": None}
+    assert kept["tags"] == [["source", "x"]]
+    assert released.json()["state"] == "released"
+    assert answer["flour"] == "wet"
+    assert answer["quality"]["verdict"] == "suspect"
+    assert left == []
+    assert again.status_code == 409
+    assert unknown.status_code == 404
+
+
+async def test_without_a_reference_the_watch_says_so_and_raises_nothing(tmp_path):
+    async with watched(tmp_path) as mill:
+        await ground(mill.client, "wheat", 40)
+        await seen(mill.client, 40)
+        (status,) = (await mill.client.get("/v1/monitors")).json()["items"]
+        report = (await mill.client.get("/v1/monitors/latest")).json()
+        nothing = await mill.client.get("/v1/monitors/sha256:none")
+
+    assert status["state"] == "learning"
+    assert "no reference yet" in status["notes"][0]
+    assert report["drift"]["state"] == "learning"
+    assert report["drift"]["window"]["decisions"] == 40
+    assert nothing.status_code == 404
+
+
+async def test_the_report_survives_a_restart_and_can_be_read_as_a_page(tmp_path):
+    async with watched(tmp_path) as mill:
+        await ground(mill.client, "wheat", 400)
+        await seen(mill.client, 400)
+    async with watched(tmp_path) as mill:
+        await ground(mill.client, "rye", 100)
+        await seen(mill.client, 500)
+        reporter = mill.running.monitoring.reporter
+        report = await asyncio.to_thread(reporter.report, reporter.releases()[0])
+        alerts = reporter.status()[0].open_alerts
+
+    assert report.drift.state is WatchState.WATCHING
+    assert report.drift.window.decisions == 500
+    labels = next(effect for effect in report.drift.effects if effect.feature == "label" and effect.segment == "all")
+    assert "rye new" in labels.words
+    terms = next(each for each in report.drift.explanations if each.of == "mean score of the answer")
+    assert terms.causes[0].name == "weight"
+    assert "<svg" in html_page(report, alerts)
+    assert "| label | all |" in markdown(report, alerts)
+
+
+async def test_a_store_that_is_away_costs_no_answer(tmp_path):
+    async with watched(tmp_path) as mill:
+        recorder = mill.running.monitoring.recorder
+        recorder._hand_on = _refuse
+        await ground(mill.client, "wheat", 60)
+        answer = await mill.client.post("/v1/mill/grind", json={"corn": "wheat"})
+        await until(lambda: _failure(recorder), "a failure")
+        recorder._hand_on = mill.running.monitoring.store.add_batch
+        await seen(mill.client, 61)
+
+    assert answer.status_code == 200
+
+
+def _refuse(_content):
+    raise OSError("the store is away")
+
+
+async def _failure(recorder):
+    return recorder.failure
+
+
+@pytest.mark.parametrize("tags", ["source", "source=", "Source=x", ",".join(f"t{i}=1" for i in range(9))])
+async def test_tags_that_are_none_are_refused(tmp_path, tags):
+    async with watched(tmp_path, {"monitoring.enabled": False}) as mill:
+        refused = await mill.client.post("/v1/mill/grind", json={"corn": "x"}, headers={"X-Headrace-Tags": tags})
+
+    assert (refused.status_code, refused.json()["code"]) == (400, "malformed")
