@@ -7,6 +7,7 @@ from typing import Any
 
 from headrace import Observation, pipeline
 from headrace_documents.classification import ClassificationService
+from headrace_documents.classifier.embedding import projected
 from headrace_documents.extraction import TextExtractionService
 from headrace_documents.schema import (
     Box,
@@ -102,7 +103,7 @@ class Analysis:
             categories={"label": found.label, "ocr": "yes" if document.ocr else "no"},
             tags={"language": document.language or "unknown", "type": document.media_type},
             contributions=contributions,
-            embedding=found.embedding,
+            embedding=projected(found.embedding),
         )
 
     def findings(self) -> tuple[Finding, ...]:

@@ -196,7 +196,8 @@ class Classification:
     """The label of a text, how sure the model is, and why.
 
     `explanation` lists the strongest contributions, `contributions` all of them. `characters_read` says how much of
-    a long text was read within the caller's deadline. `embedding` says in few numbers what the text is about.
+    a long text was read within the caller's deadline. `embedding` is the mean of its
+    token vectors, which says what it is about.
     """
 
     label: str

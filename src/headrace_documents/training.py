@@ -36,6 +36,7 @@ from headrace_documents.classifier.blending import (
     confusion_of,
     log_loss,
     mixed,
+    right_by_confidence,
 )
 from headrace_documents.classifier.encoder import encoder_is_available
 from headrace_documents.classifier.head import TERMS, WORDS, Floats, Head
@@ -346,6 +347,7 @@ def _trained(course: _Course, names: Sequence[str], notes: tuple[str, ...]) -> T
     )
     lineage = {"data": lesson.digest, "seed": str(course.seed), "features": "+".join(names)}
     files = head.files() | {"report.json": _report(report, metrics, weights)}
+    files["calibration.json"] = json.dumps({"bins": right_by_confidence(scores, lesson.truth)}).encode()
     signature = Signature(
         inputs=(Field("text", "string"),),
         outputs=(Field("label", "string", lesson.labels), Field("confidence", "double")),

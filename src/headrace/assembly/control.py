@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 
 from headrace.assembly.jobs import broker_of, is_embedded
-from headrace.assembly.monitoring import watch_by_the_clock
+from headrace.assembly.labels import calibration_by, labels_of
+from headrace.assembly.monitoring import monitor_of, watch_by_the_clock
 from headrace.assembly.platform import Running
 from headrace.assembly.webhooks import deliver
 from headrace.assembly.worker import policy_of, telling_of
@@ -35,9 +37,16 @@ async def control(running: Running) -> None:
 
 
 async def _watch(running: Running) -> None:
-    await watch_by_the_clock(
+    monitor = partial(
+        monitor_of,
         running.settings,
         running.monitoring.store,
+        labels_of(running.stores),
+        calibration_by(running.stores, running.registry),
+    )
+    await watch_by_the_clock(
+        running.settings,
+        monitor,
         running.jobs.webhooks,
         metrics=running.metrics,
         tell=running.tell,

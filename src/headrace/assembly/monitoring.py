@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,8 @@ from headrace.assembly.quality import Doorkeeper
 from headrace.domain.report import Alert, Severity
 from headrace.errors import HeadraceError, InvalidConfiguration
 from headrace.monitoring.alerts import AlertRule, Change
-from headrace.monitoring.monitor import Monitor, MonitorOptions
+from headrace.monitoring.calibration import Calibration
+from headrace.monitoring.monitor import Labels, Monitor, MonitorOptions
 from headrace.monitoring.recorder import WatchRecorder
 from headrace.monitoring.reporter import Reporter
 from headrace.monitoring.watch import WatchOptions
@@ -97,24 +98,38 @@ def options_of(settings: Settings) -> MonitorOptions:
     )
 
 
+def monitor_of(
+    settings: Settings, store: SqlReports, labels: Labels, calibration: Callable[[str], Calibration | None]
+) -> Monitor:
+    """What looks by the clock. Blocking."""
+    return Monitor(
+        store,
+        options_of(settings),
+        now=_now,
+        rng=np.random.default_rng(),
+        labels=labels,
+        calibration=calibration,
+    )
+
+
 async def watch_by_the_clock(
-    settings: Settings, store: SqlReports, webhooks: SqlWebhooks, *, metrics: Metrics, tell: Tell
+    settings: Settings, monitor: Callable[[], Monitor], webhooks: SqlWebhooks, *, metrics: Metrics, tell: Tell
 ) -> None:
     """Looks every `[monitoring] look_s`, until it is cancelled; who wants to know is told of what has changed."""
     if not settings.monitoring.enabled:
         return
-    monitor = await asyncio.to_thread(Monitor, store, options_of(settings), now=_now, rng=np.random.default_rng())
+    watch = await asyncio.to_thread(monitor)
     try:
         while True:
             await asyncio.sleep(settings.monitoring.look_s)
             try:
-                await _tell_changes(await asyncio.to_thread(monitor.look), webhooks, metrics=metrics, tell=tell)
+                await _tell_changes(await asyncio.to_thread(watch.look), webhooks, metrics=metrics, tell=tell)
             except HeadraceError as failure:
                 # A store that is away now may be back at the next look; what processes saw waits there.
                 metrics.watched.labels("look_failed").inc()
                 tell("watch_failed", {"error": str(failure)})
     finally:
-        changes = await asyncio.to_thread(monitor.look, is_last=True)
+        changes = await asyncio.to_thread(watch.look, is_last=True)
         await _tell_changes(changes, webhooks, metrics=metrics, tell=tell)
 
 

@@ -16,10 +16,10 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-FIT = 200
+FIT = 300
 """Normal inputs from which the mean and the covariance are taken."""
 MOST_SCORES = 4_000
-_SHRINK = 0.2
+_SHRINK = 0.5
 
 
 class AnomalyMemory(msgspec.Struct):

@@ -25,14 +25,17 @@ _SAVE_EVERY = 12
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What proved true of one decision; `segments` are those that it belongs to. `id` grows with time."""
+    """What proved true of one decision; `segments` are those that it belongs to."""
 
-    id: str
     release: str
     segments: tuple[str, ...]
     predicted: str
     actual: str
     confidence: float
+
+
+Labels = Callable[[str], Iterable[tuple[str, Label | None]]]
+"""Labels that came after a cursor, in order, each with the cursor to go on from; None says nothing of an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ class MonitorOptions:
 class Monitor:
     """Everything that is done by the clock. Blocking; `look` is called again and again by one thread.
 
-    `labels` gives what proved true after a label's id; `calibration` what came with a release, if anything.
+    `labels` gives what proved true; `calibration` what came with a release, if anything.
     """
 
     def __init__(
@@ -58,7 +61,7 @@ class Monitor:
         *,
         now: Callable[[], datetime],
         rng: np.random.Generator,
-        labels: Callable[[str], Iterable[Label]] = lambda _after: (),
+        labels: Labels = lambda _after: (),
         calibration: Callable[[str], Calibration | None] = lambda _release: None,
     ) -> None:
         self._store = store
@@ -151,8 +154,10 @@ class Monitor:
 
     def _learn_labels(self) -> list[Change]:
         changes: list[Change] = []
-        for label in self._labels(self._memory.labels_until):
-            self._memory.labels_until = label.id
+        for cursor, label in self._labels(self._memory.labels_until):
+            self._memory.labels_until = cursor
+            if label is None:
+                continue
             estimator = self._estimator(label.release)
             lost = estimator.learn(
                 label.segments, predicted=label.predicted, actual=label.actual, confidence=label.confidence

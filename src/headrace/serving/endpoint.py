@@ -216,7 +216,9 @@ class Endpoint:
         duration_ms = (monotonic() - begun) * 1000
         decision_id = new_id("dec")
         head = encoder.encode({"decision_id": decision_id, "release": variant.release, "variant": variant.name})
-        found = {} if quality is None else {"quality": quality}
+        found: dict[str, Any] = {} if quality is None else {"quality": quality}
+        if context.tags:
+            found["tags"] = dict(context.tags)
         tail = encoder.encode({"timings_ms": _timings(context, duration_ms)} | found)
         return Decision(
             id=decision_id,

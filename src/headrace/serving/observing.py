@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from headrace.domain.observation import Observation
-from headrace.serving.answer import Observed
 from headrace.serving.answered import Answered
 from headrace.serving.door import codes_of
+
+_NOTHING = Observation()
 
 
 def observation_of(answered: Answered) -> Observation:
     """The author's observation, where there is one, with what is seen of every decision."""
     decision, context = answered.decision, answered.context
-    own = answered.value.observation() if isinstance(answered.value, Observed) else Observation()
+    own = answered.value.observation() if hasattr(answered.value, "observation") else _NOTHING
     numbers = {"duration_ms": decision.duration_ms}
     if decision.confidence is not None:
         numbers["confidence"] = decision.confidence

@@ -79,3 +79,14 @@ def class_figures(confusion: Ints) -> Sequence[tuple[int, float, float, float]]:
     precision, recall = right / np.maximum(answered, 1), right / np.maximum(there, 1)
     f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
     return list(zip(there.tolist(), precision.tolist(), recall.tolist(), f1.tolist(), strict=True))
+
+
+def right_by_confidence(scores: Scores, truth: Ints, *, bins: int = 50) -> list[list[int]]:
+    """How many answers of each bin of confidence there are, and how many of them are right; bins of equal width."""
+    shares = probabilities(scores)
+    place = np.minimum((shares.max(axis=1) * bins).astype(np.int64), bins - 1)
+    right = shares.argmax(axis=1) == truth
+    counts = np.bincount(place, minlength=bins)
+    return [
+        [int(count), int(hits)] for count, hits in zip(counts, np.bincount(place[right], minlength=bins), strict=True)
+    ]

@@ -1,8 +1,8 @@
-"""In a few numbers what a text is about: its mean token vector, projected at random (Johnson-Lindenstrauss)."""
+"""What a text is about, as numbers: its mean token vector, and a few numbers that stand for it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 import numpy as np
@@ -14,12 +14,20 @@ SIZE = 16
 
 
 def embedding_of(tokens: Mapping[str, Tokens]) -> tuple[float, ...]:
-    """`SIZE` numbers, which keep near what is near; none where no token has a vector."""
+    """The mean vector of the text's tokens at length 1; empty where no token has a vector."""
     for _, found in sorted(tokens.items(), reverse=True):
         pooled = found.pooled()
         if pooled.any():
-            return tuple(round(float(value), 5) for value in pooled @ _projection(len(pooled)))
+            return tuple(pooled.tolist())
     return ()
+
+
+def projected(embedding: Sequence[float]) -> tuple[float, ...]:
+    """`SIZE` numbers of an embedding, which keep near what is near (Johnson and Lindenstrauss, 1984)."""
+    if not embedding:
+        return ()
+    found = np.asarray(embedding, np.float32) @ _projection(len(embedding))
+    return tuple(round(float(value), 5) for value in found)
 
 
 @cache

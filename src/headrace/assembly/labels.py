@@ -1,0 +1,91 @@
+"""What the watch learns from labels: feedback joined to its decision, and the calibration that came with a model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from headrace.assembly.stores import Stores
+from headrace.domain.decision import Decision
+from headrace.domain.feedback import Feedback
+from headrace.errors import HeadraceError
+from headrace.monitoring.calibration import Calibration
+from headrace.monitoring.monitor import Label, Labels
+from headrace.monitoring.window import CONFIDENCE_BINS, EVERYTHING
+from headrace.registry.registry import ModelRegistry
+
+CALIBRATION = "calibration.json"
+"""The file by which a trainer says how often its model was right on unseen examples: `{"bins": [[count, right], …]}`,
+one pair for each of 50 bins of confidence of equal width."""
+_A_LOOK = 500
+_PLACES = ("classification", "output")
+
+
+def labels_of(stores: Stores) -> Labels:
+    """Feedback after a cursor. The first label of a decision counts; later ones that contradict it do not."""
+
+    def after(cursor: str) -> Iterable[tuple[str, Label | None]]:
+        for said in stores.feedback.feedback_after(cursor, limit=_A_LOOK):
+            yield said.id, _label(stores, said)
+
+    return after
+
+
+def calibration_by(stores: Stores, registry: ModelRegistry) -> Callable[[str], Calibration | None]:
+    """The calibration that came with any model of a release; None where none did."""
+
+    def found(release_id: str) -> Calibration | None:
+        record = stores.releases.find(release_id)
+        for digest in record.release.models.values() if record is not None else ():
+            try:
+                content = (registry.folder_of(registry.version(digest)) / CALIBRATION).read_bytes()
+                return calibration_from(content)
+            except (HeadraceError, OSError, ValueError, TypeError, KeyError):
+                # A model without a calibration, or with one that cannot be read, is taken at its word.
+                continue
+        return None
+
+    return found
+
+
+def calibration_from(content: bytes) -> Calibration:
+    """The calibration in a model's file; raises ValueError for what is none."""
+    bins = [(int(count), int(right)) for count, right in json.loads(content)["bins"]]
+    if len(bins) != CONFIDENCE_BINS or any(not 0 <= right <= count for count, right in bins):
+        raise ValueError(f"A calibration has {CONFIDENCE_BINS} bins of counts, and no more right than counted.")
+    return Calibration([count for count, _ in bins], [right for _, right in bins])
+
+
+def _label(stores: Stores, said: Feedback) -> Label | None:
+    if stores.feedback.of(said.decision_id).feedback[0].id != said.id:
+        return None
+    decision = stores.decisions.find(said.decision_id)
+    if decision is None or decision.confidence is None:
+        return None
+    body: Mapping[str, Any] = msgspec.json.decode(decision.body)
+    predicted = _predicted(body)
+    if predicted is None:
+        return None
+    return Label(
+        release=decision.release,
+        segments=_segments(decision, body),
+        predicted=predicted,
+        actual=said.label,
+        confidence=decision.confidence,
+    )
+
+
+def _predicted(body: Mapping[str, Any]) -> str | None:
+    """The label of an answer: `label` in the answer itself, or in its `classification`."""
+    for place in (body, *(body.get(name) for name in _PLACES)):
+        if isinstance(place, Mapping) and isinstance(place.get("label"), str):
+            return str(place["label"])
+    return None
+
+
+def _segments(decision: Decision, body: Mapping[str, Any]) -> tuple[str, ...]:
+    tags = {"variant": decision.variant, **body.get("tags", {})}
+    return (EVERYTHING, *(f"{name}={value}" for name, value in sorted(tags.items())))
