@@ -15,7 +15,7 @@ from headrace.monitoring.window import WindowSketch, merged
 class MonitorMemory(msgspec.Struct):
     """By release: what is watched, how accuracy is estimated, how many decisions were seen, and since when.
 
-    `labels_until` is the last label that was taken in.
+    `labels_until` is the last label that was taken in, `needed` how many decisions make a reference.
     """
 
     through: int = 0
@@ -27,6 +27,7 @@ class MonitorMemory(msgspec.Struct):
     dropped: int = 0
     skewed: int = 0
     labels_until: str = ""
+    needed: int = 0
 
     def reference(self, release: str) -> Mapping[str, WindowSketch]:
         """By segment; empty for a release that was never seen."""

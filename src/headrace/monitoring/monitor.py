@@ -98,6 +98,7 @@ class Monitor:
     def save(self) -> None:
         """Saves what is remembered; when another process has taken over, goes on from what that one saved."""
         windows = list(self._windows())
+        self._memory.needed = self._options.watch.reference_decisions
         self._memory.releases = {release: watch.memory() for release, watch in self._watches.items()}
         checkpoint = WatchCheckpoint(self._memory.through, msgspec.msgpack.encode(self._memory))
         is_ours = self._store.save_checkpoint(checkpoint, windows, follows=self._saved_through, now=self._now())

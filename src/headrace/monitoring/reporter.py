@@ -60,10 +60,10 @@ class Reporter:
         return [
             MonitorStatus(
                 release=name,
-                state=self._state(memory.reference(name)),
+                state=self._state(memory, name),
                 decisions=self._seen(memory, name),
                 reference_decisions=_count(memory.reference(name)),
-                needed=self._needed,
+                needed=memory.needed or self._needed,
                 dropped=memory.dropped,
                 open_alerts=tuple(alert for alert in alerts if alert.release in {name, ""}),
                 estimates=tuple(self._estimates(memory, name, memory.lately(name))),
@@ -84,7 +84,7 @@ class Reporter:
         span = Span(datetime.fromtimestamp(since, UTC), now, whole.count)
         drift = DriftReport(
             release=release,
-            state=self._state(reference),
+            state=self._state(memory, release),
             reference=self._reference_span(memory, release),
             window=span,
             effects=tuple(self._effects(reference, window)),
@@ -147,8 +147,9 @@ class Reporter:
             if window[segment].confidence:
                 yield estimator.estimate(segment, window[segment])
 
-    def _state(self, reference: Mapping[str, WindowSketch]) -> WatchState:
-        return WatchState.WATCHING if _count(reference) >= self._needed else WatchState.LEARNING
+    def _state(self, memory: MonitorMemory, release: str) -> WatchState:
+        is_full = _count(memory.reference(release)) >= (memory.needed or self._needed)
+        return WatchState.WATCHING if is_full else WatchState.LEARNING
 
     def _seen(self, memory: MonitorMemory, release: str) -> int:
         waiting = (decoded(each.content) for each in self._store.batches(after=memory.through, limit=10_000))
@@ -165,10 +166,10 @@ class Reporter:
 
     def _notes(self, memory: MonitorMemory, release: str, decisions: int | None = None) -> tuple[str, ...]:
         notes = []
-        known = _count(memory.reference(release))
-        if known < self._needed:
+        known, needed = _count(memory.reference(release)), memory.needed or self._needed
+        if known < needed:
             notes.append(
-                f"There is no reference yet: it is learned from the first {self._needed} decisions, of which {known} "
+                f"There is no reference yet: it is learned from the first {needed} decisions, of which {known} "
                 "have come. Until then nothing raises an alarm."
             )
         if decisions is not None and decisions < _FEW:

@@ -67,6 +67,10 @@ class Stream:
         self.tested += len(order)
         return float(self._wagers.next_rows(0, p).max())
 
+    def capital(self) -> float:
+        """What the bets have now; 1 is where they began."""
+        return float(self._wagers.capital()[0])
+
     def restart(self) -> None:
         """Begins the test anew, with what it knows of normal."""
         self._wagers.restart(0)

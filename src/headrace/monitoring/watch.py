@@ -26,6 +26,8 @@ _SEGMENT_STREAMS = MOST_SEGMENTS * _WHOLE_STREAMS
 _EXEMPLARS = 512
 _GENERATION = 100
 _CALM_PSI = 0.1
+_SOME_EVIDENCE = 3.0
+_NEARLY_ALL = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,32 @@ class ReleaseWatch:
                 if evidence >= 0.0 and (feature, segment) not in self._alarmed:
                     crossed.append((evidence, feature, segment))
         self._alarmed |= {(feature, segment) for _, feature, segment in crossed}
-        return [self.cause(feature, segment, evidence) for evidence, feature, segment in sorted(crossed, reverse=True)]
+        named: dict[tuple[str, str], float] = {}
+        for evidence, feature, segment in sorted(crossed, reverse=True):
+            named.setdefault((feature, self._home(feature, segment)), evidence)
+        return [self.cause(feature, segment, evidence) for (feature, segment), evidence in named.items()]
+
+    def _home(self, feature: str, segment: str) -> str:
+        """Where a change has its home: the segment that moved most among those with evidence of their own.
+
+        What changes in one segment of many shows in the whole too, and may cross there first.
+        """
+        best, furthest = segment, 1.2 * self._moved(feature, segment)
+        for (name, other), stream in self._streams.items():
+            if name == feature and not self._is_whole(other) and stream.capital() >= _SOME_EVIDENCE:
+                moved = self._moved(feature, other)
+                if moved > furthest:
+                    best, furthest = other, moved
+        return EVERYTHING if self._is_whole(best) else best
+
+    def _moved(self, feature: str, segment: str) -> float:
+        effect = self.effect(feature, segment)
+        return 0.0 if effect is None else effect.psi.value
+
+    def _is_whole(self, segment: str) -> bool:
+        """Whether nearly every decision belongs to it: then it says nothing beyond the whole."""
+        whole, part = self.lately(EVERYTHING).count, self.lately(segment).count
+        return segment == EVERYTHING or part >= _NEARLY_ALL * whole
 
     def cause(self, feature: str, segment: str, evidence: float) -> Cause:
         """What happened to a feature in words, and ten decisions that show it."""
