@@ -33,6 +33,10 @@ class MonitorMemory(msgspec.Struct):
         """By segment; empty for a release that was never seen."""
         return self.releases[release].reference if release in self.releases else {}
 
+    def mix(self, release: str) -> Mapping[str, WindowSketch]:
+        """Labels by segment within the time of the reference, in which segments add up to the whole."""
+        return self.releases[release].mix if release in self.releases else {}
+
     def lately(self, release: str) -> Mapping[str, WindowSketch]:
         """The last few hundred decisions of each segment."""
         lately: dict[str, WindowSketch] = {}

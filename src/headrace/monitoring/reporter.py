@@ -34,6 +34,7 @@ from headrace.monitoring.window import EVERYTHING, WindowSketch, decoded, merged
 _MOST_EFFECTS = 200
 _FEW = 100
 _CHART_WINDOWS = 60
+_NEARLY_ALL = 0.95
 
 
 class Reporter:
@@ -94,7 +95,7 @@ class Reporter:
                 if alert.release == release and alert.cause is not None
                 for cause in (alert.cause, *alert.signs)
             ),
-            explanations=tuple(_explanations(reference, window)),
+            explanations=tuple(_explanations(memory.mix(release), reference, window)),
             dropped=memory.dropped,
             skewed=memory.skewed,
             note=" ".join(self._notes(memory, release, whole.count)),
@@ -132,10 +133,12 @@ class Reporter:
         return window, tuple(_points(over_time))
 
     def _effects(self, reference: Mapping[str, WindowSketch], window: Mapping[str, WindowSketch]) -> list[Effect]:
+        whole = _count(window)
         found = [
             effect
             for segment, sketch in window.items()
-            if segment in reference
+            # A segment that holds nearly every decision says nothing beyond the whole.
+            if segment in reference and (segment == EVERYTHING or sketch.count < _NEARLY_ALL * whole)
             for effect in effects(reference[segment], sketch, segment)
         ]
         return most_telling(found, limit=_MOST_EFFECTS)
@@ -181,14 +184,16 @@ class Reporter:
         return tuple(notes)
 
 
-def _explanations(reference: Mapping[str, WindowSketch], window: Mapping[str, WindowSketch]) -> Iterable[Explanation]:
+def _explanations(
+    mix: Mapping[str, WindowSketch], reference: Mapping[str, WindowSketch], window: Mapping[str, WindowSketch]
+) -> Iterable[Explanation]:
     before, after = reference.get(EVERYTHING), window.get(EVERYTHING)
     if before is None or after is None:
         return
     label = label_that_moved(before, after)
     if label is not None:
-        for field in sorted({name.partition("=")[0] for name in window if name != EVERYTHING}):
-            found = explained_by_segments(reference, window, field, label)
+        for field in sorted({name.partition("=")[0] for name in window if name != EVERYTHING} - {"variant"}):
+            found = explained_by_segments(mix, window, field, label)
             if found is not None:
                 yield found
     terms = explained_by_terms(before, after)

@@ -15,7 +15,7 @@ from headrace.monitoring.drift import category_effect, number_effect
 from headrace.monitoring.heavy_counts import HeavyCounts
 from headrace.monitoring.quantile_sketch import QuantileSketch
 from headrace.monitoring.stream import Stream, StreamState
-from headrace.monitoring.window import EVERYTHING, Exemplar, WindowSketch
+from headrace.monitoring.window import EVERYTHING, Exemplar, WindowSketch, merged
 
 MOST_SEGMENTS = 100
 UNTESTED = frozenset({"duration_ms", "variant"})
@@ -46,6 +46,7 @@ class WatchMemory(msgspec.Struct):
     """A watch as it is stored."""
 
     reference: dict[str, WindowSketch] = {}
+    mix: dict[str, WindowSketch] = {}
     recent: dict[str, WindowSketch] = {}
     former: dict[str, WindowSketch] = {}
     streams: list[tuple[str, str, StreamState]] = []
@@ -65,6 +66,7 @@ class ReleaseWatch:
         self._streams: dict[tuple[str, str], Stream] = {}
         self._alarmed: set[tuple[str, str]] = set()
         self.reference: dict[str, WindowSketch] = {}
+        self._mix: dict[str, WindowSketch] = {}
         self._recent: dict[str, WindowSketch] = {}
         self._former: dict[str, WindowSketch] = {}
         self._exemplars: list[Exemplar] = []
@@ -80,6 +82,8 @@ class ReleaseWatch:
         """What has newly changed by this batch, the clearest first; sketches are by segment."""
         self._exemplars = [*self._exemplars, *exemplars][-_EXEMPLARS:]
         crossed: list[tuple[float, str, str]] = []
+        if self.state is WatchState.LEARNING:
+            merged(self._mix, {segment: labels_only(sketch) for segment, sketch in sketches.items()})
         # The whole first, then segments as they turn up: that is the order in which alpha is given out.
         for segment in sorted(sketches, key=lambda name: name != EVERYTHING):
             sketch = sketches[segment]
@@ -158,6 +162,7 @@ class ReleaseWatch:
         """What has to be stored to go on from here."""
         return WatchMemory(
             reference=self.reference,
+            mix=self._mix,
             recent=self._recent,
             former=self._former,
             streams=[(*key, stream.state()) for key, stream in self._streams.items()],
@@ -168,6 +173,7 @@ class ReleaseWatch:
     def resume(self, memory: WatchMemory) -> None:
         """Goes on from what was stored; alpha is given out in the same order again."""
         self.reference, self._recent, self._former = memory.reference, memory.recent, memory.former
+        self._mix = memory.mix
         self._exemplars = list(memory.exemplars)
         self._alarmed = {(feature, segment) for feature, segment in memory.alarmed}
         for feature, segment, state in memory.streams:
@@ -205,6 +211,12 @@ class ReleaseWatch:
             if segment in each.segments and value is not None:
                 lifts.append((-stream.lift(value), age, each.decision_id))
         return tuple(decision_id for _, _, decision_id in sorted(lifts)[:LINKED])
+
+
+def labels_only(sketch: WindowSketch) -> WindowSketch:
+    """How many decisions, and their labels. Segments fill their references in their own time; this is of one time."""
+    labels = sketch.categories.get("label")
+    return WindowSketch(count=sketch.count, categories={} if labels is None else {"label": labels})
 
 
 def features_of(sketch: WindowSketch) -> Iterator[tuple[str, QuantileSketch | HeavyCounts]]:
