@@ -145,13 +145,31 @@ class Text:
             return None, []
         page = int(self.words.pages[first])
         on_page = self.words.boxes[first:last][self.words.pages[first:last] == page]
-        return page, _lines(on_page[~np.isnan(on_page[:, 0])])
+        return page, _lines(on_page[~np.isnan(on_page[:, 0])].tolist())
+
+    def places(
+        self, starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
+    ) -> Iterator[tuple[int | None, list[Box]]]:
+        """What `place` gives for each span, in order; many at once cost a tenth of one by one."""
+        firsts = np.searchsorted(self.words.ends, starts, side="right").tolist()
+        lasts = np.searchsorted(self.words.starts, ends, side="left").tolist()
+        pages, boxes = self.words.pages.tolist(), self.words.boxes.tolist()
+        for first, last in zip(firsts, lasts, strict=True):
+            page = pages[first] if first < last else 0
+            if page == 0:
+                yield None, []
+                continue
+            # NaN, which is what differs from itself, stands where there is no box.
+            found = [
+                boxes[each] for each in range(first, last) if pages[each] == page and boxes[each][0] == boxes[each][0]
+            ]
+            yield page, _lines(found)
 
 
-def _lines(boxes: npt.NDArray[np.float32]) -> list[Box]:
+def _lines(boxes: list[list[float]]) -> list[Box]:
     """Neighbouring word boxes joined while they share a line: their vertical spans overlap by half the lower one."""
     joined: list[Box] = []
-    for raw in boxes.tolist():
+    for raw in boxes:
         x0, y0, x1, y1 = (round(value, 2) for value in raw)
         if joined:
             a0, b0, a1, b1 = joined[-1]

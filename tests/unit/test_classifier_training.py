@@ -2,6 +2,7 @@
 
 import json
 import random
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -238,3 +239,22 @@ def test_a_budget_too_short_for_the_encoder_leaves_it_out_and_says_so(static):
 
     assert "minilm" not in trained.lineage["features"]
     assert any("minilm was left out" in note for note in trained.report.notes)
+
+
+def test_the_list_leaves_words_that_name_nothing_to_the_rest_and_says_no_word_twice(trained, opened):
+    classifier, _ = opened(trained)
+    found = answer(classifier, "The invoice is due and the total amount of the payment is 100 to the bank account.")
+    listed = [each.text.casefold() for each in found.explanation.evidence]
+
+    assert {"invoice", "due", "amount"} & {word for text in listed for word in text.split()}
+    assert not {"the", "is", "and", "of", "to", "100", "."} & set(listed)
+    spans = sorted((each.start, each.end) for each in found.explanation.evidence)
+    assert all(end <= start for (_, end), (start, _) in pairwise(spans))
+    assert {"the", "is"} <= {each.text.casefold() for each in found.contributions.evidence}
+
+
+def test_a_text_of_nothing_but_joining_words_still_has_evidence(trained, opened):
+    classifier, _ = opened(trained)
+    found = answer(classifier, "the of and to")
+
+    assert {each.text for each in found.explanation.evidence} & {"the", "of", "and", "to"}

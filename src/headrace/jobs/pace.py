@@ -46,20 +46,23 @@ class Pace:
     def turned_away(self) -> None:
         """A job found no room behind this worker: fewer at once."""
         self._limit = max(self._least, self._limit * 3 // 4)
-        self._direction = -1
-        self._begin(0.0)
+        self._direction, self._rate = -1, 0.0
+        self._begin()
 
     def _judge(self, rate: float) -> None:
         if self._was_full:
-            # Going back costs nothing while the rate holds; going on has to pay.
+            # Going on has to pay; going back may cost nothing, held against the rate that it began from.
             pays = rate > self._rate * (GAIN if self._direction > 0 else 1 / GAIN)
+            if self._direction > 0:
+                self._rate = max(self._rate, rate)
+            elif not pays:
+                self._rate = rate
             self._direction = self._direction if pays else -self._direction
             step = max(1, self._limit // 4) if self._direction > 0 else 1
             self._limit = min(self._most, max(self._least, self._limit + self._direction * step))
-        self._begin(rate)
+        self._begin()
 
-    def _begin(self, rate: float) -> None:
-        self._rate = rate
+    def _begin(self) -> None:
         self._ended = 0
         self._begun_at = self._ticking()
         self._was_full = False

@@ -15,7 +15,7 @@ from headrace.domain.batch import Batch, BatchLine, BatchState
 from headrace.domain.job import JobError, JobRequest, JobState
 from headrace.storage.database import Database, metadata
 from headrace.storage.job_tables import jobs, microseconds, moment_of, results
-from headrace.storage.webhooks import announce
+from headrace.storage.webhooks import Announcement, announce
 
 FINISHED_EVENT = "headrace.batch.finished"
 FINAL_STATES = tuple(state.value for state in JobState if state.is_final)
@@ -149,15 +149,9 @@ class SqlBatches:
                 return False
             row = connection.execute(select(batches).where(batches.c.id == batch_id)).one()
             batch = _batch(row, counts)
-            announce(
-                connection,
-                FINISHED_EVENT,
-                subject=batch.id,
-                data=msgspec.json.encode(batch.body()),
-                now=now,
-                key=batch.key,
-                url=batch.webhook_url,
-            )
+            body = msgspec.json.encode(batch.body())
+            finished = Announcement(FINISHED_EVENT, batch.id, lambda: body, now, key=batch.key, url=batch.webhook_url)
+            announce(connection, [finished])
         return True
 
     def _abandoned(self, before: datetime) -> list[str]:

@@ -181,6 +181,8 @@ class PostgresBell(Bell):
     def __init__(self, engine: Engine) -> None:
         super().__init__()
         self._engine = engine
+        # Notifications are read from the driver itself, whose errors nobody wraps.
+        self._driver_error: type[Exception] = engine.dialect.loaded_dbapi.Error
         self._ending = Event()
         self._thread: Thread | None = None
 
@@ -202,7 +204,7 @@ class PostgresBell(Bell):
             try:
                 self._hear_while_connected()
             # A cut connection is made anew; what was missed meanwhile is found by looking.
-            except SQLAlchemyError:
+            except (SQLAlchemyError, self._driver_error):
                 self._wake({EVERYTHING})
                 self._ending.wait(1.0)
 
@@ -216,8 +218,6 @@ class PostgresBell(Bell):
                         self._wake(set(each.payload.split("\n")))
                     if driver.closed:
                         break
-                if not driver.closed:
-                    connection.execute(text(f"UNLISTEN {CHANNEL}"))
             finally:
                 # It has listened: nobody else gets this connection from the pool.
                 connection.invalidate()

@@ -31,11 +31,12 @@ from headrace.storage.job_tables import (
     stored_jobs,
 )
 from headrace.storage.outbox import put_in_outbox
-from headrace.storage.webhooks import announce
+from headrace.storage.webhooks import Announcement, announce
 
 WORK = "work"
 """What is rung for when jobs have become due."""
 
+_ENCODER = msgspec.json.Encoder()
 _UPDATE_JOB = (
     update(jobs).where(jobs.c.id == bindparam("b_id")).values({name: bindparam(f"b_{name}") for name in CHANGING})
 )
@@ -146,10 +147,10 @@ class JobChanges:
         _write_attempts(connection, [(stored.job, job) for stored, job in changed])
         self._move_in_outbox(connection, [(stored.job, job, nows[job.id]) for stored, job in changed])
         _keep_results(connection, [change for change, _ in made])
-        for stored, job in changed:
-            self._rings.add(job.id)
-            if job.state.is_final and not stored.job.state.is_final:
-                _announce_end(connection, job, nows[job.id])
+        self._rings.update(job.id for _, job in changed)
+        ended = [job for stored, job in changed if job.state.is_final and not stored.job.state.is_final]
+        if ended:
+            announce(connection, [_end_of(job, nows[job.id]) for job in ended])
 
     def _put_in_outbox(self, connection: Connection, queued: Sequence[tuple[Job, datetime]]) -> None:
         if queued:
@@ -255,13 +256,12 @@ def _keep_checkpoint(connection: Connection, kept: Checkpoint, change: JobChange
     connection.execute(insert(checkpoints), {**row, "at_us": microseconds(change.now)})
 
 
-def _announce_end(connection: Connection, job: Job, now: datetime) -> None:
-    announce(
-        connection,
+def _end_of(job: Job, now: datetime) -> Announcement:
+    return Announcement(
         f"headrace.job.{job.state}",
-        subject=job.id,
-        data=msgspec.json.encode(job.body()),
-        now=now,
+        job.id,
+        lambda: _ENCODER.encode(job.body()),
+        now,
         key=job.key,
         url=job.request.webhook_url,
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -62,31 +63,49 @@ webhook_deliveries = Table(
 )
 
 
-def announce(
-    connection: Connection, event: str, *, subject: str, data: bytes, now: datetime, key: str, url: str | None
-) -> int:
-    """Within a transaction of the caller's: a delivery for each webhook that wants the event, and one to `url`."""
-    wanting = [("", url)] if url else []
-    wanting += [(each.id, each.url) for each in _active(connection) if each.wants(event, key=key)]
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """An event that webhooks may want to hear of; `url` is an address that its subject itself named.
+
+    `data` gives the JSON that is told, and is not asked for when nobody wants to hear.
+    """
+
+    event: str
+    subject: str
+    data: Callable[[], bytes]
+    now: datetime
+    key: str = ""
+    url: str | None = None
+
+
+def announce(connection: Connection, announcements: Sequence[Announcement]) -> int:
+    """Within a transaction of the caller's: a delivery for each webhook that wants an event, and for each `url`."""
+    active = _active(connection)
     rows = [
         {
             "id": new_id("dlv"),
             "webhook_id": webhook_id,
             "url": address,
-            "type": event,
-            "subject": subject,
-            "created_us": microseconds(now),
-            "data": data,
+            "type": each.event,
+            "subject": each.subject,
+            "created_us": microseconds(each.now),
+            "data": each.data(),
             "state": DeliveryState.WAITING.value,
             "tries": 0,
-            "due_us": microseconds(now),
+            "due_us": microseconds(each.now),
             "last": None,
         }
-        for webhook_id, address in wanting
+        for each in announcements
+        for webhook_id, address in _wanting(active, each)
     ]
     if rows:
         connection.execute(insert(webhook_deliveries), rows)
     return len(rows)
+
+
+def _wanting(active: Sequence[Webhook], announcement: Announcement) -> list[tuple[str, str]]:
+    own = [("", announcement.url)] if announcement.url else []
+    return own + [(each.id, each.url) for each in active if each.wants(announcement.event, key=announcement.key)]
 
 
 class SqlWebhooks:
@@ -112,7 +131,7 @@ class SqlWebhooks:
 
         def announced() -> int:
             with self._database.transaction() as connection:
-                return announce(connection, event, subject=subject, data=data, now=now, key=key, url=None)
+                return announce(connection, [Announcement(event, subject, lambda: data, now, key=key)])
 
         return await asyncio.to_thread(announced)
 

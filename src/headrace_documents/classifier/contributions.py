@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import overload
 
 import numpy as np
 
 from headrace_documents.classifier.head import Head, Reading, Scores
-from headrace_documents.classifier.surface import Ints
+from headrace_documents.classifier.joining_words import JOINING
+from headrace_documents.classifier.surface import Ints, is_unspaced
 from headrace_documents.classifier.tokens import Tokens
 from headrace_documents.schema import Evidence, Explanation, Text
 
 METHOD = "additive"
+_LOOKED_AT = 12
+_FEWEST_TELLING = 3
 # A listing of what speaks for the label leaves a third of its places to what speaks against it.
 _SHARE_AGAINST = 1 / 3
 
@@ -22,8 +25,8 @@ _SHARE_AGAINST = 1 / 3
 class Contributions:
     """One row for each distinct string: its first place `[starts, ends)`, the sum of its weights, how often it stands.
 
-    All columns are (strings,); `base` + the sum of `weights` + `blank` = `total` to within 1e-4, where `blank` is what
-    came from white space.
+    The first rows are the words `keys`, then come the pairs (pairs, 4) of them, then signs. All columns are (strings,);
+    `base` + the sum of `weights` + `blank` = `total` to within 1e-4, where `blank` is what came from white space.
     """
 
     base: float
@@ -33,14 +36,43 @@ class Contributions:
     ends: Ints
     weights: Scores
     occurrences: Ints
+    keys: Sequence[str]
+    pairs: Ints
 
     def strongest(self, limit: int) -> Ints:
-        """The rows of the `limit` largest weights by size, at most a third of them against, largest first."""
-        order = self.every()
+        """The rows of the `limit` most telling weights, largest first; at most a third of them against.
+
+        Words that only join others ("the", "no", "de") and lone signs are left in `rest`, as long as there is something
+        else to list: they weigh, but tell nobody anything. So are pairs whose words are listed already.
+        """
+        looked_at = self.every()[: _LOOKED_AT * limit]
+        telling = [row for row in looked_at.tolist() if self._is_telling(row)]
+        order = self._apart(telling if len(telling) >= _FEWEST_TELLING else looked_at.tolist())
         against = self.weights[order] < 0
         spare = max(int(limit * _SHARE_AGAINST), limit - int((~against).sum()))
         kept: Ints = order[~against | (np.cumsum(against) <= spare)]
         return kept[:limit]
+
+    def _is_telling(self, row: int) -> bool:
+        """Whether a row means something by itself: a word that names something, or a pair of such.
+
+        In scripts without spaces a word is a single letter here, which means little: its pairs speak for it.
+        """
+        if row < len(self.keys):
+            key = self.keys[row]
+            return key not in JOINING and len(key) > 1 and not key.isdecimal() and not is_unspaced(key)
+        if row >= len(self.keys) + len(self.pairs):
+            return False
+        return all(self.keys[kind] not in JOINING for kind in self.pairs[row - len(self.keys), :2].tolist())
+
+    def _apart(self, rows: Sequence[int]) -> Ints:
+        """Those of `rows`, the strongest first, whose place does not overlap that of one listed before."""
+        kept: list[int] = []
+        for row in rows:
+            start, end = int(self.starts[row]), int(self.ends[row])
+            if all(end <= self.starts[other] or self.ends[other] <= start for other in kept):
+                kept.append(row)
+        return np.array(kept, np.int64)
 
     def every(self) -> Ints:
         """All rows that weigh anything, largest first."""
@@ -82,6 +114,20 @@ class EvidenceRows(Sequence[Evidence]):
             return [self._evidence(int(row)) for row in self.rows[index]]
         return self._evidence(int(self.rows[index]))
 
+    def __iter__(self) -> Iterator[Evidence]:
+        """All of them at once, which is much less work than one by one."""
+        columns = self.contributions
+        starts, ends = columns.starts[self.rows], columns.ends[self.rows]
+        for start, end, weight, occurrences, (page, boxes) in zip(
+            starts.tolist(),
+            ends.tolist(),
+            columns.weights[self.rows].tolist(),
+            columns.occurrences[self.rows].tolist(),
+            self.text.places(starts, ends),
+            strict=True,
+        ):
+            yield Evidence(self.text.characters[start:end], weight, start, end, page, boxes, occurrences)
+
     def _evidence(self, row: int) -> Evidence:
         start, end = int(self.contributions.starts[row]), int(self.contributions.ends[row])
         page, boxes = self.text.place(start, end)
@@ -121,6 +167,8 @@ def contributions_of(head: Head, reading: Reading, label: int, total: float) -> 
         ends=np.concatenate([ends, signs[:, 1]]).astype(np.int64),
         weights=np.concatenate([weights, signs[:, 3]]),
         occurrences=np.concatenate([times, signs[:, 2]]).astype(np.int64),
+        keys=surface.keys,
+        pairs=reading.pairs,
     )
 
 

@@ -32,6 +32,14 @@ _MARKS = _marks()
 _WORD = re.compile(f"[{_UNSPACED}][{_MARKS}]*|[^\\W{_UNSPACED}]+(?:[{_MARKS}]+[^\\W{_UNSPACED}]*)*")
 
 
+_ALL_UNSPACED = re.compile(f"[{_UNSPACED}{_MARKS}]+")
+
+
+def is_unspaced(key: str) -> bool:
+    """Whether `key` is of a script that puts no space between words, so that it is one letter of a word."""
+    return _ALL_UNSPACED.fullmatch(key) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Surface:
     """The words of a text: word i is `[starts[i], ends[i])` and of the distinct kind `keys[kinds[i]]`.

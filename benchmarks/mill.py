@@ -1,0 +1,255 @@
+"""What benchmarks and chaos tests of jobs start and kill: stores, brokers, workers, submitters."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+import msgspec
+import psycopg
+
+from headrace.domain.job import Job
+from headrace.domain.stores import JobFilter
+from headrace.jobs.job_queue import JobQueue, Question
+from headrace.settings import Settings, load_settings
+from headrace.storage.artifacts import opened_artifacts
+from headrace.storage.database import Database, StoreUnavailable
+from headrace.storage.jobs import SqlJobs
+
+HERE = Path(__file__).resolve().parent
+SEARCH_PATH = os.pathsep.join([str(HERE), str(HERE.parent / "src")])
+POSTGRES = "postgresql://root@127.0.0.1:5432/{}"
+RABBITMQ = "/usr/lib/rabbitmq/bin/rabbitmq-server"
+KEEPERS = {
+    "sqlite": ("sqlite", "embedded"),
+    "postgres": ("postgres", "embedded"),
+    "redis": ("sqlite", "redis"),
+    "rabbitmq": ("postgres", "rabbitmq"),
+}
+"""Each keeper as a store and a broker."""
+
+
+class Server:
+    """A server of one's own on a port of its own, which may be killed and started again."""
+
+    def __init__(self, command: list[str], port: int, environment: dict[str, str] | None = None) -> None:
+        self._command = command
+        self._port = port
+        self._environment = {**os.environ, **(environment or {})}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *, within_s: float = 120.0) -> None:
+        """Returns when it takes connections."""
+        self._process = subprocess.Popen(
+            self._command,
+            env=self._environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + within_s
+        while time.monotonic() < deadline:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", self._port), timeout=1):
+                return
+            time.sleep(0.1)
+        self.kill()
+        raise TimeoutError(f"{self._command[0]} did not start.")
+
+    def kill(self) -> None:
+        """SIGKILL to all of it."""
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+
+def free_port() -> int:
+    """A port that nobody listens at."""
+    with socket.socket() as place:
+        place.bind(("127.0.0.1", 0))
+        return int(place.getsockname()[1])
+
+
+def redis_server(folder: Path, *, fsync: str = "everysec") -> tuple[Server, str]:
+    """A Redis with an append-only file, and its url."""
+    port = free_port()
+    folder.mkdir(parents=True, exist_ok=True)
+    options = ["--port", str(port), "--dir", str(folder), "--appendonly", "yes", "--appendfsync", fsync, "--save", ""]
+    return Server([shutil.which("redis-server") or "redis-server", *options], port), f"redis://127.0.0.1:{port}/0"
+
+
+def rabbitmq_server(folder: Path) -> tuple[Server, str]:
+    """A RabbitMQ node of its own, and its url."""
+    port, folder = free_port(), folder.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    environment = {
+        "RABBITMQ_NODENAME": f"mill{uuid4().hex[:8]}@localhost",
+        "RABBITMQ_NODE_PORT": str(port),
+        "RABBITMQ_DIST_PORT": str(free_port()),
+        "RABBITMQ_MNESIA_BASE": str(folder),
+        "RABBITMQ_LOG_BASE": str(folder),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
+        "RABBITMQ_CONF_ENV_FILE": str(folder / "none"),
+        "RABBITMQ_CONFIG_FILE": str(folder / "none"),
+        "HOME": str(folder),
+    }
+    return Server([RABBITMQ], port, environment), f"amqp://guest:guest@127.0.0.1:{port}/"
+
+
+@contextmanager
+def postgres_database() -> Iterator[str]:
+    """The url of a fresh database on the server at the default port, dropped in the end."""
+    name = f"headrace_mill_{uuid4().hex[:12]}"
+    with psycopg.connect(POSTGRES.format("postgres"), autocommit=True, connect_timeout=5) as server:
+        server.execute(f'CREATE DATABASE "{name}"')
+        try:
+            yield POSTGRES.format(name)
+        finally:
+            server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@dataclass
+class Mill:
+    """One platform of several processes, in a folder of its own."""
+
+    folder: Path
+    store_url: str
+    broker_url: str
+    lease_s: float
+    processes: list[Processes] = field(default_factory=list)
+    more: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.log = self.folder / "runs.log"
+        self.store = SqlJobs(Database(self.store_url))
+        self.queue = JobQueue(self.store, opened_artifacts(self.settings().job_artifacts_url))
+
+    def environment(self) -> dict[str, str]:
+        """What processes are told of this platform."""
+        return {
+            "HEADRACE_DATA": str(self.folder),
+            "HEADRACE_STORE__URL": self.store_url,
+            "HEADRACE_BROKER__URL": self.broker_url,
+            "HEADRACE_BROKER__PREFIX": f"mill-{self.folder.name}",
+            "HEADRACE_JOBS__LEASE_S": str(self.lease_s),
+            "HEADRACE_JOBS__CONCURRENCY": "8",
+            "HEADRACE_SERVICES__READER__REPLICAS": "1",
+            **self.more,
+        }
+
+    def settings(self) -> Settings:
+        """The same as settings."""
+        return load_settings(self.folder, self.environment(), {})
+
+    def start(self, role: str) -> Processes:
+        """A supervisor with one role, and what it supervises."""
+        log = (self.folder / f"{role}-{len(self.processes)}.log").open("wb")
+        environment = {**os.environ, **self.environment(), "MILL_LOG": str(self.log), "PYTHONPATH": SEARCH_PATH}
+        boot = "from headrace.cli.main import run; run()"
+        command = [sys.executable, "-c", boot, "up", "mill_app:app", "--only", role, "--port", "0"]
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=self.folder)
+        self.processes.append(Processes(process))
+        return self.processes[-1]
+
+    async def submit(self, endpoint: str, question: object, **more: object) -> Job:
+        """A job for the application."""
+        content = msgspec.json.encode(question)
+        return await self.queue.submit(Question(f"mill/{endpoint}", "sha256:0", content=content, **more))
+
+    async def jobs(self) -> list[Job]:
+        """All of them."""
+        found: list[Job] = []
+        cursor: str | None = None
+        while True:
+            page = await self.queue.listed(JobFilter(), cursor=cursor, limit=500)
+            found += page.items
+            if (cursor := page.next) is None:
+                return found
+
+    async def ended(self, *, within_s: float) -> list[Job]:
+        """All jobs, when all have ended or the time is over."""
+        deadline = time.monotonic() + within_s
+        while True:
+            with suppress(StoreUnavailable):
+                jobs = await self.jobs()
+                if all(job.state.is_final for job in jobs) or time.monotonic() > deadline:
+                    return jobs
+            await asyncio.sleep(0.5)
+
+    async def close(self) -> None:
+        """Ends all processes."""
+        for each in self.processes:
+            each.end()
+        await self.store.close()
+
+
+class Processes:
+    """A supervisor and the one member that it keeps alive."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+
+    def member(self) -> int | None:
+        """The process that does the work; None while there is none."""
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
+        with suppress(OSError):
+            found = children.read_text(encoding="ascii").split()
+            return int(found[0]) if found else None
+        return None
+
+    def kill_member(self) -> int | None:
+        """SIGKILL to the process that does the work, in whatever it is doing."""
+        pid = self.member()
+        if pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def end(self) -> None:
+        """Asks it to end, and ends it when it does not."""
+        self._process.terminate()
+        try:
+            self._process.wait(timeout=40)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+@contextmanager
+def grounds(keeper: str, *, own_broker: bool) -> Iterator[tuple[Path, str, str, Server | None]]:
+    """A folder, the urls of store and broker of a keeper, and the broker's server where it may be killed."""
+    store, broker = KEEPERS[keeper]
+    with tempfile.TemporaryDirectory(prefix="mill-") as name:
+        folder, server, broker_url = Path(name), None, "embedded"
+        if broker != "embedded":
+            own = redis_server(folder / "redis") if broker == "redis" else rabbitmq_server(folder / "rabbitmq")
+            if own_broker:
+                server, broker_url = own
+                server.start()
+            else:
+                broker_url = {"redis": "redis://127.0.0.1:6379/9", "rabbitmq": "amqp://guest:guest@127.0.0.1:5672/"}[
+                    broker
+                ]
+        try:
+            if store == "postgres":
+                with postgres_database() as url:
+                    yield folder, url, broker_url, server
+            else:
+                yield folder, f"sqlite:///{folder}/headrace.db", broker_url, server
+        finally:
+            if server is not None:
+                server.kill()
