@@ -159,7 +159,10 @@ def _evidence(evidence: Evidence) -> dict[str, Any]:
 
 def _sentence(sentence: Sentence) -> dict[str, Any]:
     fields = {"text": sentence.text, "score": sentence.score, "start": sentence.start, "end": sentence.end}
-    if not sentence.supported:
+    if sentence.sources:
+        fields["supported"] = sentence.supported
+        fields["sources"] = [{"start": start, "end": end} for start, end in sentence.sources]
+    elif not sentence.supported:
         fields["supported"] = False
     return fields | _place(sentence.page, sentence.boxes)
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from headrace import Context, InvalidConfiguration, Service, Shelf, batched, current_context
+from headrace import Context, InvalidConfiguration, Service, Shelf, batched, current_context, fallback
 from headrace_documents.classifier.classifier import Classifier
 from headrace_documents.classifier.contributions import METHOD
 from headrace_documents.classifier.encoder import GRAPH_EDITION, EncoderReader
 from headrace_documents.classifier.head import Head
 from headrace_documents.classifier.office_labels import OFFICE_LABELS
+from headrace_documents.classifier.prior import Prior
 from headrace_documents.classifier.tokens import StaticReader, TokenReader
 from headrace_documents.classifier.weights import MINILM, WORDLLAMA
 from headrace_documents.classifier.zero_shot import zero_shot_head
@@ -21,6 +22,7 @@ from headrace_documents.readers.reader import Passage, Reading
 from headrace_documents.schema import Classification, DocumentInfo, Text
 
 FEATURES = ("words", "static", "minilm")
+FAST_CHARACTERS = 20_000
 ENCODER_BYTES, TABLE_BYTES = 30_000_000, 33_000_000
 
 
@@ -39,11 +41,19 @@ class ClassifierOptions:
 
 
 class ClassificationService(Service):
-    """Classifies texts by the model from the registry, or by its labels' words while there is none."""
+    """Classifies texts by the model from the registry, or by its labels' words while there is none.
+
+    When that cannot answer, words and static vectors alone do, of the beginning of a text; and when nothing can be
+    read at all, the label that was the most frequent among the examples.
+    """
 
     model = "document-classifier"
     options: ClassifierOptions = ClassifierOptions()
-    loaded: Classifier
+    loaded: Classifier | Prior
+
+    def load_standby(self, artifact: Path | None) -> Prior:
+        """How frequent each label was among the examples; without a model all are alike."""
+        return Prior.of(self.options.labels) if artifact is None else Prior.open(artifact)
 
     def load(self, artifact: Path | None) -> Classifier:
         """The classifier from its files, verified; without any the one that knows its labels by their words."""
@@ -85,7 +95,26 @@ class ClassificationService(Service):
         members = current_context().members
         return [self._classified(text, members[done], len(texts) - done) for done, text in enumerate(texts)]
 
+    @fallback("fast", of=classify)
+    @batched(max_size=32)
+    async def _fast(self, texts: list[Text]) -> list[Classification]:
+        """By what needs no encoder, from the beginning of each text."""
+        assert isinstance(self.loaded, Classifier)
+        classifier = self.loaded.without_encoder()
+        readings = [classifier.read(text.characters[:FAST_CHARACTERS]) for text in texts]
+        return [
+            classifier.classification(text, reading, model=self.model or "", evidence=self.options.evidence)
+            for text, reading in zip(texts, readings, strict=True)
+        ]
+
+    @fallback("prior", of=classify, on_standby=True)
+    async def _prior(self, text: Text) -> Classification:  # noqa: ARG002 - no word of it is read
+        """The most frequent label, whatever the text says."""
+        assert isinstance(self.loaded, Prior)
+        return self.loaded.classification(model=self.model or "")
+
     def _classified(self, text: Text, member: Context, left: int) -> Classification:
+        assert isinstance(self.loaded, Classifier)
         context = current_context()
         remaining_s = context.remaining_s()
         share_s = None if remaining_s is None else remaining_s / left

@@ -1,15 +1,19 @@
-"""SummarizationService: the sentences of a text that stand for all of it, each with its place."""
+"""SummarizationService: what a text says in a few sentences, each with the place that says it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from asyncio import gather
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
-from headrace import Service, batched, current_context
+from headrace import Context, HeadraceError, Service, batched, current_context, fallback
 from headrace_documents.classification import plain_text, static_reader
 from headrace_documents.schema import Sentence, Summary, Text
+from headrace_documents.summarizer.abstract import Abstract, abstract_of
 from headrace_documents.summarizer.extraction import Extract, extract, lead, outline_of
+from headrace_documents.summarizer.language_model import LanguageModel
 from headrace_documents.summarizer.meaning import LineMeanings
 from headrace_documents.summarizer.selection import Length
 
@@ -19,52 +23,131 @@ CHARACTERS_A_SECOND = 400_000
 SHORTEST_S = 0.02
 """With less time left than this, the first sentences have to do."""
 
+LEAD_CHARACTERS = 20_000
+
 
 @dataclass(frozen=True, slots=True)
 class SummarizerOptions:
-    """`sentences`, and if set `characters` and `words`, bound a summary; all bounds hold."""
+    """`sentences`, and if set `characters` and `words`, bound a summary; all bounds hold.
+
+    With a `url`, the base of an OpenAI-compatible API, its `model` writes the summary, and the text's own sentences
+    have to do only when it cannot. `unsupported` says what becomes of sentences that the text does not support.
+    `context` is how many characters of a text the model is given; of a longer one its most telling sentences.
+    """
 
     sentences: int = 4
     characters: int | None = 900
     words: int | None = None
     longest: int = 2_000_000
+    url: str = ""
+    model: str = ""
+    api_key: str = field(default="", repr=False)
+    answer_s: float = 20.0
+    context: int = 16_000
+    unsupported: Literal["drop", "mark"] = "drop"
+
+    @property
+    def length(self) -> Length:
+        """The bounds of a summary."""
+        return Length(sentences=self.sentences, characters=self.characters, words=self.words)
+
+
+@dataclass(frozen=True, slots=True)
+class Summarizer:
+    """What the service loads: what lines mean, and the language model if there is one."""
+
+    meanings: LineMeanings
+    language_model: LanguageModel | None
 
 
 class SummarizationService(Service):
-    """Sums texts up by their own sentences."""
+    """Sums texts up: by a language model whose sentences are checked, or by the texts' own sentences."""
 
     options: SummarizerOptions = SummarizerOptions()
-    loaded: LineMeanings
+    loaded: Summarizer
 
-    def load(self, artifact: Path | None) -> LineMeanings:  # noqa: ARG002 - it needs no model from the registry
-        """The table of token vectors."""
-        return LineMeanings(static_reader(self.shelf))
+    def load(self, artifact: Path | None) -> Summarizer:  # noqa: ARG002 - it needs no model from the registry
+        """The table of token vectors, and how to reach the language model; it is not asked yet."""
+        options = self.options
+        writer = LanguageModel(options.url, options.model, options.api_key) if options.url else None
+        return Summarizer(LineMeanings(static_reader(self.shelf)), writer)
 
     def warm_up(self) -> Iterable[tuple[str, object]]:
-        """One short text."""
-        return [("summarize", plain_text("The mill stands by the river. It grinds the corn of three villages."))]
+        """One short text, by its own sentences: the language model may be away when we start."""
+        short = plain_text("The mill stands by the river. It grinds the corn of three villages.")
+        return [("_extractive" if self.options.url else "summarize", short)]
 
     @batched(max_size=32)
     async def summarize(self, texts: list[Text]) -> list[Summary]:
-        """The summary of each text, computed by itself."""
-        return [self._summary(text, len(texts) - done) for done, text in enumerate(texts)]
+        """The summary of each text, made by itself.
 
-    def _summary(self, text: Text, left: int) -> Summary:
+        Raises:
+            HeadraceError: the language model failed for all of them; the ladder's next way answers.
+        """
         context = current_context()
+        writer = self.loaded.language_model
+        if writer is None:
+            return [self._extracted(text, context, len(texts) - done) for done, text in enumerate(texts)]
+        found = await gather(*(self._written(text, writer, context) for text in texts), return_exceptions=True)
+        return self._mended(texts, found, context)
+
+    @fallback("extractive", of=summarize)
+    @batched(max_size=32)
+    async def _extractive(self, texts: list[Text]) -> list[Summary]:
+        """By the text's own sentences."""
+        context = current_context()
+        return [self._extracted(text, context, len(texts) - done) for done, text in enumerate(texts)]
+
+    @fallback("lead", of=summarize, on_standby=True)
+    async def _lead(self, text: Text) -> Summary:
+        """The first sentences, which need nothing loaded and next to no time."""
+        return summary_of(text, lead(text, length=self.options.length, limit=LEAD_CHARACTERS))
+
+    async def _written(self, text: Text, writer: LanguageModel, context: Context) -> Summary:
         options = self.options
-        length = Length(sentences=options.sentences, characters=options.characters, words=options.words)
+        if not text.characters.strip():
+            return Summary("none", [])
+        remaining_s = context.remaining_s()
+        timeout_s = options.answer_s if remaining_s is None else min(options.answer_s, remaining_s)
+        outline = outline_of(text, limit=options.longest)
+        abstract = await abstract_of(
+            text, outline, writer,
+            length=options.length, context=options.context, vectors=self.loaded.meanings, timeout_s=timeout_s,
+        )  # fmt: skip
+        return _told(text, abstract, keeps_unsupported=options.unsupported == "mark")
+
+    def _mended(
+        self, texts: Sequence[Text], found: Sequence[Summary | BaseException], context: Context
+    ) -> list[Summary]:
+        """Where the model failed for some texts, their own sentences; where it failed for all, its failure."""
+        failures = [each for each in found if isinstance(each, BaseException)]
+        unexpected = [each for each in failures if not isinstance(each, HeadraceError)]
+        if unexpected or (failures and len(failures) == len(found)):
+            raise (unexpected or failures)[0]
+        summaries: list[Summary] = []
+        for text, outcome, member in zip(texts, found, context.members, strict=True):
+            if isinstance(outcome, Summary):
+                summaries.append(outcome)
+                continue
+            member.report_degraded("summarizer", reason="failed", used="extractive")
+            summaries.append(self._extracted(text, context, len(failures)))
+        return summaries
+
+    def _extracted(self, text: Text, context: Context, left: int) -> Summary:
+        options = self.options
         remaining_s = context.remaining_s()
         limit = options.longest
         if remaining_s is not None:
             if remaining_s / left < SHORTEST_S:
                 context.report_degraded("summarizer", reason="deadline", used="lead")
-                return summary_of(text, lead(text, length=length, limit=20_000))
+                return summary_of(text, lead(text, length=options.length, limit=LEAD_CHARACTERS))
             limit = min(limit, int(CHARACTERS_A_SECOND * remaining_s / left / 2))
         if limit < len(text.characters):
             context.report_degraded(
                 "summarizer", reason="deadline", used=f"the first {limit} of {len(text.characters)} characters"
             )
-        return summary_of(text, extract(text, outline_of(text, limit=limit), length=length, vectors=self.loaded))
+        outline = outline_of(text, limit=limit)
+        return summary_of(text, extract(text, outline, length=options.length, vectors=self.loaded.meanings))
 
 
 def summary_of(text: Text, found: Extract) -> Summary:
@@ -76,3 +159,16 @@ def summary_of(text: Text, found: Extract) -> Summary:
             for each, score in zip(found.taken, found.scores, strict=True)
         ],
     )
+
+
+def _told(text: Text, abstract: Abstract, *, keeps_unsupported: bool) -> Summary:
+    """What was written, each sentence at the place that supports it best."""
+    sentences = []
+    for line, support in abstract.lines:
+        spans = [(abstract.source[number].start, abstract.source[number].end) for number in support.sources]
+        if support.is_supported:
+            page, boxes = text.place(*spans[0])
+            sentences.append(Sentence(line, support.share, *spans[0], page, boxes, supported=True, sources=spans))
+        elif keeps_unsupported:
+            sentences.append(Sentence(line, support.share, None, None, None, [], supported=False, sources=spans))
+    return Summary("language_model", sentences)

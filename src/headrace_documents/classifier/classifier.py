@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
 
@@ -59,6 +59,16 @@ class Classifier:
         self._contextual = contextual
         self._words_pace = Pace(200_000.0)
         self._tokens_pace = Pace(3_000.0)
+
+    def without_encoder(self) -> Classifier:
+        """The same without the contextual token vectors, which take most of the time; for when there is little."""
+        if self._contextual not in self._readers:
+            return self
+        names = [name for name in self._readers if name != self._contextual]
+        weights = {name: value for name, value in self.head.weights.items() if name != self._contextual}
+        digests = {name: self.head.readers[name] for name in names}
+        head = replace(self.head, weights=weights, readers=digests)
+        return Classifier(head, {name: self._readers[name] for name in names})
 
     def read(self, characters: str, *, remaining_s: float | None = None, work: SharedWork | None = None) -> Reading:
         """What the head needs of a text. Less of it is read when `remaining_s` seconds would not do for all.

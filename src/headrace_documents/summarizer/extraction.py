@@ -58,7 +58,7 @@ def extract(text: Text, outline: Outline, *, length: Length, vectors: LineVector
     scores = salience(sentences, terms, title=outline.title, vectors=vectors)
     if _is_prose(outline, length):
         return _drawn("extractive", sentences, scores, select(sentences, scores, terms, length), length)
-    lines = _all_lines(text.characters, outline)
+    lines = all_lines(text.characters, outline)
     shares = dict(zip((each.start for each in sentences), _shares(scores).tolist(), strict=True))
     weights = fact_weights(lines, title=outline.title, sentence_scores=shares)
     numbers = select(lines, weights, weigh([line.text for line in lines]), length)
@@ -68,7 +68,7 @@ def extract(text: Text, outline: Outline, *, length: Length, vectors: LineVector
 def lead(text: Text, *, length: Length, limit: int) -> Extract:
     """The first sentences, at next to no cost."""
     outline = outline_of(text, limit=limit)
-    candidates = outline.sentences or tuple(_all_lines(text.characters, outline))
+    candidates = outline.sentences or tuple(all_lines(text.characters, outline))
     scores = np.linspace(1.0, 0.5, num=len(candidates))
     return _drawn(
         "lead",
@@ -111,7 +111,7 @@ def _is_prose(outline: Outline, length: Length) -> bool:
     return spoken >= PROSE_SHARE * total or spoken >= SHORT_CHARACTERS
 
 
-def _all_lines(characters: str, outline: Outline) -> list[Candidate]:
+def all_lines(characters: str, outline: Outline) -> list[Candidate]:
     """Sentences and the lines that are none, in reading order; only those with a letter or a digit."""
     silent = (Role.BACK, Role.CONTENTS)
     spoken = {sentence.start for sentence in outline.sentences}
