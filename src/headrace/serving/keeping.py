@@ -53,15 +53,15 @@ class Keeping:
 
     def completed(self, decision: Decision, answered: Answered | None) -> Decision:
         """With all that is kept besides: the explanation and the input, where the answer is still at hand."""
-        if not decision.answer_digest:
-            decision = replace(decision, answer_digest=digest_of(answer_part(decision.body)))
+        digest = decision.answer_digest or digest_of(answer_part(decision.body))
         if answered is None:
-            return decision
+            return replace(decision, answer_digest=digest)
         explanation = answered.explanation()
         if explanation is not None and self.redact is not None:
             explanation = _redacted_json(explanation, self.redact)
         inline, blob = self._kept_input(decision, answered)
-        return replace(decision, explanation=explanation, input=inline, input_blob=blob)
+        # One replacement: each copies the whole decision.
+        return replace(decision, answer_digest=digest, explanation=explanation, input=inline, input_blob=blob)
 
     def _kept_input(self, decision: Decision, answered: Answered) -> tuple[bytes | None, str | None]:
         codec = self.codecs.get(decision.endpoint)
