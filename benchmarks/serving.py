@@ -17,6 +17,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import isnan
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -87,7 +88,9 @@ def say(figure: str, **values: object) -> None:
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     machine = f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
     line = {"benchmark": "serving", "figure": figure, **values, "machine": machine, "commit": commit.stdout.strip()}
-    print(json.dumps(line), flush=True)
+    # What was never measured is null: JSON has no NaN.
+    shown = {key: None if isinstance(value, float) and isnan(value) else value for key, value in line.items()}
+    print(json.dumps(shown), flush=True)
 
 
 def texts(lengths: tuple[int, ...]) -> list[str]:

@@ -11,7 +11,7 @@ from headrace.assembly.labels import calibration_by, labels_of
 from headrace.assembly.monitoring import monitor_of, watch_by_the_clock
 from headrace.assembly.platform import Running
 from headrace.assembly.webhooks import deliver
-from headrace.assembly.worker import policy_of, telling_of
+from headrace.assembly.worker import note_dead, policy_of, telling_of
 from headrace.domain.job import Job, JobState
 from headrace.errors import HeadraceError
 from headrace.jobs.broker import PRIORITIES
@@ -60,8 +60,8 @@ def _sweeper(running: Running) -> Sweeper:
         metrics.lease_losses.inc()
         facts = {"job_id": job.id, "attempt": len(job.attempts), "state": job.state.value}
         running.tell("lease_lost", facts)
-        if job.state is JobState.FAILED and job.error is not None:
-            metrics.dead_jobs.labels(job.error.code).inc()
+        if job.state is JobState.FAILED:
+            note_dead(running, job)
 
     return Sweeper(
         running.jobs.store,
@@ -73,7 +73,7 @@ def _sweeper(running: Running) -> Sweeper:
 
 
 async def _relay(running: Running) -> None:
-    broker = broker_of(running.settings, running.jobs)
+    broker = broker_of(running.settings, running.jobs.store)
     relay = Relay(
         running.jobs.store,
         broker,

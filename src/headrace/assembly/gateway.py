@@ -58,7 +58,7 @@ def _probes(running: Running) -> list[Route]:
     async def exposition() -> bytes:
         return await running.siblings.exposition(running.metrics.exposition)
 
-    return probes.routes(running.health, lambda: running.admission.is_draining, exposition)
+    return probes.routes(running.health, lambda: running.admission.is_draining, exposition, running.jobs.broker.state)
 
 
 def _nouns(running: Running) -> list[Route]:

@@ -6,12 +6,14 @@ import asyncio
 import os
 import secrets
 import socket
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from importlib import import_module
+from time import monotonic
 from typing import Any
 
-from headrace.errors import InvalidConfiguration
+from headrace.domain.stores import JobStore
+from headrace.errors import HeadraceError, InvalidConfiguration
 from headrace.jobs.batches import Batches
 from headrace.jobs.broker import Broker
 from headrace.jobs.brokers.embedded import EmbeddedBroker
@@ -24,6 +26,7 @@ from headrace.storage.jobs import SqlJobs
 from headrace.storage.webhooks import SqlWebhooks
 
 IN_MEMORY = "sqlite://"
+LOOK_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +38,32 @@ class Jobs:
     store: SqlJobs
     webhooks: SqlWebhooks
     artifacts: Artifacts
+    broker: BrokerHealth
 
 
-def broker_of(settings: Settings, jobs: Jobs) -> Broker:
+class BrokerHealth:
+    """How the broker is, for probes: asked at most every few seconds, over a connection of its own."""
+
+    def __init__(self, broker: Broker | None) -> None:
+        self._broker = broker
+        self._state = "embedded"
+        self._next_look = 0.0
+
+    async def state(self) -> str:
+        """`embedded`, `healthy` or `away`."""
+        if self._broker is not None and monotonic() >= self._next_look:
+            self._next_look = monotonic() + LOOK_S
+            self._state = "healthy" if await self._broker.is_healthy() else "away"
+        return self._state
+
+    async def close(self) -> None:
+        """Gives the connection back."""
+        if self._broker is not None:
+            with suppress(HeadraceError):
+                await self._broker.close()
+
+
+def broker_of(settings: Settings, store: JobStore) -> Broker:
     """A connection of one's own to the broker that the settings name; not opened yet.
 
     Raises:
@@ -45,7 +71,7 @@ def broker_of(settings: Settings, jobs: Jobs) -> Broker:
     """
     url, prefix = settings.broker.url, settings.broker.prefix
     if is_embedded(settings):
-        return EmbeddedBroker(jobs.store, ticket_s=settings.jobs.lease_s)
+        return EmbeddedBroker(store, ticket_s=settings.jobs.lease_s)
     scheme = url.partition("://")[0]
     if scheme in {"redis", "rediss", "unix"}:
         consumer = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
@@ -85,4 +111,6 @@ async def opened_jobs(stack: AsyncExitStack, settings: Settings, *, is_forgetful
     artifacts = opened_artifacts(settings.job_artifacts_url)
     queue = JobQueue(store, artifacts)
     batches = Batches(SqlBatches(database), queue, artifacts)
-    return Jobs(queue, batches, store, SqlWebhooks(database), artifacts)
+    broker = BrokerHealth(None if is_forgetful or is_embedded(settings) else broker_of(settings, store))
+    stack.push_async_callback(broker.close)
+    return Jobs(queue, batches, store, SqlWebhooks(database), artifacts, broker)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
 
@@ -21,6 +22,7 @@ from headrace.errors import InvalidInput, ServiceFailed
 from headrace.settings import Settings
 
 YOUNG_OBJECTS = 20_000
+SWITCH_S = 0.001
 
 Role = Callable[[Running], Awaitable[None]]
 
@@ -90,4 +92,6 @@ async def _tell_ready(running: Running, tasks: Mapping[str, asyncio.Future[None]
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS)
+    # A thread that records or parses may keep the event loop from the interpreter for this long, each time.
+    sys.setswitchinterval(SWITCH_S)
     ready()

@@ -8,7 +8,7 @@ from functools import partial
 from headrace.assembly.isolated import isolating, origin_of
 from headrace.assembly.jobs import broker_of
 from headrace.assembly.platform import Running
-from headrace.domain.job import RetryPolicy
+from headrace.domain.job import Job, RetryPolicy
 from headrace.errors import HeadraceError, InvalidConfiguration, NotFound
 from headrace.jobs.attempt import Answering, JobAnswer, Work
 from headrace.jobs.pace import Pace
@@ -38,13 +38,14 @@ def worker_of(running: Running, *, is_isolated: bool = False) -> Worker:
     origin = None if is_isolated else origin_of(running.platform)
     return Worker(
         jobs.store,
-        broker_of(settings, jobs),
+        broker_of(settings, jobs.store),
         jobs.artifacts,
         answering(running),
         pace=pace,
         rules=rules_of(settings.jobs),
         isolate=None if origin is None else isolating(origin, settings),
         note=partial(_note, running),
+        on_dead=partial(note_dead, running),
         on_failure=telling_of(running, "worker_failed"),
     )
 
@@ -111,6 +112,13 @@ def _pace(settings: JobSettings) -> Pace:
         )
     fixed = int(settings.concurrency)
     return Pace(least=fixed, most=fixed, first=fixed)
+
+
+def note_dead(running: Running, job: Job) -> None:
+    """Counts and tells of a job that was given up."""
+    code = "unknown" if job.error is None else job.error.code
+    running.metrics.dead_jobs.labels(code).inc()
+    running.tell("job_failed", {"job_id": job.id, "code": code, "attempts": len(job.attempts)})
 
 
 def _note(running: Running, outcome: str, seconds: float) -> None:

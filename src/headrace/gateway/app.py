@@ -16,7 +16,7 @@ from headrace.gateway.response import Response, Stream
 from headrace.gateway.route import Found, Route, Router
 from headrace.telemetry import Metrics
 
-WATCH_AFTER_S = 0.05
+WATCH_AFTER_S = 0.5
 """An answer that takes longer is worth a task that looks whether its client still waits."""
 
 CLIENT_GONE = 499

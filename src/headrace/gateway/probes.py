@@ -26,10 +26,14 @@ class ServiceState(msgspec.Struct):
 
 
 class Readiness(msgspec.Struct):
-    """Whether all services are warm, and how each of them is."""
+    """Whether all services are warm, and how each of them is.
+
+    `broker` is "embedded", "healthy" or "away"; one that is away delays jobs and keeps nobody from submitting.
+    """
 
     ready: bool
     services: dict[str, ServiceState]
+    broker: str = "embedded"
 
 
 ALIVE = Operation("Does the process live", TAG, gives={200: Content({"type": "object"}, example={"alive": True})})
@@ -45,8 +49,9 @@ def routes(
     health: Callable[[], Mapping[str, Health]],
     is_draining: Callable[[], bool],
     exposition: Callable[[], Awaitable[bytes]],
+    broker: Callable[[], Awaitable[str]],
 ) -> list[Route]:
-    """`exposition` are the metrics of all processes of this server."""
+    """`exposition` are the metrics of all processes of this server, `broker` how the broker is."""
 
     def state() -> Readiness:
         services = {name: ServiceState(each.state.value, each.replicas, each.queued) for name, each in health().items()}
@@ -57,7 +62,7 @@ def routes(
         return json_response({"alive": True})
 
     async def ready(_request: Request) -> Response:
-        now = state()
+        now = msgspec.structs.replace(state(), broker=await broker())
         return json_response(now, status=200 if now.ready else 503)
 
     async def metrics(_request: Request) -> Response:

@@ -13,7 +13,7 @@ from random import random
 from time import monotonic
 from typing import Any
 
-from headrace.domain.job import JobError, LeaseLost, RetryPolicy
+from headrace.domain.job import Job, JobError, JobState, LeaseLost, RetryPolicy
 from headrace.domain.stores import ArtifactStore, BegunJob, JobStore, JobSuccess
 from headrace.errors import HeadraceError, NotFound, Overloaded, ServiceFailed
 from headrace.jobs.attempt import Answering, JobAnswer, JobCheckpoints, RunningAttempt, Stop, Work
@@ -68,6 +68,7 @@ class Worker:
         name: str = "worker",
         isolate: Isolate | None = None,
         note: Note = _unheard,
+        on_dead: Callable[[Job], None] = lambda _: None,
         on_failure: Callable[[HeadraceError], None] = lambda _: None,
         clock: Callable[[], datetime] = utc_now,
         draw: Callable[[], float] = random,
@@ -81,6 +82,7 @@ class Worker:
         self._rules = rules or WorkerRules()
         self._isolate = isolate
         self._note = note
+        self._on_dead = on_dead
         self._on_failure = on_failure
         self._clock = clock
         self._draw = draw
@@ -256,7 +258,7 @@ class Worker:
             wait_s = failure.retry_after_s * (0.5 + self._draw())
             await self._store.hand_back(attempt.job_id, attempt.number, now=self._clock(), wait_s=wait_s)
             return "turned_away"
-        await self._store.fail(
+        job = await self._store.fail(
             attempt.job_id,
             attempt.number,
             _error_of(failure),
@@ -264,6 +266,7 @@ class Worker:
             policy=self._rules.policy,
             jitter=self._draw(),
         )
+        self._look_at(job)
         return "failed"
 
     async def _stopped(self, attempt: RunningAttempt) -> str:
@@ -278,10 +281,13 @@ class Worker:
             return "lost"
         return await self._told("handed_back", self._store.hand_back(job_id, number, now=now))
 
-    @staticmethod
-    async def _told(outcome: str, telling: Awaitable[object]) -> str:
-        await telling
+    async def _told(self, outcome: str, telling: Awaitable[Job]) -> str:
+        self._look_at(await telling)
         return outcome
+
+    def _look_at(self, job: Job) -> None:
+        if job.state is JobState.FAILED:
+            self._on_dead(job)
 
     async def _settled(self, attempt: RunningAttempt, settle: Callable[[], Awaitable[str]]) -> str:
         """Tells the store, again and again while that is away: an answer is not thrown away for a lost connection."""

@@ -47,10 +47,10 @@ class Costs:
             return 1
         return min(most, 1 << known.best_level(most.bit_length() - 1)) if not known.wants_all(most) else most
 
-    def typical_s(self, bucket: int) -> float | None:
-        """What a question usually takes in the company that it lately had; None while too little is known."""
+    def recent(self, bucket: int) -> ServiceTime | None:
+        """The seconds of a question in the company that it lately had; None while too little is known."""
         known = self._buckets.get(bucket)
-        return None if known is None or known.recent.count < TRUSTED_AFTER else known.recent.typical_s
+        return None if known is None or known.recent.count < TRUSTED_AFTER else known.recent
 
 
 class _Bucket:

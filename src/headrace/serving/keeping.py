@@ -60,6 +60,7 @@ class Keeping:
         if explanation is not None and self.redact is not None:
             explanation = _redacted_json(explanation, self.redact)
         inline, blob = self._kept_input(decision, answered)
+        # One replacement: each copies the whole decision.
         return replace(decision, answer_digest=digest, explanation=explanation, input=inline, input_blob=blob)
 
     def _kept_input(self, decision: Decision, answered: Answered) -> tuple[bytes | None, str | None]:

@@ -146,7 +146,7 @@ class Recorder:
         completed = []
         for number, each in enumerate(batch):
             decision = self._keeping.completed(each.decision, each.answered)
-            completed.append(replace(each, decision=decision, answered=None))
+            completed.append(Pending(each.number, decision, weight_bytes=each.weight_bytes))
             if number % COMPLETED_AT_ONCE == 0:
                 # Lets the event loop have the interpreter: an answer must not wait for somebody else's record.
                 time.sleep(0)

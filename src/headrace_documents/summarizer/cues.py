@@ -39,6 +39,8 @@ _IDLE = (
     r"this e-?mail (?:and any|is intended|may contain)",
     r"view (?:this|it) in your browser|وتفضلوا بقبول|敬具|何卒よろしく|お引き立てを賜り|此致",
 )
+LONGEST_CONTACT = 20
+_CONTACT = re.compile(r"\S@\S+\.\w|https?:|www\.", re.IGNORECASE)
 _TELLS = re.compile(rf"(?<!\w)(?:{'|'.join(_TELLING)})", re.IGNORECASE)
 _IDLES = re.compile(rf"(?<!\w)(?:{'|'.join(_IDLE)})", re.IGNORECASE)
 
@@ -51,3 +53,8 @@ def tells(line: str) -> bool:
 def is_idle(line: str) -> bool:
     """Whether `line` is a courtesy, a licence or an imprint."""
     return _IDLES.search(line) is not None
+
+
+def is_contact(line: str) -> bool:
+    """Whether `line` is mostly where to write or to look: an address of mail or web among few words."""
+    return len(line.split()) < LONGEST_CONTACT and _CONTACT.search(line) is not None

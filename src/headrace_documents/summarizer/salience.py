@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace_documents.summarizer.candidates import Candidate
-from headrace_documents.summarizer.cues import is_idle, tells
+from headrace_documents.summarizer.cues import is_contact, is_idle, tells
 from headrace_documents.summarizer.headings import Role
 from headrace_documents.summarizer.terms import Floats, Terms
 
@@ -75,7 +75,7 @@ def _likeness(lines: Sequence[str], vectors: LineVectors) -> Floats:
 def _manner(candidate: Candidate) -> float:
     line = candidate.text
     score = {Role.SUMMARY: SUMMARISING, Role.CONCLUSION: CONCLUDING}.get(candidate.role, 0.0)
-    if is_idle(line):
+    if is_idle(line) or is_contact(line):
         return score - 0.6
     if line.endswith((":", "?", "？", "؟")):
         # It asks or announces what another sentence says.

@@ -29,7 +29,7 @@ _MARKS = re.compile(
 )
 _GREEK_QUESTION = re.compile(r"(?P<mark>[.!?…;\u037e]+)(?P<close>[\"'”’»›)\]]*)(?P<note>(?!))?")
 _WORD = re.compile(r"[^\W\d_]+")
-_SHORTENED = re.compile(r"([^\W\d_]{1,6})\.(?=\s?[,;:]|\s[^\W\d_A-Z])")
+_SHORTENED = re.compile(r"([^\W\d_]{1,6})\.(?=\s?[,;:]|\s([^\W\d_]))")
 _NEXT = re.compile(r"[\s\"'“”‘’«»‹›„‚(\[¿¡「『（【《–—-]*")
 _TOKEN = re.compile(r"[^\s\"'“”‘’«»‹›„‚(\[「『（]*$")
 _LETTERS_WITH_STOPS = re.compile(r"(?:[^\W\d_]{1,3}\.)+[^\W\d_]{1,3}$")
@@ -61,7 +61,8 @@ class SentenceSplitter:
         self._has_ordinals = language in ORDINAL_LANGUAGES
         self._marks = _GREEK_QUESTION if language == "el" else _MARKS
         self._small = {word for word in _WORD.findall(characters) if word.islower()} | STARTERS
-        self._short = {word.lower() for word in _SHORTENED.findall(characters)}
+        # Scripts without small letters tell nothing of what goes on after a stop.
+        self._short = {word.lower() for word, after in _SHORTENED.findall(characters) if not after or after.islower()}
 
     def split(self, start: int, end: int) -> list[Span]:
         """The sentences within `[start, end)`, in order, without the white space around them; none is empty."""

@@ -10,8 +10,9 @@ from headrace.serving.driving import never_awaits
 from headrace.serving.replica import Replica, settle_here
 from headrace.serving.service import Method
 
-QUICK_S, SLOW_S = 200e-6, 500e-6
-"""A question that takes less may come to the loop, and one that has come to take more goes back to the threads."""
+QUICK_S, TYPICAL_S = 200e-6, 2e-3
+"""A question may come to the loop when the shortest time that it lately took is below the first figure, and what is
+typical below the second: the shortest tells what it computes, the rest is the wait for a core on a busy machine."""
 
 TURN_S = 2e-3
 """So long the loop may answer in one go before it looks at its other work."""
@@ -112,9 +113,9 @@ class Aside:
         self._seen += 1
         known = self._quick.get(key)
         if known is None or self._seen % LOOK_EVERY == 0:
-            typical_s = self._line.costs(method).typical_s(bucket)
-            limit_s = SLOW_S if known else QUICK_S
-            known = typical_s is not None and typical_s < limit_s and never_awaits(method.run)
-            if typical_s is not None:
-                self._quick[key] = known
+            recent = self._line.costs(method).recent(bucket)
+            if recent is None:
+                return False
+            is_quick = recent.shortest_s < QUICK_S and recent.typical_s < TYPICAL_S
+            known = self._quick[key] = is_quick and never_awaits(method.run)
         return known
