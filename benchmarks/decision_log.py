@@ -33,14 +33,14 @@ from figures import ROOT, Figures
 
 from headrace import Service, batched, pipeline
 from headrace.assembly import Platform, Running, Settings, opened_stores
-from headrace.errors import NotFound
+from headrace.errors import NotFound, Overloaded
 from headrace.serving.context import Context
 from headrace.serving.endpoint import Endpoint
 from headrace.serving.upload import Upload
 from headrace_documents.app import app as documents
 from headrace_documents.schema import Document
 
-CALLERS = 16
+CALLERS = 8
 READY_S, ANSWER_S = 120.0, 30.0
 
 
@@ -94,11 +94,23 @@ async def loaded(endpoint: Endpoint, questions: Sequence[Any], *, callers: int) 
     async def caller() -> None:
         for question in waiting:
             begun = perf_counter()
-            await endpoint.answer(question, context=Context(deadline=monotonic() + ANSWER_S), input_digest="sha256:x")
+            await patiently(endpoint, question)
             took.append((perf_counter() - begun) * 1000)
 
     await asyncio.gather(*(caller() for _ in range(callers)))
     return took
+
+
+async def patiently(endpoint: Endpoint, question: Any) -> None:
+    """Asks again where the endpoint had learned to take on less than `CALLERS`."""
+    while True:
+        context = Context(deadline=monotonic() + ANSWER_S)
+        try:
+            await endpoint.answer(question, context=context, input_digest="sha256:x")
+        except Overloaded:
+            await asyncio.sleep(0.005)
+        else:
+            return
 
 
 async def measured_cost(
