@@ -7,13 +7,13 @@ from typing import Any
 
 from headrace import Observation, pipeline
 from headrace_documents.classification import ClassificationService
+from headrace_documents.classifier.contributions import PlainEvidence, plain_evidence
 from headrace_documents.classifier.embedding import projected
 from headrace_documents.extraction import TextExtractionService
 from headrace_documents.schema import (
     Box,
     Classification,
     Document,
-    Evidence,
     Explanation,
     Finding,
     Sentence,
@@ -142,19 +142,17 @@ def _explanation(explanation: Explanation) -> dict[str, Any]:
         "base": explanation.base,
         "rest": explanation.rest,
         "total": explanation.total,
-        "evidence": [_evidence(each) for each in explanation.evidence],
+        "evidence": [_evidence(each) for each in plain_evidence(explanation.evidence)],
     }
 
 
-def _evidence(evidence: Evidence) -> dict[str, Any]:
-    fields = {
-        "text": evidence.text,
-        "weight": evidence.weight,
-        "start": evidence.start,
-        "end": evidence.end,
-        "occurrences": evidence.occurrences,
-    }
-    return fields | _place(evidence.page, evidence.boxes)
+def _evidence(each: PlainEvidence) -> dict[str, Any]:
+    text, weight, start, end, page, boxes, occurrences = each
+    fields: dict[str, Any] = {"text": text, "weight": weight, "start": start, "end": end, "occurrences": occurrences}
+    if page is not None:
+        # Formats without pages have neither.
+        fields["page"], fields["boxes"] = page, boxes
+    return fields
 
 
 def _sentence(sentence: Sentence) -> dict[str, Any]:

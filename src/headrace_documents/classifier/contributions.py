@@ -12,7 +12,7 @@ from headrace_documents.classifier.head import Head, Reading, Scores
 from headrace_documents.classifier.joining_words import JOINING
 from headrace_documents.classifier.surface import Ints, is_unspaced
 from headrace_documents.classifier.tokens import Tokens
-from headrace_documents.schema import Evidence, Explanation, Text
+from headrace_documents.schema import Box, Evidence, Explanation, Text
 
 METHOD = "additive"
 _LOOKED_AT = 12
@@ -92,6 +92,17 @@ class Contributions:
         )
 
 
+PlainEvidence = tuple[str, float, int, int, int | None, list[Box], int]
+"""The fields of an `Evidence`: text, weight, start, end, page, boxes, occurrences."""
+
+
+def plain_evidence(evidence: Sequence[Evidence]) -> Iterator[PlainEvidence]:
+    """The fields of each; of rows that were not made yet without making them."""
+    if isinstance(evidence, EvidenceRows):
+        return evidence.plain()
+    return ((e.text, e.weight, e.start, e.end, e.page, e.boxes, e.occurrences) for e in evidence)
+
+
 @dataclass(frozen=True, slots=True)
 class EvidenceRows(Sequence[Evidence]):
     """Evidence that is made when it is looked at: a document may have thousands, of which ten are read."""
@@ -116,8 +127,13 @@ class EvidenceRows(Sequence[Evidence]):
 
     def __iter__(self) -> Iterator[Evidence]:
         """All of them at once, which is much less work than one by one."""
+        return (Evidence(*row) for row in self.plain())
+
+    def plain(self) -> Iterator[PlainEvidence]:
+        """The fields of each, in their order, for who makes something else of them."""
         columns = self.contributions
         starts, ends = columns.starts[self.rows], columns.ends[self.rows]
+        characters = self.text.characters
         for start, end, weight, occurrences, (page, boxes) in zip(
             starts.tolist(),
             ends.tolist(),
@@ -126,7 +142,7 @@ class EvidenceRows(Sequence[Evidence]):
             self.text.places(starts, ends),
             strict=True,
         ):
-            yield Evidence(self.text.characters[start:end], weight, start, end, page, boxes, occurrences)
+            yield characters[start:end], weight, start, end, page, boxes, occurrences
 
     def _evidence(self, row: int) -> Evidence:
         start, end = int(self.contributions.starts[row]), int(self.contributions.ends[row])
