@@ -27,7 +27,7 @@ rollouts = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-ID = Annotated[str | None, typer.Argument(metavar="[ID]", help="As rol_…; the one that runs, if left out.")]
+ID = Annotated[str | None, typer.Argument(metavar="ID", help="As rol_…; the one that runs, if left out.")]
 DATA = Annotated[str | None, typer.Option(metavar="DIR", help="Where models and decisions are kept.")]
 APP = Annotated[str, typer.Option(help="The application, as module:attribute.")]
 AS_JSON = Annotated[bool, typer.Option("--json", help="As JSON, for machines.")]

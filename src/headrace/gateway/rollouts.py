@@ -11,7 +11,7 @@ import msgspec
 from headrace.domain.guard_rule import guards_of
 from headrace.domain.rollout import DEFAULT_STEPS, IllegalRolloutChange, Rollout, RolloutPlan
 from headrace.domain.rollout_figures import Judgement
-from headrace.errors import Conflict, InvalidInput, NotFound
+from headrace.errors import Conflict, InvalidInput, Malformed, NotFound
 from headrace.gateway.caller import Access
 from headrace.gateway.operation import Content, Operation, Parameter
 from headrace.gateway.request import Request
@@ -91,6 +91,7 @@ LIST = Operation(
         Parameter("limit", f"How many at most, {USUAL_PAGE} if not given.", schema=int, example=20),
     ),
     gives={200: Content(RolloutPage)},
+    errors=(Malformed,),
 )
 START = Operation(
     "Start a rollout",
@@ -98,7 +99,7 @@ START = Operation(
     "One of a pipeline runs at a time.",
     takes=(Content(NewRollout, example={"release": "document-classifier@challenger", "shadow": True}),),
     gives={201: Content(RolloutLine)},
-    errors=(InvalidInput, NotFound, Conflict),
+    errors=(Malformed, InvalidInput, NotFound, Conflict),
 )
 SHOW = Operation(
     "How a rollout stands, and why",
@@ -113,7 +114,7 @@ JUDGED = Operation(
     TAG,
     parameters=(_ID, Parameter("limit", "How many at most, 20 if not given.", schema=int, example=5)),
     gives={200: Content(Judgements)},
-    errors=(NotFound,),
+    errors=(Malformed, NotFound),
 )
 SUMMARIES = {
     Act.PROMOTE: "Let the candidate answer everything",
@@ -176,7 +177,7 @@ def _decision(act: Act) -> Operation:
         parameters=(_ID,),
         takes=(Content(Decided, example={"reason": "Agreed with the team."}),),
         gives={200: Content(RolloutLine)},
-        errors=(NotFound, IllegalRolloutChange),
+        errors=(Malformed, InvalidInput, NotFound, IllegalRolloutChange),
     )
 
 

@@ -29,7 +29,7 @@ CHEAP = 0.25
 Told = Callable[[Rollout, str], None]
 """Hears what came of each: agreed, disagreed, failed, dropped."""
 
-WEIGHT_OF_NEWEST = 0.05
+WEIGHT_OF_NEWEST = 0.2
 LOOK_S = 0.01
 
 
