@@ -351,6 +351,16 @@ async def test_checkpoints_are_found_by_input_and_release(store):
     assert (await store.find("job_a")).attempts[0].checkpoints == 3
 
 
+async def test_checkpoints_go_when_the_answer_is_there(store):
+    await added(store, job("a"))
+    await begun(store, "a")
+    await store.save_checkpoint(Checkpoint("job_a", 1, "sha256:1", "page 1", b"first"), now=NOW)
+
+    await store.succeed(success("a"), now=NOW)
+
+    assert await store.checkpoints("sha256:0") == {}
+
+
 async def test_a_checkpoint_of_an_attempt_that_is_over_is_refused(store):
     await added(store, job("a"))
     await begun(store, "a")
@@ -464,3 +474,16 @@ async def test_what_is_committed_is_there_after_the_store_was_opened_again(store
         assert (await again.result("job_a")).body == b'{"answer": 42}'
     finally:
         await again.close()
+
+
+async def test_a_ring_that_fails_costs_nobody_a_change(store, monkeypatch):
+    def broken() -> None:
+        raise FileNotFoundError("The folder of bells was taken away.")
+
+    if not hasattr(store._bell, "_neighbours"):
+        pytest.skip("Only bells of one machine lie in a folder.")
+    monkeypatch.setattr(store._bell, "_neighbours", broken)
+
+    await added(store, job("a"))
+
+    assert (await store.find("job_a")).state is JobState.QUEUED

@@ -157,7 +157,11 @@ class SocketBell(Bell):
         if self._descriptor < 0:
             return
         ring = _ring(topics).encode()
-        for name in self._neighbours():
+        # A folder that was taken away under us has no neighbours: they find changes by looking.
+        neighbours: list[str] = []
+        with contextlib.suppress(OSError):
+            neighbours = self._neighbours()
+        for name in neighbours:
             try:
                 self._out.sendto(ring, self._path(name))
             except ConnectionRefusedError:

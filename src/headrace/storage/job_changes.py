@@ -151,6 +151,7 @@ class JobChanges:
         ended = [job for stored, job in changed if job.state.is_final and not stored.job.state.is_final]
         if ended:
             announce(connection, [_end_of(job, nows[job.id]) for job in ended])
+        _drop_checkpoints(connection, [job.input_digest for job in ended if job.state is JobState.SUCCEEDED])
 
     def _put_in_outbox(self, connection: Connection, queued: Sequence[tuple[Job, datetime]]) -> None:
         if queued:
@@ -254,6 +255,12 @@ def _keep_checkpoint(connection: Connection, kept: Checkpoint, change: JobChange
     connection.execute(delete(checkpoints).where(*place))
     row = {"input_digest": digest, "release": kept.release, "name": kept.name, "value": kept.value}
     connection.execute(insert(checkpoints), {**row, "at_us": microseconds(change.now)})
+
+
+def _drop_checkpoints(connection: Connection, digests: Sequence[str]) -> None:
+    """Of inputs that were answered; another job of the same input that still runs computes what it lacks."""
+    if digests:
+        connection.execute(delete(checkpoints).where(checkpoints.c.input_digest.in_(digests)))
 
 
 def _end_of(job: Job, now: datetime) -> Announcement:

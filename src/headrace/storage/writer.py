@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Condition, Thread
 from typing import Any, TypeVar
@@ -35,7 +36,7 @@ class GroupCommit:
     """Takes changes from event loops and makes them in order, as many as wait in one transaction.
 
     A change is a function of a connection and of the arguments of all callers that want it; it gives a result or an
-    error of ours for each. Such an error has written nothing. `on_commit` is called after each transaction.
+    error of ours for each. Such an error has written nothing. `on_commit` is called after each batch and never raises.
     """
 
     def __init__(self, database: Database, *, on_commit: Callable[[], None]) -> None:
@@ -77,12 +78,14 @@ class GroupCommit:
     def _live(self) -> None:
         while batch := self._next():
             outcomes = self._made(batch)
+            # Not within the attempt to commit: what is committed must not be made again for a ring that failed.
+            self._on_commit()
             by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = defaultdict(list)
             for wish, outcome in zip(batch, outcomes, strict=True):
                 by_loop[wish.loop].append((wish.future, outcome))
             for loop, settled in by_loop.items():
                 # One call for all: waking the loop is what costs. A loop that is closed has nobody who waits.
-                if not loop.is_closed():
+                with suppress(RuntimeError):
                     loop.call_soon_threadsafe(_settle, settled)
 
     def _next(self) -> list[_Wish]:
@@ -117,7 +120,6 @@ class GroupCommit:
             for change, places in _by_change(batch).items():
                 found = change(connection, [batch[place].argument for place in places])
                 outcomes.update(zip(places, found, strict=True))
-        self._on_commit()
         return [outcomes[place] for place in range(len(batch))]
 
 
