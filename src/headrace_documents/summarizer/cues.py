@@ -40,7 +40,7 @@ _IDLE = (
     r"view (?:this|it) in your browser|وتفضلوا بقبول|敬具|何卒よろしく|お引き立てを賜り|此致",
 )
 LONGEST_CONTACT = 20
-_CONTACT = re.compile(r"\S@\S+\.\w|https?:|www\.", re.IGNORECASE)
+_CONTACT = re.compile(r"\S@\S|https?:|www\.", re.IGNORECASE)
 _TELLS = re.compile(rf"(?<!\w)(?:{'|'.join(_TELLING)})", re.IGNORECASE)
 _IDLES = re.compile(rf"(?<!\w)(?:{'|'.join(_IDLE)})", re.IGNORECASE)
 
