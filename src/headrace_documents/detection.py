@@ -107,6 +107,9 @@ _MAIL_HEADER = re.compile(
 _MAIL_SIGNS = re.compile(
     r"^(from|to|subject|date|received|message-id|mime-version|return-path):", re.IGNORECASE | re.MULTILINE
 )
+_MACHINE_HEADER = re.compile(
+    r"^(received|message-id|mime-version|return-path|content-type|dkim-signature):", re.IGNORECASE | re.MULTILINE
+)
 _MARKUP = re.compile(
     r"<(!doctype\s+html|html|head|body|title|meta|div|p|table|h[1-6]|span|a|ul|br|article)\b", re.IGNORECASE
 )
@@ -212,11 +215,12 @@ def _is_text(content: bytes) -> bool:
 
 def _of_text(text: str, *, filename: str | None, declared: str | None) -> str:
     text = text.lstrip("\ufeff")
-    if _is_mail(text):
+    hint = _hint(filename, declared)
+    # A mail copied into a text file is a text that begins with a few lines of a mail's head.
+    if _is_mail(text) and (hint != TXT or _MACHINE_HEADER.search(text[:4096])):
         return EML
     if _is_html(text):
         return HTML
-    hint = _hint(filename, declared)
     if hint in {CSV, MARKDOWN, TXT}:
         return hint
     if _is_csv(text):

@@ -14,6 +14,7 @@ import numpy.typing as npt
 Boxes = npt.NDArray[np.float32]
 LEAST_CONTRADICTIONS = 3
 CONTRADICTED_SHARE = 0.12
+LOOKS_BACK = 4
 DEEPEST_CUT = 40
 SPANNING_SHARE = 0.6
 SHORT_LINE = 6.0
@@ -45,13 +46,19 @@ def is_contradicted(boxes: Boxes) -> bool:
     """Whether lines again and again go up within a column, which no reader does."""
     if len(boxes) <= 2:
         return False
-    before, after = boxes[:-1], boxes[1:]
-    height = np.minimum(before[:, 3] - before[:, 1], after[:, 3] - after[:, 1])
-    goes_up = after[:, 3] < before[:, 1] + 0.3 * height
-    shared = np.minimum(before[:, 2], after[:, 2]) - np.maximum(before[:, 0], after[:, 0])
-    narrower = np.minimum(before[:, 2] - before[:, 0], after[:, 2] - after[:, 0])
-    contradictions = int(np.sum(goes_up & (shared > 0.3 * narrower)))
-    return contradictions >= max(LEAST_CONTRADICTIONS, CONTRADICTED_SHARE * len(after))
+    heights = boxes[:, 3] - boxes[:, 1]
+    widths = boxes[:, 2] - boxes[:, 0]
+    is_open = np.ones(len(boxes), dtype=bool)
+    contradictions = 0
+    for lag in range(1, min(LOOKS_BACK, len(boxes) - 1) + 1):
+        before, after = boxes[:-lag], boxes[lag:]
+        shared = np.minimum(before[:, 2], after[:, 2]) - np.maximum(before[:, 0], after[:, 0])
+        is_one_column = is_open[lag:] & (shared > 0.3 * np.minimum(widths[:-lag], widths[lag:]))
+        goes_up = after[:, 3] < before[:, 1] + 0.3 * np.minimum(heights[:-lag], heights[lag:])
+        contradictions += int(np.sum(is_one_column & goes_up))
+        # Each line is held against the last one that was drawn in its column.
+        is_open[lag:] &= ~is_one_column
+    return contradictions >= max(LEAST_CONTRADICTIONS, CONTRADICTED_SHARE * (len(boxes) - 1))
 
 
 def same_row(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> bool:

@@ -200,8 +200,12 @@ class _Writer:
             return False
         before, row = self._frame_of(number - 1), self._frame_of(number)
         height = before[3] - before[1]
-        is_full = before[2] - before[0] > FEWEST_IDEOGRAPHS * height
-        return is_full and bool(row[2] < before[2] + 1.5 * height)
+        if before[2] - before[0] < FEWEST_IDEOGRAPHS * height or row[2] > before[2] + 1.5 * height:
+            return False
+        # Addresses and headings end where they end; only a line as long as its column allows is broken by need.
+        beside = [each for each in map(self._frame_of, range(len(self._rows))) if each[0] < before[2]]
+        longer = sum(bool(each[2] > before[2] + 1.5 * height) for each in beside if each[2] > before[0])
+        return longer <= 0.1 * len(beside)
 
     def _frame_of(self, number: int) -> npt.NDArray[np.float32]:
         boxes = self._boxes[self._order[self._rows[number][0] : self._rows[number][1]]]
