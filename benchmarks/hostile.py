@@ -31,7 +31,7 @@ from headrace_documents.schema import Document
 DEADLINE_S = 20.0
 GRACE_S = 1.0
 MOST_BYTES = 1536 << 20
-LARGEST_SAMPLE = 400_000
+LARGEST_SAMPLE = 1_500_000
 AT_ONCE = 2
 
 

@@ -3,7 +3,7 @@
 # ruff: noqa: RUF001 - letters of many scripts are what is tested
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace_documents.readers.encodings import decoded, encoding_of
@@ -99,10 +99,12 @@ def test_a_text_cut_in_the_middle_of_a_character_is_still_utf8():
 
 
 @given(st.binary(max_size=400))
+@settings(deadline=None)
 def test_any_bytes_become_some_text(content):
     assert isinstance(decoded(content), str)
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=200))
+@settings(deadline=None)
 def test_utf8_is_never_taken_for_anything_else(text):
     assert decoded(text.encode("utf-8")).lstrip("\ufeff") == text.lstrip("\ufeff")

@@ -152,7 +152,7 @@ class Ocr:
         for each in iterate_level(found, RIL.WORD) if found else ():
             if each.IsAtBeginningOf(RIL.TEXTLINE):
                 line += 1
-            text = (each.GetUTF8Text(RIL.WORD) or "").strip()
+            text = _text_of(each)
             confidence = float(each.Confidence(RIL.WORD))
             if text and confidence >= LEAST_CONFIDENCE:
                 words.append(text)
@@ -170,6 +170,14 @@ class Ocr:
             ),
             confidences,
         )
+
+
+def _text_of(word: object) -> str:
+    """The text of one word; Tesseract raises where it saw a word and could read none."""
+    try:
+        return str(word.GetUTF8Text(RIL.WORD) or "").strip()  # type: ignore[attr-defined]
+    except RuntimeError:
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,10 @@ def grids_of(boxes: Boxes, rows: Sequence[Row], words: Sequence[str]) -> list[Gr
     """The tables in consecutive rows of a page; `boxes` (n, 4) and `words` are in reading order."""
     grids: list[Grid] = []
     opened: _Open | None = None
+    may_open = _rows_with_wide_gaps(boxes, rows)
     for number, row in enumerate(rows):
+        if opened is None and not may_open[number]:
+            continue
         gaps = _gaps(boxes, row)
         for _ in range(2):
             gutters = _continued(opened, boxes, rows, number) if gaps and opened is not None else []
@@ -83,14 +86,27 @@ def grids_of(boxes: Boxes, rows: Sequence[Row], words: Sequence[str]) -> list[Gr
             grids += found
             # The row before may be the first of a table that the text above it was taken for a part of.
             may_restart = gaps and not found and opened.first_row < number - 1
-            opened = _begun(boxes, rows, number - 1) if may_restart else None
+            opened = _begun(boxes, rows, number - 1) if may_restart and may_open[number - 1] else None
         if opened is not None and gutters:
             opened.gutters = gutters
         else:
-            opened = _begun(boxes, rows, number)
+            opened = _begun(boxes, rows, number) if may_open[number] else None
     if opened is not None:
         grids += _closed(opened, len(rows), boxes, rows, words)
     return grids
+
+
+def _rows_with_wide_gaps(boxes: Boxes, rows: Sequence[Row]) -> npt.NDArray[np.bool_]:
+    """Which rows have a gap that parts cells by itself: all others are passed over, which most of a page is."""
+    if not rows:
+        return np.zeros(0, dtype=bool)
+    firsts = np.array([row.first for row in rows])
+    sizes = np.diff(firsts, append=rows[-1].last)
+    heights = np.add.reduceat(boxes[:, 3] - boxes[:, 1], firsts) / sizes
+    gaps = np.append(boxes[1:, 0] - boxes[:-1, 2], -np.inf)
+    gaps[firsts[1:] - 1] = -np.inf
+    widest = np.maximum.reduceat(gaps, firsts)
+    return np.asarray(widest > WIDE_GAP * np.maximum(heights, 1.0), dtype=bool)
 
 
 def _begun(boxes: Boxes, rows: Sequence[Row], number: int) -> _Open | None:

@@ -8,6 +8,7 @@ Bidirectional Algorithm (UAX 9) as far as printed pages need it.
 from __future__ import annotations
 
 import ctypes
+import re
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ SPACE = 0.15
 """A gap that parts words, in sizes of the font: within Arabic words letters that do not join stand closer."""
 SAME_ROW = 0.35
 ALIGNED_POINTS = 3.0
+_RTL = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 _ENDS = ".,;:!?\u061f\u060c\u061b\u05c3"
 
 
@@ -62,7 +64,7 @@ class RowsOfWords:
 
 def is_right_to_left(text: str) -> bool:
     """Whether enough letters of `text` are written from right to left."""
-    if text.isascii():
+    if text.isascii() or _RTL.search(text) is None:
         return False
     letters = Counter(_is_rtl(character) for character in text if character.isalpha())
     return letters[True] > RTL_SHARE * letters.total()
@@ -91,7 +93,7 @@ def rows_of(raw: engine.FPDF_TEXTPAGE) -> RowsOfWords:
 
 
 def _is_rtl(character: str) -> bool:
-    return "\u0590" <= character <= "\u08ff" or "\ufb1d" <= character <= "\ufdff" or "\ufe70" <= character <= "\ufefc"
+    return _RTL.match(character) is not None
 
 
 def _is_mark(text: str) -> bool:

@@ -183,7 +183,7 @@ class _Walk:
                 self._part(tag)
                 stack.append((node, True, is_preformatted, level))
             self.flow.limits.check("levels of nested elements", level, LEVELS)
-            children = list(getattr(node, "child_nodes", ()) or ())
+            children = _children(node)
             stack += [(child, False, is_preformatted or tag == "pre", level + 1) for child in reversed(children)]
         self._part("div")
         return self.flow
@@ -211,14 +211,24 @@ def _is_data(table: object) -> bool:
     return len(rows) > 1 and max((len(row) for row in rows), default=0) > 1
 
 
+def _children(node: object) -> list[object]:
+    """The children of a node from sibling to sibling: the tree's own list of them takes the square of their number."""
+    found = []
+    child = getattr(node, "first_child", None)
+    while child is not None:
+        found.append(child)
+        child = child.next
+    return found
+
+
 def _below(element: object, tag: str) -> Iterator[object]:
     """All elements of one kind below another, in order; the tree's own search takes the square of their number."""
-    stack = list(reversed(element.child_nodes))  # type: ignore[attr-defined]
+    stack = _children(element)[::-1]
     while stack:
         node = stack.pop()
-        if node.tag == tag:
+        if getattr(node, "tag", "") == tag:
             yield node
-        stack += reversed(list(node.child_nodes or ()))
+        stack += _children(node)[::-1]
 
 
 def _rows(table: object) -> list[list[str]]:
@@ -227,8 +237,8 @@ def _rows(table: object) -> list[list[str]]:
     hanging: dict[int, int] = {}
     for row in _below(table, "tr"):
         cells: list[str] = []
-        for cell in row.child_nodes:  # type: ignore[attr-defined]
-            if cell.tag not in {"td", "th"}:
+        for cell in _children(row):
+            if getattr(cell, "tag", "") not in {"td", "th"}:
                 continue
             _hang(cells, hanging)
             down, across = _span(cell, "rowspan"), _span(cell, "colspan")
@@ -266,7 +276,7 @@ def _cell(cell: object) -> str:
             continue
         if tag not in _INLINE:
             pieces.append(" ")
-        stack += reversed(list(getattr(node, "child_nodes", ()) or ()))
+        stack += reversed(_children(node))
     return " ".join("".join(pieces).split())
 
 

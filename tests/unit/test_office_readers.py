@@ -1,0 +1,208 @@
+"""Readers of office files, mails and marked-up text, each by a document made for one trait."""
+
+import io
+
+import pytest
+from attacks import docx, xlsx, zipped
+from extracted import check_places, extracted
+from PIL import Image
+
+from headrace import InvalidInput, TooLarge, Unreadable, UnsupportedType
+
+W_P = "<w:p><w:r><w:t>{}</w:t></w:r></w:p>".format
+
+
+def findings_of(text) -> set[str]:
+    return {finding.code for finding in text.findings}
+
+
+def test_word_text_boxes_content_controls_and_tracked_changes():
+    box = f"<w:p><w:r><w:pict><w:txbxContent>{W_P('in a box')}</w:txbxContent></w:pict></w:r></w:p>"
+    control = f"<w:sdt><w:sdtContent>{W_P('in a control')}</w:sdtContent></w:sdt>"
+    changed = "<w:p><w:del><w:r><w:delText>gone</w:delText></w:r></w:del><w:ins><w:r><w:t>new</w:t></w:r></w:ins></w:p>"
+
+    text = extracted(docx(W_P("body") + box + control + changed), "a.docx")
+
+    check_places(text)
+    assert text.characters.split("\n\n") == ["body", "in a box", "in a control", "new"]
+
+
+def test_word_tables_keep_spanned_places():
+    wide = '<w:tc><w:tcPr><w:gridSpan w:val="2"/></w:tcPr>{}</w:tc>'.format(W_P("wide"))
+    cells = "".join(f"<w:tc>{W_P(each)}</w:tc>" for each in ("a", "b"))
+
+    text = extracted(docx(f"<w:tbl><w:tr>{wide}</w:tr><w:tr>{cells}</w:tr></w:tbl>"), "a.docx")
+
+    assert text.tables[0].rows == (("wide", ""), ("a", "b"))
+
+
+def test_a_word_file_whose_end_is_lost_is_read_from_what_is_left():
+    content = zipped({"word/document.xml": docx_body("The mill stands."), "word/media/a.bin": bytes(range(256)) * 400})
+
+    text = extracted(content[: len(content) - 120], "a.docx")
+
+    assert "The mill stands." in text.characters
+    assert "second_engine" in findings_of(text)
+
+
+def docx_body(words: str) -> bytes:
+    namespace = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+    return f'<w:document xmlns:w="{namespace}"><w:body>{W_P(words)}</w:body></w:document>'.encode()
+
+
+def test_a_sheet_is_named_and_its_cells_shown_as_people_see_them():
+    row = '<row r="1"><c r="A1"><v>3</v></c><c r="B1"><v>2.5</v></c><c r="C1" t="b"><v>1</v></c></row>'
+    second = '<row r="2"><c r="A2" t="inlineStr"><is><t>text</t></is></c></row>'
+
+    text = extracted(xlsx(f"<sheetData>{row}{second}</sheetData>"), "a.xlsx")
+
+    check_places(text)
+    assert text.characters == "One\n\n3\t2.5\tTRUE\ntext\t\t"
+    assert text.tables[0].rows == (("3", "2.5", "TRUE"), ("text", "", ""))
+
+
+MAIL = b"From: a@example.org\r\nTo: b@example.org\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\nMIME-Version: 1.0\r\n"
+MIXED = b'Content-Type: multipart/mixed; boundary="x"\r\n\r\n'
+
+
+def test_a_mail_gives_subject_and_body_and_names_attachments():
+    body = b"--x\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nThe mill stands.\r\n"
+    attached = (
+        b"--x\r\nContent-Type: text/plain\r\nContent-Disposition: attachment; filename=note.txt\r\n\r\nhidden\r\n"
+    )
+
+    text = extracted(MAIL + MIXED + body + attached + b"--x--\r\n", "a.eml")
+
+    assert text.characters == "Grüße\n\nThe mill stands."
+    assert text.document.title == "Grüße"
+    assert [f.detail for f in text.findings if f.code == "attachment"] == ["Attached: note.txt"]
+
+
+def test_a_mail_of_html_alone_is_read_with_its_table():
+    page = b"<p>Order</p><table><tr><td>a</td><td>1</td></tr><tr><td>b</td><td>2</td></tr></table>"
+
+    text = extracted(MAIL + b"Content-Type: text/html; charset=utf-8\r\n\r\n" + page, "a.eml")
+
+    check_places(text)
+    assert text.tables[0].rows == (("a", "1"), ("b", "2"))
+
+
+def test_of_alternatives_the_plain_one_is_read_once():
+    plain = b"--x\r\nContent-Type: text/plain\r\n\r\nThe mill.\r\n"
+    rich = b"--x\r\nContent-Type: text/html\r\n\r\n<p>The mill.</p>\r\n--x--\r\n"
+    head = b'Content-Type: multipart/alternative; boundary="x"\r\n\r\n'
+
+    text = extracted(MAIL + head + plain + rich, "a.eml")
+
+    assert text.characters.count("The mill.") == 1
+
+
+def test_a_letter_that_quotes_a_mail_is_a_text_when_it_says_so():
+    content = b"From: A\nTo: B\nDate: today\nSubject: C\n\nThe body."
+
+    text = extracted(content, "a.txt")
+
+    assert text.document.media_type == "text/plain"
+    assert text.characters.startswith("From: A")
+
+
+def test_html_leaves_menus_and_scripts_out_and_keeps_tables():
+    rows = "<tr><th>Item</th><th>Price</th></tr><tr><td rowspan=2>Mill</td><td>1</td></tr><tr><td>2</td></tr>"
+    article = "<p>" + "The mill stands by the river and grinds the corn of three villages. " * 12 + "</p>"
+    page = (
+        "<html><head><title>Mill</title><script>evil()</script></head><body><nav><a href=x>Home</a></nav><main>"
+        f"<h1>Mill</h1>{article}<table>{rows}</table></main><footer>Imprint</footer></body></html>"
+    )
+
+    text = extracted(page.encode(), "a.html")
+
+    check_places(text)
+    assert "evil" not in text.characters
+    assert "Imprint" not in text.characters
+    assert text.document.title == "Mill"
+    assert text.tables[0].rows == (("Item", "Price"), ("Mill", "1"), ("", "2"))
+
+
+def test_a_long_html_table_is_read_whole():
+    rows = "".join(f"<tr><td>row {number}</td><td>{number}</td></tr>" for number in range(3000))
+
+    text = extracted(f"<html><body><table>{rows}</table></body></html>".encode(), "a.html")
+
+    assert len(text.tables[0].rows) == 3000
+
+
+def test_markdown_loses_its_marks_and_keeps_its_words():
+    content = "# The mill\n\nIt is **very** old, see [the page](https://example.org/a), `code` and *more*.\n\n"
+    content += "| a | b |\n|---|---|\n| 1 | 2 |\n"
+
+    text = extracted(content.encode(), "a.md")
+
+    check_places(text)
+    assert text.characters == "The mill\n\nIt is very old, see the page, code and more.\n\na\tb\n1\t2"
+    assert text.document.title == "The mill"
+
+
+@pytest.mark.parametrize("sign", [",", ";", "\t", "|"])
+def test_csv_is_one_table_whatever_parts_its_cells(sign):
+    rows = [["name", "town", "sum"], ["Ada", "Ulm, Donau", "1.5"], ["Ben", "Bern", "2"]]
+    lines = [sign.join(f'"{cell}"' if "," in cell else cell for cell in row) for row in rows]
+
+    text = extracted("\r\n".join(lines).encode(), "a.csv")
+
+    assert text.tables[0].rows == tuple(tuple(row) for row in rows)
+
+
+def test_rtf_reads_its_code_page_and_tables():
+    content = (
+        rb"{\rtf1\ansi\ansicpg1251 \'cf\'f0\'e8\'e2\'e5\'f2 \u8364?\par\trowd a\cell b\cell\row c\cell d\cell\row}"
+    )
+
+    text = extracted(content, "a.rtf")
+
+    assert text.characters.startswith("Привет €")
+    assert ("c", "d") in text.tables[0].rows
+
+
+@pytest.mark.parametrize(
+    ("content", "filename", "error", "reason"),
+    [
+        (b"", "a.pdf", Unreadable, "It is empty. Send the document"),
+        (b" \n\x00\n", "a.txt", Unreadable, "nothing but blanks"),
+        (b"\x7fELF" + bytes(200), "a.pdf", UnsupportedType, "a program.*These are read"),
+        (b"GIF89a" + bytes(100), "a.gif", UnsupportedType, "a GIF picture"),
+        (b"PK\x03\x04" + b"\x00" * 50, "a.docx", Unreadable, "damaged.*send it again"),
+        (zipped({"a.txt": b"text"}), "a.zip", UnsupportedType, "holds no office document"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\xff" * 600, "a.doc", Unreadable, "damaged"),
+        (b"\x89PNG\r\n\x1a\n" + b"\x00" * 64, "a.png", Unreadable, "damaged.*anew"),
+        (bytes(range(1, 32)) * 40, "a.bin", UnsupportedType, "no kind that is known"),
+        (b"{\\rtf1 " + b"{" * 2000 + b"x" + b"}" * 2001, "a.rtf", TooLarge, "2,001 nested groups"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_reason_and_remedy(content, filename, error, reason):
+    with pytest.raises(error, match=reason):
+        extracted(content, filename)
+
+
+def test_a_wrong_name_is_told_and_read_all_the_same():
+    text = extracted(docx(W_P("The mill stands by the river.")), "invoice.pdf")
+
+    assert text.characters == "The mill stands by the river."
+    assert "wrong_extension" in findings_of(text)
+
+
+def test_a_document_over_the_size_limit_is_refused():
+    with pytest.raises(TooLarge, match="bytes"):
+        extracted(b"a" * (50 * 1024 * 1024 + 1), "a.txt")
+
+
+def test_every_refusal_is_wrong_input_to_the_caller():
+    assert all(issubclass(each, InvalidInput) for each in (TooLarge, Unreadable, UnsupportedType))
+
+
+def test_a_picture_without_any_text_says_so():
+    output = io.BytesIO()
+    Image.new("L", (400, 200), 255).save(output, format="PNG")
+
+    text = extracted(output.getvalue(), "a.png")
+
+    assert "no_text_found" in findings_of(text)
