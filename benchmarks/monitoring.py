@@ -2,7 +2,8 @@
 
     python benchmarks/monitoring.py [--quick] [--only false_alarms,delays,dated,estimates,anomalies,cost]
 
-Peers get what suits them best and the same share of runs with a false alarm, tuned on runs of the same length.
+Times are of the processor. Peers get what suits them best and the same share of runs with a false alarm, tuned on runs
+of the same length.
 """
 
 from __future__ import annotations

@@ -1,0 +1,119 @@
+"""What every store of the watch promises."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from headrace.domain.report import Alert, QualityFinding, QuarantinedInput, QuarantineState, Severity
+from headrace.domain.report_store import StoredWindow, WatchCheckpoint
+from headrace.storage.database import Database
+from headrace.storage.reports import SqlReports
+
+NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def store(store_url):
+    database = Database(store_url)
+    yield SqlReports(database)
+    database.close()
+
+
+def alert(number):
+    facts = {"key": "k", "rule": "drift", "severity": Severity.WARNING, "title": "t", "detail": "d", "raised_at": NOON}
+    return Alert(id=f"alt_{number}", **facts)
+
+
+def kept(number):
+    return QuarantinedInput(
+        id=f"qua_{number}",
+        created_at=NOON,
+        endpoint="mill/grind",
+        release="sha256:1",
+        digest="sha256:2",
+        filename="a.txt",
+        media_type="text/plain",
+        size_bytes=3,
+        findings=(QualityFinding("garbled", "81 %", page=1),),
+        tags=(("source", "erp"),),
+    )
+
+
+def test_batches_come_in_order_and_go_with_the_checkpoint_that_took_them_in(store):
+    for content in (b"one", b"two", b"three"):
+        store.add_batch(content)
+    first, second, _ = store.batches(after=0, limit=10)
+    window = StoredWindow(300.0, "sha256:1", "all", b"sketch")
+
+    is_saved = store.save_checkpoint(WatchCheckpoint(second.number, b"memory"), [window], follows=0, now=NOON)
+
+    assert is_saved
+    assert (first.content, second.content) == (b"one", b"two")
+    assert [each.content for each in store.batches(after=0, limit=10)] == [b"three"]
+    assert store.checkpoint() == WatchCheckpoint(second.number, b"memory")
+    assert store.windows(since=300.0, until=301.0) == [window]
+    assert store.windows(since=0.0, until=300.0) == []
+    assert store.windows(since=0.0, until=900.0, release="sha256:other") == []
+
+
+def test_of_two_that_watch_one_saves_and_the_other_is_told(store):
+    store.save_checkpoint(WatchCheckpoint(1, b"first"), [], follows=0, now=NOON)
+
+    is_saved = store.save_checkpoint(
+        WatchCheckpoint(1, b"second"), [StoredWindow(0.0, "r", "all", b"x")], follows=0, now=NOON
+    )
+
+    assert not is_saved
+    assert store.checkpoint() == WatchCheckpoint(1, b"first")
+    assert store.windows(since=0.0, until=1.0) == []
+
+
+def test_numbers_of_batches_are_never_given_twice(store):
+    store.add_batch(b"one")
+    (one,) = store.batches(after=0, limit=1)
+    store.save_checkpoint(WatchCheckpoint(one.number, b""), [], follows=0, now=NOON)
+
+    store.add_batch(b"two")
+
+    (two,) = store.batches(after=one.number, limit=10)
+    assert two.content == b"two"
+
+
+def test_a_window_is_replaced_and_forgotten(store):
+    store.save_checkpoint(WatchCheckpoint(1, b""), [StoredWindow(0.0, "r", "all", b"old")], follows=0, now=NOON)
+    store.save_checkpoint(WatchCheckpoint(2, b""), [StoredWindow(0.0, "r", "all", b"new")], follows=1, now=NOON)
+
+    (found,) = store.windows(since=0.0, until=1.0)
+
+    assert found.content == b"new"
+    assert store.forget_windows(before=1.0) == 1
+    assert store.windows(since=0.0, until=1.0) == []
+
+
+def test_alerts_are_listed_newest_first_and_by_state(store):
+    for number in range(3):
+        store.save_alert(alert(number))
+    store.save_alert(alert(1).recovered(now=NOON + timedelta(hours=1)))
+
+    page = store.alerts(is_open=None, cursor=None, limit=2)
+    rest = store.alerts(is_open=None, cursor=page.next, limit=2)
+
+    assert [each.id for each in (*page.items, *rest.items)] == ["alt_2", "alt_1", "alt_0"]
+    assert rest.next is None
+    assert [each.id for each in store.alerts(is_open=True, cursor=None, limit=9).items] == ["alt_2", "alt_0"]
+    assert store.alert("alt_1").recovered_at == NOON + timedelta(hours=1)
+    assert store.alert("alt_9") is None
+    assert store.counts() == {"held": 0, "open": 2, "batches": 0}
+
+
+def test_what_is_kept_back_comes_back_as_it_was(store):
+    store.keep(kept(1))
+    store.keep(kept(2))
+    store.keep(kept(1).released(now=NOON, decision_id="dec_1"))
+
+    held = store.quarantine(state=QuarantineState.HELD, cursor=None, limit=10)
+
+    assert held.items == (kept(2),)
+    assert store.kept("qua_1").decision_id == "dec_1"
+    assert store.kept("qua_9") is None
+    assert store.counts()["held"] == 1
