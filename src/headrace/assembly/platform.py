@@ -26,6 +26,7 @@ from headrace.domain.release import Release
 from headrace.domain.stores import DecisionStore, KeyStore
 from headrace.domain.training import Trainer
 from headrace.monitoring.quality import QualityRule
+from headrace.errors import NotFound
 from headrace.registry.registry import ModelRegistry
 from headrace.serving.admission import Admission
 from headrace.serving.answer_cache import AnswerCache
@@ -129,6 +130,9 @@ class Platform:
         registry = opened_registry(settings)
         instances = [pipeline() for pipeline in self.pipelines]
         parts = parts_of(instances, settings)
+        for name in only or ():
+            if name not in parts:
+                raise NotFound(f"The application has no service {name!r}.", remedy=f"It has {', '.join(parts)}.")
         async with AsyncExitStack() as stack:
             metrics = Metrics()
             stores = await asyncio.to_thread(opened_stores, settings, decisions=decisions)

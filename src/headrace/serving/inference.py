@@ -140,6 +140,8 @@ def _element(value: Any) -> bytes:
 def _listed(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return value.tolist()
+    if isinstance(value, Sequence):
+        return list(value)
     raise NotImplementedError(f"A {type(value).__name__} has no form in JSON.")
 
 

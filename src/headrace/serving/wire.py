@@ -6,6 +6,7 @@ travel as raw bytes with their dtype and shape in an extension type.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -43,6 +44,8 @@ def _encoded(value: object) -> Any:
     if isinstance(value, np.ndarray):
         head = msgspec.msgpack.encode((value.dtype.str, value.shape))
         return msgspec.msgpack.Ext(ARRAY, bytes([len(head)]) + head + np.ascontiguousarray(value).tobytes())
+    if isinstance(value, Sequence):
+        return list(value)
     raise NotImplementedError(f"A {type(value).__name__} cannot cross the border of a process.")
 
 

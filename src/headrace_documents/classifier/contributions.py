@@ -103,13 +103,16 @@ def plain_evidence(evidence: Sequence[Evidence]) -> Iterator[PlainEvidence]:
     return ((e.text, e.weight, e.start, e.end, e.page, e.boxes, e.occurrences) for e in evidence)
 
 
-@dataclass(frozen=True, slots=True)
 class EvidenceRows(Sequence[Evidence]):
-    """Evidence that is made when it is looked at: a document may have thousands, of which ten are read."""
+    """Evidence that is made when it is looked at: a document may have thousands, of which ten are read.
 
-    contributions: Contributions
-    text: Text
-    rows: Ints
+    Not a dataclass: where it crosses the border of a process it goes as the list that it is.
+    """
+
+    def __init__(self, contributions: Contributions, text: Text, rows: Ints) -> None:
+        self.contributions = contributions
+        self.text = text
+        self.rows = rows
 
     def __len__(self) -> int:
         return len(self.rows)
