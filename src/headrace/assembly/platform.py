@@ -25,8 +25,8 @@ from headrace.assembly.stores import Stores, opened_stores
 from headrace.domain.release import Release
 from headrace.domain.stores import DecisionStore, KeyStore
 from headrace.domain.training import Trainer
-from headrace.monitoring.quality import QualityRule
 from headrace.errors import NotFound
+from headrace.monitoring.quality import QualityRule
 from headrace.registry.registry import ModelRegistry
 from headrace.serving.admission import Admission
 from headrace.serving.answer_cache import AnswerCache

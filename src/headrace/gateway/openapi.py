@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from headrace.errors import Forbidden, HeadraceError, ServiceFailed, Unauthenticated
+from headrace.errors import Forbidden, HeadraceError, Malformed, ServiceFailed, TooLarge, Unauthenticated
 from headrace.gateway.caller import Access
 from headrace.gateway.operation import Content, Parameter
 from headrace.gateway.problems import MEDIA_TYPE, PAGE, kind_of
@@ -90,7 +90,7 @@ class _Writer:
             if content is not None:
                 responses[str(status)]["content"] = {content.media_type: self._content(content)}
         needs_key = self._needs_keys and route.access is not Access.OPEN
-        errors = (*route.operation.errors, *(_WITH_KEYS if needs_key else (Forbidden,)), *_ANYWHERE)
+        errors = (*route.operation.errors, *_of_input(route), *(_WITH_KEYS if needs_key else (Forbidden,)), *_ANYWHERE)
         kinds = {kind.code: kind for kind in map(kind_of, errors)}
         for kind in sorted(kinds.values(), key=lambda each: each.status):
             response = responses.setdefault(str(kind.status), {"description": ""})
@@ -124,6 +124,14 @@ class _Writer:
 
     def _schema(self, schema: Any) -> Any:
         return schema if isinstance(schema, dict) else self._schemas[id(schema)]
+
+
+def _of_input(route: Route) -> tuple[type[HeadraceError], ...]:
+    """What may be wrong with whatever is sent: a body may be none, or too large; so may a value."""
+    told = route.operation
+    if told.takes:
+        return (Malformed, TooLarge)
+    return (Malformed,) if any(each.where != "path" for each in told.parameters) else ()
 
 
 def _types_of(routes: Sequence[Route]) -> list[Any]:

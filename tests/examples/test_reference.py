@@ -1,0 +1,61 @@
+"""The pages of the reference are those that the code would write: HEADRACE_WRITE_DOCS=1 writes them."""
+
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from headrace.gateway.problem_kinds import KINDS
+from headrace.settings import ReplicaSettings, Settings
+
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+
+
+def problems():
+    lines = [
+        "# Problems",
+        "",
+        "Errors are `application/problem+json` (RFC 9457). `code` is stable and for machines, `retryable` says whether",
+        "the same call may be sent again, `detail` what failed, with which value, and what to do.",
+        "",
+    ]
+    for kind in KINDS:
+        lines += [f"## {kind.code}", "", f"Status {kind.status}: {kind.title}.", "", kind.meaning, ""]
+        lines += [f"**What to do.** {kind.remedy}", ""]
+    return "\n".join(lines)
+
+
+def configuration():
+    lines = [
+        "# Configuration",
+        "",
+        "Settings come from `headrace.toml` in the working folder, then from `HEADRACE_<SECTION>__<KEY>` in the",
+        "environment, then from flags; the last one wins. An unknown key is an error that names the nearest known one.",
+        "Nothing needs to be set.",
+        "",
+    ]
+    for field in msgspec.structs.fields(Settings):
+        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+            lines += section(f"[{field.encode_name}]", field.type)
+    lines += section("[services.<name>]", ReplicaSettings)
+    return "\n".join(lines)
+
+
+def section(title, kind):
+    told = " ".join((kind.__doc__ or "").split()).removeprefix(f"`{title}`. ")
+    lines = [f"## `{title}`", "", told, "", "| key | default |", "|---|---|"]
+    for field in msgspec.structs.fields(kind):
+        default = msgspec.json.encode(field.default).decode() if field.default is not msgspec.NODEFAULT else "(made)"
+        lines.append(f"| `{field.encode_name}` | `{default}` |")
+    return [*lines, ""]
+
+
+@pytest.mark.parametrize(("name", "written"), [("problems", problems), ("configuration", configuration)])
+def test_a_page_of_the_reference_says_what_the_code_says(name, written):
+    page = REFERENCE / f"{name}.md"
+    if os.environ.get("HEADRACE_WRITE_DOCS"):
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(written(), encoding="utf-8")
+
+    assert page.read_text(encoding="utf-8") == written()
