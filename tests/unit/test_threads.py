@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from time import monotonic
 
 import pytest
@@ -73,6 +74,20 @@ async def test_what_came_up_in_one_turn_of_the_loop_shares_calls(replicas):
     ]
 
     assert max(reply.batch_size for replies in rounds for reply in replies) > 1
+
+
+async def test_a_caller_whose_time_runs_out_before_the_loop_comes_to_it_is_told(replicas):
+    await places(replicas, "quick")
+    loop = asyncio.get_running_loop()
+
+    call = asyncio.create_task(
+        replicas.ask(Places.methods["quick"], "x", Context(deadline=monotonic() + 0.002))
+    )  # fmt: skip
+    loop.call_soon(time.sleep, 0.01)
+
+    async with asyncio.timeout(30):
+        with pytest.raises(DeadlineExceeded):
+            await call
 
 
 async def test_a_replica_that_hangs_is_replaced_and_the_next_caller_answered(replicas, monkeypatch):

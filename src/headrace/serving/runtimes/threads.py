@@ -67,9 +67,8 @@ class ThreadReplicas:
         context.check()
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         call = Call(method=method, question=question, context=context, future=future)
-        if self._aside is not None and self._state is ReplicaState.READY and self._aside.takes(call):
-            return await future
-        self._line.put(call)
+        if self._aside is None or self._state is not ReplicaState.READY or not self._aside.takes(call):
+            self._line.put(call)
         try:
             async with asyncio.timeout(context.remaining_s()):
                 return await future
