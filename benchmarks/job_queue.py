@@ -183,13 +183,16 @@ async def curve(figures: Figures, *, sizes: list[int]) -> None:
             await ground.submit(size - queued)
             queued = size
             before, times = resident_mib(), []
+            cpu = time.process_time()
             for _ in range(50):
                 begun = time.perf_counter()
                 tickets = await ground.store.issue(["interactive"], limit=16, now=utc_now(), ticket_s=60)
                 await ground.store.begin([each.job_id for each in tickets], worker="w", now=utc_now(), lease_s=60)
                 times.append((time.perf_counter() - begun) * 1000)
             queued -= 50 * 16
+            cpu_ms = (time.process_time() - cpu) / 50 * 1000
             figures.tell("claim_of_16_p50", statistics.median(times), unit="ms", queued=size)
+            figures.tell("claim_of_16_cpu", cpu_ms, unit="ms", queued=size)
             figures.tell("memory", before, unit="MiB", queued=size)
         await ground.store.close()
 
