@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from headrace.assembly import Settings, forgetful_decisions, settings_here
-from headrace.cli.afar import answering_afar
+from headrace.cli.afar import Afar, answering_afar
 from headrace.cli.answering import Answer, Answering, AnsweringHere, patiently
 from headrace.cli.application import DEFAULT, Application, Report, load_application
 from headrace.cli.inputs import Input, inputs_of, read, shown
@@ -28,6 +28,8 @@ from headrace.serving.releases import Switch
 from headrace.serving.upload import Upload
 
 WORDS, SUMMARY_CHARACTERS = 4, 160
+JOBS_AT_ONCE = 32
+"""Enough to keep a server's workers busy, few enough to hold their documents in memory."""
 EXAMPLE = "Example: [bold]headrace analyze invoices/ scan.pdf 'mails/*.eml' --out report[/bold]"
 
 
@@ -50,6 +52,8 @@ class Wishes:
     server: str | None
     app: str
     settings: Settings
+    jobs: bool = False
+    key: str = ""
 
 
 def analyze(
@@ -60,11 +64,15 @@ def analyze(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line a document, for machines.")] = False,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write an HTML report into this folder.")] = None,
     server: Annotated[str | None, typer.Option(metavar="URL", help="Ask this server instead of this process.")] = None,
+    jobs: Annotated[bool, typer.Option("--jobs", help="Submit jobs to the server and wait for all of them.")] = False,
+    key: Annotated[str, typer.Option(metavar="KEY", help="An API key, for a server that asks for one.")] = "",
     data: Annotated[str | None, typer.Option(metavar="DIR", help="Where models and decisions are kept.")] = None,
     app: Annotated[str, typer.Option(help="The application, as module:attribute.")] = DEFAULT,
 ) -> None:
     """Say what documents are, which words say so, and what they say."""
-    wishes = Wishes(as_json, out, server, app, settings_here({"data": data}))
+    if jobs and server is None:
+        raise InvalidInput("Jobs are worked off by a server.", remedy="Name it: --jobs --server http://127.0.0.1:8000")
+    wishes = Wishes(as_json, out, server, app, settings_here({"data": data}), jobs=jobs, key=key)
     inputs = inputs_of(paths)
     failed = asyncio.run(_analyzed(inputs, wishes))
     if failed:
@@ -88,7 +96,8 @@ async def _analyzed(inputs: Sequence[Input], wishes: Wishes) -> int:
         failed = 0
         with bar(errors, "Analysing", total=len(inputs)) as shown_bar:
             number = 0
-            async for outcome in _outcomes(inputs, answering, wishes.settings.limits.upload_bytes):
+            window = JOBS_AT_ONCE if wishes.jobs else usable_cores() * 2
+            async for outcome in _outcomes(inputs, answering, wishes.settings.limits.upload_bytes, window=window):
                 number += 1
                 failed += outcome.error is not None
                 await _deliver(outcome, number, report=report, table=table, errors=errors)
@@ -115,7 +124,8 @@ async def _answering(
         assert application is not None
         running = await stack.enter_async_context(application.platform.running(wishes.settings))
         return AnsweringHere(running), running.services
-    answering = await stack.enter_async_context(answering_afar(wishes.server, with_text=wishes.out is not None))
+    afar = Afar(wishes.server, key=wishes.key, with_text=wishes.out is not None, by_jobs=wishes.jobs)
+    answering = await stack.enter_async_context(answering_afar(afar))
     if application is None or application.reader is None:
         return answering, {}
     reading = application.reader.running(wishes.settings, decisions=forgetful_decisions())
@@ -136,9 +146,10 @@ def _report(application: Application | None, wishes: Wishes, services: Mapping[s
     return application.report(wishes.out, services)
 
 
-async def _outcomes(inputs: Sequence[Input], answering: Answering, limit_bytes: int) -> AsyncIterator[Outcome]:
+async def _outcomes(
+    inputs: Sequence[Input], answering: Answering, limit_bytes: int, *, window: int
+) -> AsyncIterator[Outcome]:
     """In the order of the inputs. A few are under way at once, so memory holds a few documents however many come."""
-    window = usable_cores() * 2
     pending: deque[asyncio.Task[Outcome]] = deque()
     try:
         for each in inputs:

@@ -18,6 +18,8 @@ from headrace.errors import HeadraceError
 COMMANDS = {
     "analyze": ("headrace.cli.analyze", "Say what documents are, why, and what they say."),
     "up": ("headrace.cli.up", "Serve over HTTP on this machine."),
+    "jobs": ("headrace.cli.jobs", "List, watch, cancel and retry what is answered later."),
+    "webhooks": ("headrace.cli.webhooks", "Tell addresses of events, and see how that went."),
     "train": ("headrace.cli.train", "Teach a model from examples and let it answer from now on."),
     "models": ("headrace.cli.models", "List, register, verify and pin the versions of models."),
     "releases": ("headrace.cli.releases", "List and compare the versions of whole pipelines."),
