@@ -44,7 +44,7 @@ class Source:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="40 papers and 100 abstracts")
+    parser.add_argument("--quick", action="store_true", help="12 papers and 100 abstracts")
     arguments = parser.parse_args()
     folder = shared_folder("data/summarisation")
     if folder is None:
@@ -53,7 +53,7 @@ def main() -> None:
     install_peers()
     vectors = LineMeanings(StaticReader())
     for name, sources in (("scisummnet", list(papers(folder))), ("scitldr_a", list(abstracts(folder)))):
-        kept = sources[: 40 if name == "scisummnet" else 100] if arguments.quick else sources
+        kept = sources[: 12 if name == "scisummnet" else 100] if arguments.quick else sources
         measure(name, kept, vectors, figures)
 
 
