@@ -78,6 +78,13 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+def surroundings() -> dict[str, str]:
+    """The environment without settings of ours, of which tests have one for themselves."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")} | {
+        "PYTHONPATH": str(TESTS)
+    }
+
+
 def command(*arguments: object) -> list[str]:
     return [sys.executable, "-c", "from headrace.cli.main import run; run()", *map(str, arguments)]
 
@@ -88,7 +95,7 @@ def raised(folder: Path, *arguments: object, app: str = "millapp:app", **environ
     process = subprocess.Popen(
         command("up", app, "--port", 0, "--data", folder / "data", *arguments),
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(TESTS)} | environment,
+        env=surroundings() | environment,
         stderr=subprocess.PIPE,
         text=True,
     )

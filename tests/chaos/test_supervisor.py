@@ -9,7 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from raised import DEADLINE_S, TESTS, children_of, command, descendants_of, is_alive, raised
+from raised import DEADLINE_S, children_of, command, descendants_of, is_alive, raised, surroundings
 
 
 def wait_until(claim):
@@ -78,7 +78,7 @@ def failed_start(tmp_path, *arguments: object, **options: object) -> str:
     done = subprocess.run(
         command("up", "millapp:app", *arguments),
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(TESTS)},
+        env=surroundings(),
         capture_output=True,
         text=True,
         timeout=DEADLINE_S,

@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from raised import DEADLINE_S, raised
+from raised import DEADLINE_S, raised, surroundings
 
 from headrace.settings import load_settings
 
@@ -76,7 +76,7 @@ def test_the_keys_of_the_page_are_made_and_listed(tmp_path):
             command,
             shell=True,
             cwd=tmp_path,
-            env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+            env=surroundings() | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
             capture_output=True,
             text=True,
             timeout=DEADLINE_S,
