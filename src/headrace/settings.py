@@ -214,6 +214,7 @@ class ReplicaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fallback: tuple[str, ...] | None = None
     timeout_s: float | None = None
     url: str = ""
+    host: str = ""
     key: str = ""
 
 

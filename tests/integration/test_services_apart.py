@@ -41,7 +41,7 @@ def test_services_apart_answer_as_they_do_together(homes):
         urls = {}
         for name, home in zip(SERVICES, service_homes, strict=True):
             service = stack.enter_context(raised(home, "--only", f"service:{name}", app=APP))
-            urls[f"HEADRACE_SERVICES__{name.upper()}__URL"] = service.url
+            urls[f"HEADRACE_SERVICES__{name.upper()}__HOST"] = service.url
         front = stack.enter_context(raised(apart_home, "--only", "gateway", app=APP, **urls))
         apart = answered(front)
         with front.client() as client:

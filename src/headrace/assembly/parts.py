@@ -118,7 +118,7 @@ def _part(name: str, services: Sequence[Service], settings: Settings) -> Part:
         wall_s=settings.limits.document_seconds,
         rungs=_rungs(type(services[0]), bounds.fallback, where),
         timeout_s=bounds.timeout_s,
-        url=bounds.url,
+        url=bounds.host or bounds.url,
         key=bounds.key,
     )
 
