@@ -66,7 +66,7 @@ def test_the_tutorial_runs_from_the_first_question_to_the_taught_model(tmp_path)
     assert explanation["base"] + weights + explanation["rest"] == pytest.approx(explanation["total"], abs=1e-4)
     assert all(each["boxes"] for each in explanation["evidence"])
     assert (tmp_path / "out/report/index.html").is_file()
-    assert "On examples that it had not seen" in said["headrace train samples/train"]
+    assert "document-classifier@champion is now sha256:" in said["headrace train samples/train"]
 
 
 def test_training_goes_on_without_what_cannot_be_read_and_takes_lines(tmp_path):
