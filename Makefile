@@ -53,7 +53,7 @@ test: lint
 	@$(BIN)/python -m pytest -n auto
 
 bench: setup-dev
-	@for benchmark in extraction hostile classification summarisation http_latency serving_overhead; do \
+	@for benchmark in extraction hostile classification summarisation http_latency serving job_queue chaos rollouts decision_log monitoring; do \
 		$(BIN)/python benchmarks/$$benchmark.py --quick; \
 	done
 
