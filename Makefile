@@ -50,7 +50,7 @@ lint: setup-dev
 	@$(BIN)/lint-imports --no-logo
 
 test: lint
-	@$(BIN)/python -m pytest -n auto
+	@scripts/with_servers.sh $(BIN)/python -m pytest -n auto
 
 bench: setup-dev
 	@for benchmark in extraction hostile classification summarisation http_latency serving job_queue chaos rollouts decision_log monitoring; do \
@@ -58,7 +58,7 @@ bench: setup-dev
 	done
 
 docs: setup-dev
-	@$(BIN)/python -m pytest tests/examples
+	@scripts/with_servers.sh $(BIN)/python -m pytest tests/examples
 
 locks: setup-dev
 	@scripts/lock.sh
