@@ -72,7 +72,14 @@ def success(name, number=1, **changes: object):
 
 
 async def test_a_job_is_found_as_it_was_submitted(store):
-    request = JobRequest(media_type="text/plain", filename="ä.txt", request_id="r", trace="t", webhook_url="https://x")
+    request = JobRequest(
+        media_type="text/plain",
+        filename="ä.txt",
+        request_id="r",
+        trace="t",
+        webhook_url="https://x",
+        tags={"source": "erp"},
+    )
     submitted = job("a", request=request, key="k", batch_id="bat_1", idempotency="k:1", priority="batch")
 
     await added(store, submitted)

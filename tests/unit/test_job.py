@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from headrace.domain.job import (
@@ -11,6 +12,7 @@ from headrace.domain.job import (
     Job,
     JobError,
     JobProgress,
+    JobRequest,
     JobState,
     LeaseLost,
     RetryPolicy,
@@ -136,3 +138,11 @@ def test_progress_never_falls():
 
     assert (far.fraction, far.eta_s) == (0.4, pytest.approx(6.0))
     assert again.fraction == 0.4
+
+
+def test_a_request_that_was_stored_before_there_were_tags_is_read():
+    stored = (
+        b'{"media_type":"text/plain","filename":null,"request_id":"r","trace":"","variant_key":"","webhook_url":null}'
+    )
+
+    assert msgspec.json.decode(stored, type=JobRequest) == JobRequest(media_type="text/plain", request_id="r")

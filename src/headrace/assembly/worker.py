@@ -92,6 +92,7 @@ def answering(running: Running) -> Answering:
             priority=Priority(job.priority),
             trace_id=job.request.trace,
             progress=report,
+            tags=job.request.tags,
             checkpoints=work.checkpoints,
         )
         answered = await endpoint.answer(

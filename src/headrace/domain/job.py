@@ -6,7 +6,8 @@ are aware UTC datetimes, durations seconds.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -153,7 +154,8 @@ class RetryPolicy:
 class JobRequest:
     """What the caller said besides the input itself; `webhook_url` is told when the job ends.
 
-    `variant_key` is what a rollout goes by: the same key meets the same release.
+    `variant_key` is what a rollout goes by: the same key meets the same release; `tags` name the segments to
+    watch it by.
     """
 
     media_type: str | None = None
@@ -162,6 +164,7 @@ class JobRequest:
     trace: str = ""
     variant_key: str = ""
     webhook_url: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ from typing import Any
 import msgspec
 
 from headrace.domain.batch import Batch
-from headrace.errors import InvalidInput, Malformed, NotFound, TooLarge, Unreadable
+from headrace.errors import InvalidInput, Malformed, NotFound, TooLarge, Unreadable, UnsupportedType
 from headrace.gateway.caller import Access
+from headrace.gateway.endpoints import tags_of
 from headrace.gateway.operation import Content, Operation, Parameter
 from headrace.gateway.request import Request
 from headrace.gateway.response import JSON, Response, Stream, json_response
@@ -69,6 +70,7 @@ SUBMIT = Operation(
         Parameter("endpoint", "For archives: who answers; the only endpoint that takes files if not given."),
         Parameter("X-Headrace-Webhook", "The address that is told when all have ended.", where="header"),
         Parameter("X-Headrace-Priority", "Who goes first; `batch` if not given.", where="header", schema=Priority),
+        Parameter("X-Headrace-Tags", "Segments to watch its documents by.", where="header", example="source=erp"),
     ),
     takes=(
         Content(BatchWish, example={"documents": [{"text": "Invoice number 7.", "filename": "7.txt"}]}),
@@ -76,7 +78,7 @@ SUBMIT = Operation(
         Content(_ARCHIVE, media_type="application/x-tar"),
     ),
     gives={202: BATCH},
-    errors=(Malformed, InvalidInput, NotFound, TooLarge, Unreadable),
+    errors=(Malformed, InvalidInput, NotFound, TooLarge, UnsupportedType, Unreadable),
 )
 SHOW = Operation("Look up a batch", TAG, parameters=(_ID,), gives={200: BATCH}, errors=(NotFound,))
 LIST = Operation(
@@ -218,6 +220,7 @@ def _plan(request: Request, intake: Intake, name: str) -> BatchPlan:
         request_id=request.id,
         trace=request.trace_parent,
         webhook_url=webhook and intake.check(webhook),
+        tags=tags_of(request.header("x-headrace-tags")),
     )
 
 

@@ -129,6 +129,7 @@ def _question(request: Request, endpoint: Endpoint, asked: Asked, *, name: str |
             request_id=request.id,
             trace=request.trace_parent,
             webhook_url=webhook,
+            tags=dict(asked.context.tags),
         ),
         idempotency=name,
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
 
@@ -35,6 +35,7 @@ class BatchPlan:
     request_id: str = ""
     trace: str = ""
     webhook_url: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +175,11 @@ def _question(plan: BatchPlan, item: BatchItem, batch_id: str) -> Question:
         priority=plan.priority,
         key=plan.key,
         request=JobRequest(
-            media_type=item.media_type, filename=item.filename, request_id=plan.request_id, trace=plan.trace
+            media_type=item.media_type,
+            filename=item.filename,
+            request_id=plan.request_id,
+            trace=plan.trace,
+            tags=plan.tags,
         ),
         batch_id=batch_id,
     )
