@@ -1,9 +1,11 @@
 """From an answer to an alarm: the witness, the look by the clock, the webhook, the quarantine and the reports."""
 
 import asyncio
+import json
 import random
 from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import httpx
@@ -11,13 +13,17 @@ import pytest
 from authored import Echo
 from receivers import answering, receiver
 from standardwebhooks import Webhook as Verifier
+from typer.testing import CliRunner
 
 from headrace import Observation, pipeline
 from headrace.assembly import NamedCheck, Platform, QualityRule
 from headrace.assembly.control import control
 from headrace.assembly.gateway import gateway_of
 from headrace.assembly.webhooks import signing_secrets
+from headrace.assembly.worker import work
+from headrace.cli.monitor import monitor
 from headrace.cli.monitor_page import html_page, markdown
+from headrace.domain.feedback import outcome_of
 from headrace.domain.report import WatchState
 from headrace.gateway.server import Place, Server
 from headrace.settings import load_settings
@@ -178,6 +184,26 @@ async def test_what_is_kept_back_is_listed_and_answered_once_it_is_released(tmp_
     assert unknown.status_code == 404
 
 
+async def test_a_job_keeps_the_tags_of_its_request(tmp_path):
+    async with watched(tmp_path) as mill:
+        worker = asyncio.create_task(work(mill.running))
+        tags = {"Prefer": "respond-async", "X-Headrace-Tags": "source=river, tenant=7"}
+        made = await mill.client.post("/v1/mill/grind", json={"corn": "wheat"}, headers=tags)
+
+        async def answered():
+            return (await mill.client.get(f"/v1/jobs/{made.json()['id']}")).json()["decision_id"]
+
+        decision_id = await until(answered, "an answer")
+        decision = (await mill.client.get(f"/v1/decisions/{decision_id}")).json()
+        await seen(mill.client, 1)
+        report = await asyncio.to_thread(mill.running.monitoring.reporter.report, mill.running.champions["mill"].id)
+        worker.cancel()
+        await asyncio.gather(worker, return_exceptions=True)
+
+    assert decision["answer"]["tags"] == {"source": "river", "tenant": "7"}
+    assert {"all", "source=river", "tenant=7"} <= {each.segment for each in report.estimates}
+
+
 async def test_without_a_reference_the_watch_says_so_and_raises_nothing(tmp_path):
     async with watched(tmp_path) as mill:
         await ground(mill.client, "wheat", 40)
@@ -241,3 +267,81 @@ async def test_tags_that_are_none_are_refused(tmp_path, tags):
         refused = await mill.client.post("/v1/mill/grind", json={"corn": "x"}, headers={"X-Headrace-Tags": tags})
 
     assert (refused.status_code, refused.json()["code"]) == (400, "malformed")
+
+
+WORTH = {
+    "outcomes.minutes_saved.unit": "min",
+    "outcomes.minutes_saved.worth": 0.5,
+    "outcomes.minutes_saved.currency": "EUR",
+}
+
+
+async def test_what_decisions_were_worth_is_told_by_variant_and_segment(tmp_path):
+    async with watched(tmp_path, WORTH) as mill:
+        await ground(mill.client, "wheat", 3, source="river")
+        await ground(mill.client, "rye", 2, source="hill")
+        await seen(mill.client, 5)
+        decided = await stored(mill.client, 5)
+        for each in decided:
+            value = 6.0 if (await told_flour(mill.client, each["decision_id"])) == "wheat" else 1.0
+            for told in (99.0, value):
+                await outcome(mill.client, each["decision_id"], "minutes_saved", told)
+            await outcome(mill.client, each["decision_id"], "undeclared", 7.0)
+        report = (await mill.client.get("/v1/monitors/latest")).json()
+        hills = (await mill.client.get("/v1/monitors/latest?segment=source")).json()
+
+    (card,) = report["scorecards"]
+    rows = {row["group"]: row for row in card["rows"]}
+    assert (card["metric"], card["unit"], card["direction"], card["late"]) == ("minutes_saved", "EUR", "up", 0)
+    assert {name: (row["decisions"], row["outcomes"]) for name, row in rows.items()} == {
+        "all": (5, 5),
+        "source=hill": (2, 2),
+        "source=river": (3, 3),
+        "variant=champion": (5, 5),
+    }
+    assert rows["source=river"]["value"] == {"value": 3.0, "low": 3.0, "high": 3.0}
+    assert rows["source=hill"]["value"]["value"] == 0.5
+    assert rows["all"]["value"]["value"] == pytest.approx((3 * 3.0 + 2 * 0.5) / 5)
+    assert rows["all"]["cost_s"] > 0
+    assert [row["group"] for row in hills["scorecards"][0]["rows"]] == ["all", "source=hill", "source=river"]
+
+
+async def stored(client, decisions):
+    async def claim():
+        items = (await client.get("/v1/decisions")).json()["items"]
+        return items if len(items) == decisions else None
+
+    return await until(claim, f"{decisions} decisions are stored")
+
+
+async def told_flour(client, decision_id):
+    return (await client.get(f"/v1/decisions/{decision_id}")).json()["answer"]["flour"]
+
+
+async def outcome(client, decision_id, metric, value):
+    told = await client.post(f"/v1/decisions/{decision_id}/outcomes", json={"metric": metric, "value": value})
+    assert told.status_code == 201
+
+
+async def test_outcomes_that_come_too_late_are_counted_apart_and_shown_by_the_command(tmp_path, monkeypatch):
+    async with watched(tmp_path, WORTH) as mill:
+        await ground(mill.client, "wheat", 2)
+        await seen(mill.client, 2)
+        first, second = await stored(mill.client, 2)
+        await outcome(mill.client, first["decision_id"], "minutes_saved", 4.0)
+        stores = mill.running.stores
+        late = outcome_of(stores.decisions.find(second["decision_id"]), "minutes_saved", 8.0, now=datetime.now(UTC))
+        stores.feedback.add([replace(late, created_at=late.created_at + timedelta(days=31))])
+    (tmp_path / "headrace.toml").write_text('[outcomes.minutes_saved]\nunit = "min"\n')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HEADRACE_SHARED", raising=False)
+
+    shown = CliRunner().invoke(monitor, ["report", "--json", "--data", "data"])
+    page = CliRunner().invoke(monitor, ["report", "--data", "data", "--out", "report.html"])
+    glance = CliRunner().invoke(monitor, ["status", "--data", "data"])
+
+    (card,) = json.loads(shown.stdout)["scorecards"]
+    assert (card["rows"][0]["outcomes"], card["rows"][0]["value"]["value"], card["late"]) == (1, 4.0, 1)
+    assert page.exit_code == 0
+    assert "4.00 min" in (tmp_path / "report.html").read_text()
+    assert "minutes_saved: 4.00 min, 1 outcomes" in glance.output

@@ -59,6 +59,13 @@ def calibration_from(content: bytes) -> Calibration:
     return Calibration([count for count, _ in bins], [right for _, right in bins])
 
 
+def segments_of(decision: Decision) -> tuple[str, ...]:
+    """The segments that a decision belongs to: all, its variant, and the tags that were given with the request."""
+    body: Mapping[str, Any] = msgspec.json.decode(decision.body)
+    tags = {"variant": decision.variant, **body.get("tags", {})}
+    return (EVERYTHING, *(f"{name}={value}" for name, value in sorted(tags.items())))
+
+
 def _label(stores: Stores, said: Feedback) -> Label | None:
     if stores.feedback.of(said.decision_id).feedback[0].id != said.id:
         return None
@@ -71,7 +78,7 @@ def _label(stores: Stores, said: Feedback) -> Label | None:
         return None
     return Label(
         release=decision.release,
-        segments=_segments(decision, body),
+        segments=segments_of(decision),
         predicted=predicted,
         actual=said.label,
         confidence=decision.confidence,
@@ -84,8 +91,3 @@ def _predicted(body: Mapping[str, Any]) -> str | None:
         if isinstance(place, Mapping) and isinstance(place.get("label"), str):
             return str(place["label"])
     return None
-
-
-def _segments(decision: Decision, body: Mapping[str, Any]) -> tuple[str, ...]:
-    tags = {"variant": decision.variant, **body.get("tags", {})}
-    return (EVERYTHING, *(f"{name}={value}" for name, value in sorted(tags.items())))

@@ -16,6 +16,8 @@ import numpy as np
 
 from headrace.assembly.pools import Tell
 from headrace.assembly.quality import Doorkeeper
+from headrace.assembly.scorecards import scorecards_by
+from headrace.assembly.stores import Stores, opened_stores
 from headrace.domain.report import Alert, Severity
 from headrace.errors import HeadraceError, InvalidConfiguration
 from headrace.monitoring.alerts import AlertRule, Change
@@ -53,7 +55,7 @@ class Monitoring:
 
 
 async def opened_monitoring(
-    stack: AsyncExitStack, settings: Settings, door: Doorkeeper, *, metrics: Metrics, is_forgetful: bool
+    stack: AsyncExitStack, settings: Settings, door: Doorkeeper, *, stores: Stores, metrics: Metrics, is_forgetful: bool
 ) -> Monitoring:
     """Its store opened, its witness at work; a forgetful platform is not watched."""
     database = await asyncio.to_thread(Database, IN_MEMORY if is_forgetful else settings.store_url)
@@ -72,18 +74,23 @@ async def opened_monitoring(
             share=watch.share,
         )
         stack.push_async_callback(asyncio.to_thread, recorder.close)
-    return Monitoring(store, reporter_of(store, settings), door, recorder)
+    return Monitoring(store, reporter_of(store, settings, stores), door, recorder)
 
 
-def reporter_of(store: SqlReports, settings: Settings) -> Reporter:
-    """What makes reports of a store."""
-    return Reporter(store, now=_now, reference_decisions=settings.monitoring.reference_decisions)
+def reporter_of(store: SqlReports, settings: Settings, stores: Stores) -> Reporter:
+    """What makes reports of a store, with what `stores` know of the worth of decisions."""
+    return Reporter(
+        store,
+        now=_now,
+        reference_decisions=settings.monitoring.reference_decisions,
+        scorecards=scorecards_by(stores, settings),
+    )
 
 
 def stored_reports(settings: Settings) -> tuple[Reporter, Database]:
     """The reports of the store that the settings name, and what to close afterwards."""
-    database = Database(settings.store_url)
-    return reporter_of(SqlReports(database), settings), database
+    stores = opened_stores(settings)
+    return reporter_of(SqlReports(stores.database), settings, stores), stores.database
 
 
 def options_of(settings: Settings) -> MonitorOptions:

@@ -164,6 +164,7 @@ class Platform:
                 stack,
                 settings,
                 doorkeeper_of(settings, self.checks, [*routes], metrics=metrics, tell=tell),
+                stores=stores,
                 metrics=metrics,
                 is_forgetful=decisions is not None,
             )

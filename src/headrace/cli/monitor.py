@@ -12,9 +12,9 @@ from rich import box
 from rich.table import Table
 
 from headrace.assembly import settings_here, stored_reports
-from headrace.cli.monitor_page import html_page, markdown, verdict
+from headrace.cli.monitor_page import html_page, markdown, verdict, worth_of
 from headrace.cli.terminal import answers, clean
-from headrace.domain.report import Alert, Measured, MonitorReport, MonitorStatus
+from headrace.domain.report import Alert, Measured, MonitorReport, MonitorStatus, Scorecard
 from headrace.errors import InvalidInput, NotFound
 
 monitor = typer.Typer(
@@ -32,6 +32,7 @@ OUT = Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page (.h
 _TIME = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _MOST_ROWS = 15
+_DAY_S = 86_400.0
 
 
 @monitor.command()
@@ -43,16 +44,18 @@ def status(*, data: DATA = None, as_json: AS_JSON = False) -> None:
     reporter, database = stored_reports(settings_here({"data": data}))
     try:
         found = reporter.status()
+        cards = {each.release: reporter.scorecards(each.release, window_s=_DAY_S) for each in found}
     finally:
         database.close()
     if as_json:
-        typer.echo(msgspec.json.encode(found).decode())
+        whole = [msgspec.to_builtins(each) | {"scorecards": cards[each.release]} for each in found]
+        typer.echo(msgspec.json.encode(whole).decode())
         return
     console = answers()
     if not found:
         console.print("Nothing was decided here yet.")
     for each in found:
-        _show_status(each)
+        _show_status(each, cards[each.release])
 
 
 @monitor.command()
@@ -99,7 +102,7 @@ def seconds_of(window: str) -> float:
     return float(found[1]) * _SECONDS[found[2]]
 
 
-def _show_status(status_: MonitorStatus) -> None:
+def _show_status(status_: MonitorStatus, cards: tuple[Scorecard, ...]) -> None:
     console = answers()
     console.print(f"release     {status_.release}")
     console.print(f"watch       {status_.state.value}, {status_.decisions:,} decisions seen")
@@ -109,6 +112,10 @@ def _show_status(status_: MonitorStatus) -> None:
         console.print(
             f"accuracy    {_interval(estimate.estimated)} estimated, {_interval(estimate.realised)} by labels"
         )
+    for card in cards:
+        for row in card.rows[:1]:
+            worth = worth_of(row, card.unit)
+            console.print(f"worth       {clean(card.metric)}: {worth}, {row.outcomes:,} outcomes in a day")
     console.print(f"alerts      {len(status_.open_alerts) or 'none'} open")
     for alert in status_.open_alerts:
         console.print(f"  {alert.severity.value:<9} {clean(alert.title)}: {clean(alert.detail)}")
@@ -137,7 +144,26 @@ def _show(found: MonitorReport, alerts: tuple[Alert, ...]) -> None:
         row = (f"{each.decisions:,}", _interval(each.estimated), _interval(each.realised))
         table.add_row(clean(each.segment), *row, trust + clean(each.note))
     console.print(table)
+    for card in found.scorecards:
+        console.print(_scorecard(card))
     console.print(f"{found.quality.suspect:,} inputs in doubt, {found.quality.quarantined:,} in quarantine.")
+
+
+def _scorecard(card: Scorecard) -> Table:
+    notes = [f"{card.late:,} outcomes came too late to count."] if card.late else []
+    caption = " ".join([*notes, card.note]).strip() or None
+    table = Table(
+        *("segment", "decisions", "outcomes", f"worth of a decision (better: {card.direction})", "took"),
+        box=box.SIMPLE_HEAD,
+        title=clean(card.metric),
+        title_justify="left",
+        caption=caption,
+        caption_justify="left",
+    )
+    for row in card.rows[:_MOST_ROWS]:
+        worth = worth_of(row, clean(card.unit))
+        table.add_row(clean(row.group), f"{row.decisions:,}", f"{row.outcomes:,}", worth, f"{row.cost_s:,.1f} s")
+    return table
 
 
 def _interval(measured: Measured | None) -> str:

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from math import isfinite
 
 from headrace.cli.charts import Bar, bar_chart, line_chart
-from headrace.domain.report import Alert, Cause, Effect, Estimate, Explanation, Measured, MonitorReport, WatchState
+from headrace.domain.report import (
+    Alert,
+    Cause,
+    Effect,
+    Estimate,
+    Explanation,
+    Measured,
+    MonitorReport,
+    Scorecard,
+    ScorecardRow,
+    WatchState,
+)
 
 WORTH_A_LOOK = 0.2
 """A population stability index above this is usually held to be a change that matters."""
@@ -69,6 +81,7 @@ def html_page(report: MonitorReport, alerts: Sequence[Alert]) -> str:
         _effects(drift.effects),
         "".join(_explanation(each) for each in drift.explanations),
         _estimates(report.estimates),
+        "".join(_scorecard(each) for each in report.scorecards),
         _quality(report),
     ]
     return (
@@ -109,7 +122,21 @@ def markdown(report: MonitorReport, alerts: Sequence[Alert]) -> str:
         f"| {each.segment} | {each.decisions:,} | {_share(each.estimated)} | {_share(each.realised)} |"
         for each in report.estimates
     ]
+    for card in report.scorecards:
+        lines += ["", f"## What it was worth: {card.metric} (better: {card.direction})", ""]
+        lines += ["| segment | decisions | outcomes | worth of a decision |", "|---|---|---|---|"]
+        lines += [
+            f"| {row.group} | {row.decisions:,} | {row.outcomes:,} | {worth_of(row, card.unit)} |" for row in card.rows
+        ]
     return "\n".join(lines) + "\n"
+
+
+def worth_of(row: ScorecardRow, unit: str) -> str:
+    """The mean worth of a decision in words, with its interval where there is one."""
+    if row.value is None:
+        return "unknown"
+    value = f"{row.value.value:,.2f} {unit}".rstrip()
+    return f"{value} ({row.value.low:,.2f} to {row.value.high:,.2f})" if isfinite(row.value.low) else value
 
 
 def _alerts(alerts: Sequence[Alert]) -> str:
@@ -189,6 +216,21 @@ def _estimates(estimates: Sequence[Estimate]) -> str:
         "<h2>How right the answers are</h2><table><thead><tr><th>segment</th><th class='number'>decisions</th>"
         "<th class='number'>estimated</th><th class='number'>by labels</th><th class='number'>labels</th><th></th></tr>"
         f"</thead><tbody>{rows}</tbody></table>"
+    )
+
+
+def _scorecard(card: Scorecard) -> str:
+    rows = "".join(
+        f"<tr><td>{escape(row.group)}</td><td class='number'>{row.decisions:,}</td>"
+        f"<td class='number'>{row.outcomes:,}</td><td class='number'>{escape(worth_of(row, card.unit))}</td></tr>"
+        for row in card.rows
+    )
+    return (
+        f"<h2>What it was worth: {escape(card.metric)}</h2><p class='soft'>The mean of decisions with an outcome, and "
+        f"its 95 % interval; better is {escape(card.direction)}. {escape(card.note)}</p><table>"
+        "<thead><tr><th>segment</th><th class='number'>decisions</th><th class='number'>outcomes</th>"
+        "<th class='number'>worth</th></tr></thead>"
+        f"<tbody>{rows}</tbody></table>"
     )
 
 

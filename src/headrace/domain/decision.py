@@ -132,6 +132,12 @@ def new_id(prefix: str) -> str:
     return f"{prefix}_{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
+def first_id(prefix: str, since: datetime) -> str:
+    """What sorts right before every id that was made at `since` or later."""
+    digits = f"{int(since.timestamp() * 1000):012x}"
+    return f"{prefix}_{digits[:8]}-{digits[8:]}"
+
+
 def is_fresh(fresh_id: str, *, within_s: float) -> bool:
     """Whether an id was made within the last `within_s` seconds, by the time that it tells; False where it is none."""
     _, _, digits = fresh_id.partition("_")

@@ -178,7 +178,10 @@ class QuarantinedInput:
 
 @dataclass(frozen=True, slots=True)
 class ScorecardRow:
-    """Figures of one group of decisions. `value` is the mean worth of a decision, in the metric's unit."""
+    """Figures of one group of decisions.
+
+    `value` is the mean worth, in the metric's unit, of those with an outcome; `cost_s` is the time that all took.
+    """
 
     group: str
     decisions: int
@@ -190,12 +193,17 @@ class ScorecardRow:
 
 @dataclass(frozen=True, slots=True)
 class Scorecard:
-    """One business metric by release, variant and segment; `unit` and `direction` as its declaration says."""
+    """One business metric by variant and segment; `unit` and `direction` as its declaration says.
+
+    `late` outcomes came after the time that is declared for them and do not count; `note` says what else limits it.
+    """
 
     metric: str
     unit: str
     direction: str
     rows: tuple[ScorecardRow, ...]
+    late: int = 0
+    note: str = ""
 
 
 class AlertState(StrEnum):
@@ -289,6 +297,7 @@ class MonitorReport:
     quality: QualityReport
     estimates: tuple[Estimate, ...]
     points: tuple[Point, ...]
+    scorecards: tuple[Scorecard, ...] = ()
 
 
 class Reports(Protocol):

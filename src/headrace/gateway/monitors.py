@@ -39,13 +39,14 @@ LIST = Operation(
 REPORT = Operation(
     "A window held against the reference",
     TAG,
-    "Effect sizes with intervals by feature and segment, causes, what explains the change, quality, estimates.",
+    "Effect sizes with intervals by feature and segment, causes, what explains the change, quality, estimates, "
+    "and what decisions were worth by the outcomes that are declared.",
     parameters=(
         Parameter("release", "The release, or `latest`.", where="path", required=True, example="latest"),
         Parameter("window_s", f"Seconds back from now, {USUAL_WINDOW_S} if not given.", schema=int, example=3600),
         Parameter("segment", "Segments of this tag only.", example="source"),
     ),
-    gives={200: Content({"type": "object", "required": ["drift", "quality", "estimates", "points"]})},
+    gives={200: Content({"type": "object", "required": ["drift", "quality", "estimates", "points", "scorecards"]})},
     errors=(NotFound, Malformed),
 )
 

@@ -16,6 +16,7 @@ from headrace.domain.report import (
     MonitorStatus,
     Point,
     QualityReport,
+    Scorecard,
     Span,
     WatchState,
 )
@@ -31,6 +32,8 @@ from headrace.monitoring.estimate import Estimator
 from headrace.monitoring.memory import MonitorMemory, memory_from
 from headrace.monitoring.window import EVERYTHING, WindowSketch, decoded, merged
 
+Scorecards = Callable[[str, datetime, Mapping[str, WindowSketch]], tuple[Scorecard, ...]]
+"""What the decisions of a release were worth since a moment; they are counted by the sketches of their segments."""
 _MOST_EFFECTS = 200
 _FEW = 100
 _CHART_WINDOWS = 60
@@ -40,8 +43,16 @@ _NEARLY_ALL = 0.95
 class Reporter:
     """Makes reports of what is stored, with what processes have handed in and nobody has taken in yet."""
 
-    def __init__(self, store: ReportStore, *, now: Callable[[], datetime], reference_decisions: int = 500) -> None:
+    def __init__(
+        self,
+        store: ReportStore,
+        *,
+        now: Callable[[], datetime],
+        reference_decisions: int = 500,
+        scorecards: Scorecards = lambda _release, _since, _window: (),
+    ) -> None:
         self._store = store
+        self._scorecards = scorecards
         self._now = now
         self._needed = reference_decisions
 
@@ -106,7 +117,14 @@ class Reporter:
             quarantined=self._store.counts()["held"],
             findings=tuple(sorted(whole.findings.counts.items(), key=lambda item: (-item[1], item[0]))),
         )
-        return MonitorReport(drift, quality, tuple(self._estimates(memory, release, window)), points)
+        estimates = tuple(self._estimates(memory, release, window))
+        return MonitorReport(drift, quality, estimates, points, self._scorecards(release, span.start, window))
+
+    def scorecards(self, release: str, *, window_s: float) -> tuple[Scorecard, ...]:
+        """What the decisions of the last `window_s` seconds were worth, by metric."""
+        now = self._now().timestamp()
+        window, _ = self._window(self._memory(), release, since=now - window_s, until=now + 300)
+        return self._scorecards(release, datetime.fromtimestamp(now - window_s, UTC), window)
 
     def _memory(self) -> MonitorMemory:
         return memory_from(self._store.checkpoint())

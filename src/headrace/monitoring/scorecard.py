@@ -38,9 +38,9 @@ class Group:
     total: float = 0.0
     squares: float = 0.0
 
-    def answered(self, *, compute_s: float, tokens: int = 0) -> None:
-        """Counts a decision."""
-        self.decisions += 1
+    def answered(self, *, compute_s: float, tokens: int = 0, decisions: int = 1) -> None:
+        """Counts decisions and what they took together."""
+        self.decisions += decisions
         self.compute_s += compute_s
         self.tokens += tokens
 
@@ -80,10 +80,10 @@ class Scoring:
     groups: dict[str, Group] = field(default_factory=dict)
     late: int = 0
 
-    def answered(self, groups: Iterable[str], *, compute_s: float, tokens: int = 0) -> None:
-        """Counts a decision in each of its groups."""
+    def answered(self, groups: Iterable[str], *, compute_s: float, tokens: int = 0, decisions: int = 1) -> None:
+        """Counts decisions, and what they took together, in each of their groups."""
         for name in groups:
-            self.groups.setdefault(name, Group()).answered(compute_s=compute_s, tokens=tokens)
+            self.groups.setdefault(name, Group()).answered(compute_s=compute_s, tokens=tokens, decisions=decisions)
 
     def turned_out(self, outcome: Outcome) -> None:
         """Counts an outcome, unless it came too late or has no finite value."""
@@ -95,7 +95,7 @@ class Scoring:
         for name in outcome.groups:
             self.groups.setdefault(name, Group()).turned_out(outcome.value * self.metric.worth)
 
-    def card(self) -> Scorecard:
+    def card(self, note: str = "") -> Scorecard:
         """The scorecard, a row a group."""
         rows = tuple(
             ScorecardRow(
@@ -109,7 +109,8 @@ class Scoring:
             for name, group in sorted(self.groups.items())
         )
         unit = self.metric.currency or self.metric.unit
-        return Scorecard(metric=self.metric.name, unit=unit, direction=self.metric.direction, rows=rows)
+        name, direction = self.metric.name, self.metric.direction
+        return Scorecard(metric=name, unit=unit, direction=direction, rows=rows, late=self.late, note=note)
 
 
 @dataclass(frozen=True, slots=True)
