@@ -147,6 +147,7 @@ def gateway_of(running: Running) -> Gateway:
         tell=running.tell,
         bounds=Bounds(body_bytes=limits.upload_bytes + FRAMING_BYTES, read_s=limits.request_seconds),
         authenticate=_authenticate(running),
+        spans=running.spans,
     )
 
 

@@ -21,6 +21,7 @@ from headrace.assembly.registry import opened_registry
 from headrace.assembly.releases import Planner, record_of
 from headrace.assembly.rollouts import Rollouts, opened_rollouts, watch_rollouts
 from headrace.assembly.siblings import Siblings
+from headrace.assembly.spans import observing, opened_spans
 from headrace.assembly.stores import Stores, opened_stores
 from headrace.domain.release import Release
 from headrace.domain.stores import DecisionStore, KeyStore
@@ -40,7 +41,7 @@ from headrace.serving.replay import Replayer
 from headrace.serving.runtime import Health
 from headrace.serving.shared_work import Shelf
 from headrace.settings import Settings
-from headrace.telemetry import Metrics
+from headrace.telemetry import Metrics, Spans
 
 
 def settings_here(overrides: Mapping[str, Any]) -> Settings:
@@ -53,7 +54,7 @@ class Running:
     """The parts of a platform that runs; `endpoints` by path, `services` by attribute name.
 
     `champions` are the releases that answer by default, by pipeline; `loaded` holds all that may answer here, and
-    `planner` names further ones. `serving` is set once HTTP is answered.
+    `planner` names further ones. `spans` are there where a collector is named. `serving` is set once HTTP is answered.
     """
 
     platform: Platform
@@ -73,6 +74,7 @@ class Running:
     keys: KeyStore
     rollouts: Rollouts
     monitoring: Monitoring
+    spans: Spans | None = None
     tell: Tell = unheard
     siblings: Siblings = field(default_factory=Siblings)
     serving: asyncio.Event = field(default_factory=asyncio.Event)
@@ -134,7 +136,7 @@ class Platform:
             if name not in parts:
                 raise NotFound(f"The application has no service {name!r}.", remedy=f"It has {', '.join(parts)}.")
         async with AsyncExitStack() as stack:
-            metrics = Metrics()
+            metrics, spans = Metrics(), opened_spans(stack, settings)
             stores = await asyncio.to_thread(opened_stores, settings, decisions=decisions)
             stack.push_async_callback(asyncio.to_thread, stores.close)
             routes = [route for pipeline in self.pipelines for route in routes_of(pipeline)]
@@ -186,7 +188,7 @@ class Platform:
                     cache=cache,
                     attend=rollouts.attend,
                     inspect=monitoring.door.inspect,
-                    observe=monitoring.observe,
+                    observe=observing(monitoring.observe, spans),
                 )
                 for name, instance in planner.instances.items()
                 for route in routes_of(type(instance))
@@ -216,6 +218,7 @@ class Platform:
                 keys=keys,
                 rollouts=rollouts,
                 monitoring=monitoring,
+                spans=spans,
                 tell=tell,
                 siblings=siblings,
             )

@@ -7,11 +7,12 @@ import os
 import random
 import tempfile
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from headrace.assembly.platform import Running
 from headrace.domain.address import AddressRules
-from headrace.domain.webhook import new_secret
+from headrace.domain.webhook import Delivery, new_secret
 from headrace.errors import InvalidConfiguration
 from headrace.jobs.deliveries import Deliverer
 from headrace.jobs.webhooks import WebhookSender
@@ -49,6 +50,12 @@ def signing_secrets(settings: Settings) -> tuple[str, ...]:
         ) from error
 
 
+async def trace_of(running: Running, delivery: Delivery) -> str:
+    """The trace of the job that an event is about; empty where it is about something else."""
+    job = await running.jobs.store.find(delivery.subject) if delivery.subject.startswith("job_") else None
+    return "" if job is None else job.request.trace
+
+
 async def deliver(running: Running) -> None:
     """Tells all who want to hear, until it is cancelled."""
     settings = running.settings
@@ -68,7 +75,15 @@ async def deliver(running: Running) -> None:
 
     try:
         # The jitter spreads retries and guards nothing: any generator will do.
-        deliverer = Deliverer(running.jobs.webhooks, sender, secrets=secrets, jitter=random.random, on_outcome=noted)
+        deliverer = Deliverer(
+            running.jobs.webhooks,
+            sender,
+            secrets=secrets,
+            jitter=random.random,
+            on_outcome=noted,
+            spans=running.spans,
+            trace_of=partial(trace_of, running),
+        )
         await deliverer.run()
     finally:
         await sender.close()

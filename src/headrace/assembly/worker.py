@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from opentelemetry.trace import SpanKind
+
 from headrace.assembly.isolated import isolating, origin_of
 from headrace.assembly.jobs import broker_of
 from headrace.assembly.platform import Running
@@ -18,6 +20,7 @@ from headrace.serving.cores import usable_cores
 from headrace.serving.question import question_of
 from headrace.serving.upload import Upload
 from headrace.settings import JobSettings
+from headrace.telemetry import TraceParent
 
 MOST_A_CORE = 32
 
@@ -73,8 +76,19 @@ def answering(running: Running) -> Answering:
     The release may be newer than the job: a request never mixes releases, and which one answered stands in its
     decision.
     """
+    spans = running.spans
 
     async def answer(work: Work) -> JobAnswer:
+        carried = work.job.request.trace
+        if spans is None:
+            return await answered_within(work, carried)
+        name, kind = f"attempt {work.job.endpoint}", SpanKind.CONSUMER
+        with spans.span(name, parent=carried, kind=kind, job_id=work.job.id, attempt=work.number) as span:
+            answer = await answered_within(work, str(span.traceparent))
+            span.tell(decision_id=answer.decision_id or "")
+        return answer
+
+    async def answered_within(work: Work, carried: str) -> JobAnswer:
         job = work.job
         endpoint = running.endpoints.get(job.endpoint)
         if endpoint is None:
@@ -90,7 +104,8 @@ def answering(running: Running) -> Answering:
         context = Context(
             key=job.request.variant_key or job.input_digest,
             priority=Priority(job.priority),
-            trace_id=job.request.trace,
+            trace_id=_trace_id(carried),
+            trace_parent=carried,
             progress=report,
             tags=job.request.tags,
             checkpoints=work.checkpoints,
@@ -119,7 +134,13 @@ def note_dead(running: Running, job: Job) -> None:
     """Counts and tells of a job that was given up."""
     code = "unknown" if job.error is None else job.error.code
     running.metrics.dead_jobs.labels(code).inc()
-    running.tell("job_failed", {"job_id": job.id, "code": code, "attempts": len(job.attempts)})
+    facts = {"job_id": job.id, "trace_id": _trace_id(job.request.trace), "code": code, "attempts": len(job.attempts)}
+    running.tell("job_failed", facts)
+
+
+def _trace_id(carried: str) -> str:
+    place = TraceParent.read(carried)
+    return "" if place is None else place.trace_id
 
 
 def _note(running: Running, outcome: str, seconds: float) -> None:

@@ -8,19 +8,24 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
+from opentelemetry.trace import SpanKind
+
 from headrace.errors import HeadraceError, NotFound, ServiceFailed
 from headrace.gateway.caller import ANYONE, Access, Caller
 from headrace.gateway.problems import MethodNotAllowed, problem_response
 from headrace.gateway.request import Exchange, Request, Scope
 from headrace.gateway.response import Response, Stream
 from headrace.gateway.route import Found, Route, Router
-from headrace.telemetry import Metrics
+from headrace.telemetry import Metrics, OpenSpan, Spans
 
 WATCH_AFTER_S = 0.5
 """An answer that takes longer is worth a task that looks whether its client still waits."""
 
 CLIENT_GONE = 499
 """Counted under this status, which no client sees."""
+
+SERVER_FAILED = 500
+"""From here on a status speaks of the server."""
 
 UNKNOWN_PATH = "unknown"
 
@@ -52,7 +57,10 @@ class _Target:
 
 
 class Gateway:
-    """An application by the RSGI protocol, made of `routes`; `tell` hears of failures that nobody foresaw."""
+    """An application by the RSGI protocol, made of `routes`; `tell` hears of failures that nobody foresaw.
+
+    With `spans` each call is one, within the trace of its caller.
+    """
 
     def __init__(
         self,
@@ -62,12 +70,14 @@ class Gateway:
         tell: Tell,
         bounds: Bounds,
         authenticate: Authenticate = open_to_all,
+        spans: Spans | None = None,
     ) -> None:
         self.routes = tuple(routes)
         self._metrics = metrics
         self._tell = tell
         self._bounds = bounds
         self._authenticate = authenticate
+        self._spans = spans
         self._router = Router([(route.method, route.path, self._target(route)) for route in routes])
         self._unknown = self._target_of_unknown_paths()
 
@@ -78,6 +88,8 @@ class Gateway:
         target = found.target if isinstance(found, Found) else self._unknown
         params = found.params if isinstance(found, Found) else {}
         request = Request(scope, exchange, params, body_limit=target.body_limit, read_s=self._bounds.read_s)
+        if self._spans is not None:
+            request.traced(self._opened(self._spans, request, target))
         status = CLIENT_GONE
         try:
             response = await self._answer(request, target, found)
@@ -88,6 +100,8 @@ class Gateway:
             status = CLIENT_GONE
         finally:
             self._note(target, status, perf_counter() - begun)
+            if request.span is not None:
+                _end(request.span, status)
 
     async def _answer(
         self, request: Request, target: _Target, found: Found[_Target] | tuple[str, ...]
@@ -103,7 +117,7 @@ class Gateway:
             return problem_response(error, request_id=request.id)
         # The loop over calls must live whatever a handler raises; the text may hold secrets and goes to the log alone.
         except Exception as error:  # noqa: BLE001
-            self._tell("request_failed", {"request_id": request.id, "path": request.path, "exc_info": error})
+            self._tell("request_failed", _place_of(request) | {"exc_info": error})
             failed = ServiceFailed("Something failed here.", remedy="The log has it under this request_id.")
             return problem_response(failed, request_id=request.id)
         finally:
@@ -135,8 +149,20 @@ class Gateway:
 
     def _tell_failure(self, request: Request, error: HeadraceError) -> None:
         if isinstance(error, ServiceFailed) or error.code == "internal":
-            facts = {"request_id": request.id, "path": request.path, "code": error.code, "detail": str(error)}
+            facts = _place_of(request) | {"code": error.code, "detail": str(error)}
             self._tell("request_failed", facts | {"exc_info": error})
+
+    def _opened(self, spans: Spans, request: Request, target: _Target) -> OpenSpan:
+        # The path of a call that leads nowhere is the caller's to choose, and would make names without end.
+        route = UNKNOWN_PATH if target is self._unknown else target.route.path
+        return spans.begin(
+            f"{request.method} {route}",
+            parent=request.header("traceparent") or "",
+            kind=SpanKind.SERVER,
+            http__request__method=request.method,
+            http__route=route,
+            request_id=request.id,
+        )
 
     def _target(self, route: Route) -> _Target:
         limit = self._bounds.body_bytes if route.body_limit is None else route.body_limit
@@ -159,6 +185,17 @@ def _nothing_there(request: Request, allowed: tuple[str, ...]) -> HeadraceError:
     if allowed:
         return MethodNotAllowed(request.method, request.path, allowed=allowed)
     return NotFound(f"Nothing stands at {request.path}.", remedy="See /docs for what does.")
+
+
+def _place_of(request: Request) -> dict[str, Any]:
+    return {"request_id": request.id, "trace_id": request.trace, "path": request.path}
+
+
+def _end(span: OpenSpan, status: int) -> None:
+    span.tell(http__response__status_code=status)
+    if status >= SERVER_FAILED:
+        span.fail(f"HTTP {status}")
+    span.end()
 
 
 def _watch(request: Request, call: asyncio.Task[Any] | None) -> asyncio.Task[None]:

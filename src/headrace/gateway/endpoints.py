@@ -167,6 +167,7 @@ def context_of(request: Request, *, budget_s: float) -> Context:
         key=request.header("x-headrace-key") or request.caller.id,
         priority=priority,
         trace_id=request.trace,
+        trace_parent="" if request.span is None else request.trace_parent,
         tags=tags_of(request.header("x-headrace-tags")),
     )
 

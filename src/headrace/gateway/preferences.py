@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
+
+from opentelemetry.trace import SpanKind
 
 from headrace.domain.job import Job, JobRequest, JobState
 from headrace.errors import Conflict, DeadlineExceeded, HeadraceError, Malformed, ServiceFailed
@@ -68,10 +70,23 @@ def answering_by_preference(queue: JobQueue, *, check: Callable[[str], str]) -> 
             return await answer_now(request, endpoint, asked)
         if name is not None and preference is None:
             await _check_not_running(queue, name)
-        job = await queue.submit(_question(request, endpoint, asked, name=name, webhook=webhook and check(webhook)))
+        job = await _submitted(
+            queue, request, _question(request, endpoint, asked, name=name, webhook=webhook and check(webhook))
+        )
         return await _waited_for(queue, job, preference, budget_s=asked.context.remaining_s())
 
     return answering
+
+
+async def _submitted(queue: JobQueue, request: Request, question: Question) -> Job:
+    """The job; its row carries the trace on, to the worker and to who is told of its end."""
+    if request.span is None:
+        return await queue.submit(question)
+    with request.span.part(f"submit {question.endpoint}", kind=SpanKind.PRODUCER) as span:
+        carried = replace(question.request, trace=str(span.traceparent))
+        job = await queue.submit(replace(question, request=carried))
+        span.tell(job_id=job.id)
+    return job
 
 
 async def _waited_for(queue: JobQueue, job: Job, preference: Preference | None, *, budget_s: float | None) -> Response:

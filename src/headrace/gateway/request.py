@@ -13,6 +13,7 @@ import msgspec
 
 from headrace.errors import Malformed, TooLarge
 from headrace.gateway.caller import ANYONE, Caller
+from headrace.telemetry import OpenSpan
 
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _TRACE_PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
@@ -65,9 +66,24 @@ class Exchange(Protocol):
 
 
 class Request:
-    """One call. `params` are the values of the path, `caller` is who calls, `body_limit` in bytes."""
+    """One call. `params` are the values of the path, `caller` is who calls, `body_limit` in bytes.
 
-    __slots__ = ("_body", "_exchange", "_query", "_scope", "body_limit", "caller", "id", "params", "read_s", "trace")
+    `span` is there where spans are exported.
+    """
+
+    __slots__ = (
+        "_body",
+        "_exchange",
+        "_query",
+        "_scope",
+        "body_limit",
+        "caller",
+        "id",
+        "params",
+        "read_s",
+        "span",
+        "trace",
+    )
 
     def __init__(
         self, scope: Scope, exchange: Exchange, params: Mapping[str, str], *, body_limit: int, read_s: float
@@ -85,6 +101,11 @@ class Request:
         given = scope.headers.get("traceparent")
         found = _TRACE_PARENT.fullmatch(given) if given else None
         self.trace: str = found[1] if found else f"{getrandbits(128):032x}"
+        self.span: OpenSpan | None = None
+
+    def traced(self, span: OpenSpan) -> None:
+        """`span` stands for this call from now on."""
+        self.span, self.trace = span, span.trace_id
 
     @property
     def method(self) -> str:
@@ -104,6 +125,8 @@ class Request:
     @property
     def trace_parent(self) -> str:
         """The W3C header that names this call as the parent of what it causes."""
+        if self.span is not None:
+            return str(self.span.traceparent)
         return f"00-{self.trace}-{getrandbits(64):016x}-01"
 
     def header(self, name: str) -> str | None:

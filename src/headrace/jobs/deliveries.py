@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
+from opentelemetry.trace import SpanKind
+
 from headrace.domain.stores import WebhookStore
-from headrace.domain.webhook import Delivery, DeliveryState, Patience, Webhook, WebhookState
+from headrace.domain.webhook import Delivery, DeliveryState, Patience, Receipt, Webhook, WebhookState
 from headrace.errors import HeadraceError
 from headrace.jobs.webhooks import WebhookSender
+from headrace.telemetry import Spans
 
 CROWDED_WAIT_S = 1.0
 LOOK_EVERY_S = 0.5
@@ -28,6 +31,10 @@ class Bounds:
     a_host: int = 4
 
 
+async def _unknown(_delivery: Delivery) -> str:
+    return ""
+
+
 def _unheard(_outcome: str, _lag_s: float) -> None:
     return None
 
@@ -38,6 +45,7 @@ class Deliverer:
     One slow receiver fills its own places and no others: what finds its host crowded comes again a second later, and
     that is no try. A delivery that a dying process had taken is due again after the hold. `secrets` sign for addresses
     that a job named itself; `on_outcome` hears how each try ended and the seconds since the delivery was due first.
+    Each try is one of `spans`, within the trace that `trace_of` gives for its event, and tells the receiver of it.
     """
 
     def __init__(
@@ -51,6 +59,8 @@ class Deliverer:
         bounds: Bounds | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         on_outcome: Callable[[str, float], None] = _unheard,
+        spans: Spans | None = None,
+        trace_of: Callable[[Delivery], Awaitable[str]] = _unknown,
     ) -> None:
         self._store = store
         self._sender = sender
@@ -60,6 +70,8 @@ class Deliverer:
         self._bounds = bounds or Bounds()
         self._now = now
         self._on_outcome = on_outcome
+        self._spans = spans or Spans()
+        self._trace_of = trace_of
         self._by_host: Counter[str] = Counter()
         self._sending: set[asyncio.Task[None]] = set()
 
@@ -123,7 +135,7 @@ class Deliverer:
 
     async def _send(self, delivery: Delivery, webhook: Webhook | None) -> None:
         secrets = webhook.secrets if webhook is not None and webhook.secrets else self._secrets
-        receipt = await self._sender.send(delivery, secrets=secrets, now=self._now())
+        receipt = await self._posted(delivery, secrets)
         after = delivery.after(receipt, now=self._now(), patience=self._patience, jitter=self._jitter())
         # A receipt that cannot be kept is lost, and the receiver hears of the event again: at least once.
         with suppress(HeadraceError):
@@ -132,3 +144,17 @@ class Deliverer:
                 # 410 Gone, by Standard Webhooks: the receiver wants no more of anything.
                 await self._store.add(replace(webhook, state=WebhookState.DISABLED))
         self._on_outcome(after.state.value, (self._now() - delivery.created_at).total_seconds())
+
+    async def _posted(self, delivery: Delivery, secrets: Sequence[str]) -> Receipt:
+        parent, facts = "", {"event": delivery.type, "delivery_id": delivery.id, "subject": delivery.subject}
+        # The trace is worth less than the delivery: a store that is away costs the trace alone.
+        with suppress(HeadraceError):
+            parent = await self._trace_of(delivery)
+        with self._spans.span("deliver webhook", parent=parent, kind=SpanKind.CLIENT, **facts) as span:
+            now, here = self._now(), str(span.traceparent)
+            receipt = await self._sender.send(delivery, secrets=secrets, now=now, trace_parent=here)
+            if receipt.status is not None:
+                span.tell(http__response__status_code=receipt.status)
+            if not receipt.is_success:
+                span.fail(receipt.detail if receipt.status is None else f"HTTP {receipt.status}")
+        return receipt

@@ -63,14 +63,16 @@ class WebhookSender:
         """Closes all connections."""
         await self._client.aclose()
 
-    async def send(self, delivery: Delivery, *, now: datetime, secrets: Sequence[str] = ()) -> Receipt:
+    async def send(
+        self, delivery: Delivery, *, now: datetime, secrets: Sequence[str] = (), trace_parent: str = ""
+    ) -> Receipt:
         """One try, over within the timeout whatever the receiver does; never raises for what the receiver does.
 
-        `secrets` sign instead of the usual ones.
+        `secrets` sign instead of the usual ones; `trace_parent` goes along as `traceparent`.
         """
         try:
             async with asyncio.timeout(self.timeout_s):
-                return await self._post(delivery, now, secrets or self._secrets)
+                return await self._post(delivery, now, secrets or self._secrets, trace_parent)
         except TimeoutError:
             return Receipt(None, f"No answer within {self.timeout_s:g} s.")
         except RefusedAddress as refused:
@@ -78,13 +80,14 @@ class WebhookSender:
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as failure:
             return Receipt(None, f"{type(failure).__name__}: {failure}")
 
-    async def _post(self, delivery: Delivery, now: datetime, secrets: Sequence[str]) -> Receipt:
+    async def _post(self, delivery: Delivery, now: datetime, secrets: Sequence[str], trace_parent: str) -> Receipt:
         parts = urlsplit(checked_url(delivery.url))
         host = parts.hostname or ""
         address = await self._address(host, parts.port or (443 if parts.scheme == "https" else 80))
         body = delivery.body(source=self._source)
         pinned = httpx.URL(delivery.url).copy_with(host=address)
         headers = _headers(delivery, body, now, secrets) | {"host": parts.netloc}
+        headers |= {"traceparent": trace_parent} if trace_parent else {}
         request = self._client.build_request(
             "POST", pinned, content=body.encode(), headers=headers, extensions={"sni_hostname": host}
         )

@@ -46,6 +46,7 @@ class ServiceCall:
     """One call to a service and what it took, in milliseconds; `model` is the digest of the version that answered.
 
     `is_shared`: the answer had been computed for the same question under another release.
+    `ended_at`, on the clock of `time.monotonic`, is 0 for calls of which no spans are made.
     """
 
     service: str
@@ -55,6 +56,7 @@ class ServiceCall:
     batch_size: int
     model: str | None
     is_shared: bool = False
+    ended_at: float = 0.0
 
 
 class Checkpoints(Protocol):
@@ -83,6 +85,7 @@ class Context:
 
     `checkpoints` is there when the call is an attempt at a job.
     `release` is what answers all of it, fixed at the door. `work` is there when other releases answer it too.
+    `trace_parent` is its place in a trace that is recorded, as W3C Trace Context writes it; empty where none is.
     `tags` say where it comes from, `source` and the like. `is_released`: an operator let it out of quarantine.
     """
 
@@ -90,6 +93,7 @@ class Context:
     key: str = ""
     priority: Priority = Priority.INTERACTIVE
     trace_id: str = ""
+    trace_parent: str = ""
     request_id: str = ""
     input_digest: str = ""
     release: str = ""

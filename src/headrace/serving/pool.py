@@ -80,6 +80,7 @@ class Pool:
                 batch_size=reply.batch_size,
                 model=self.model,
                 is_shared=is_shared,
+                ended_at=monotonic() if context.trace_parent else 0.0,
             )
         )
         return reply.value

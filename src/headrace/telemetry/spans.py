@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from opentelemetry import trace
@@ -55,11 +55,13 @@ class TraceParent:
 class OpenSpan:
     """One piece of work that is going on; `traceparent` is what to hand to whoever does a part of it."""
 
-    def __init__(self, span: trace.Span, parent: TraceParent) -> None:
+    def __init__(self, span: trace.Span, parent: TraceParent, spans: Spans) -> None:
         self._span = span
+        self._spans = spans
         own = span.get_span_context()
         here = parent
-        if own.is_valid and span.is_recording():
+        # One that is not kept counts too: what is done for it is not kept either.
+        if own.is_valid:
             here = TraceParent(f"{own.trace_id:032x}", f"{own.span_id:016x}", int(own.trace_flags))
         self.traceparent = here
 
@@ -72,13 +74,23 @@ class OpenSpan:
         """Adds attributes; `decision_id` is told as `headrace.decision_id`."""
         self._span.set_attributes(_named(attributes))
 
-    def event(self, name: str, attributes: Mapping[str, Attribute]) -> None:
-        """Something that happened at this moment; attributes keep the names they come with."""
-        self._span.add_event(name, dict(attributes))
+    def event(self, name: str, attributes: Mapping[str, Attribute], *, at_ns: int | None = None) -> None:
+        """Something that happened, now or `at_ns`; attributes keep the names they come with."""
+        self._span.add_event(name, dict(attributes), at_ns)
+
+    def part(
+        self, name: str, *, kind: SpanKind = SpanKind.INTERNAL, **attributes: Attribute
+    ) -> AbstractContextManager[OpenSpan]:
+        """A span of a part of this work."""
+        return self._spans.span(name, parent=self.traceparent, kind=kind, **attributes)
 
     def fail(self, reason: str) -> None:
         """Marks the work as failed."""
         self._span.set_status(Status(StatusCode.ERROR, reason))
+
+    def end(self, *, at_ns: int | None = None) -> None:
+        """Ends what `Spans.begin` began, now or `at_ns`."""
+        self._span.end(at_ns)
 
 
 class Spans:
@@ -102,7 +114,27 @@ class Spans:
         with self._tracer.start_as_current_span(
             name, context=None if is_root else _within(above), kind=kind, attributes=_named(attributes)
         ) as span:
-            yield OpenSpan(span, above)
+            yield OpenSpan(span, above, self)
+
+    def begin(
+        self,
+        name: str,
+        *,
+        parent: str | TraceParent = "",
+        kind: SpanKind = SpanKind.INTERNAL,
+        at_ns: int | None = None,
+        **attributes: Attribute,
+    ) -> OpenSpan:
+        """A span that its caller ends, begun now or `at_ns` of the clock of `time.time_ns`; `parent` as in `span`."""
+        known = parent if isinstance(parent, TraceParent) else TraceParent.read(parent)
+        span = self._tracer.start_span(
+            name,
+            context=Context() if known is None else _within(known),
+            kind=kind,
+            attributes=_named(attributes),
+            start_time=at_ns,
+        )
+        return OpenSpan(span, known or TraceParent.fresh(), self)
 
 
 def _within(parent: TraceParent) -> Context:

@@ -159,7 +159,9 @@ def _request(far: Far, face: Face, question: object, context: Context) -> tuple[
     headers["x-headrace-priority"] = context.priority.value
     if (left_s := context.remaining_s()) is not None:
         headers["x-request-timeout-ms"] = str(max(1, int(left_s * 1000)))
-    if context.trace_id:
+    if context.trace_parent:
+        headers["traceparent"] = context.trace_parent
+    elif context.trace_id:
         headers["traceparent"] = f"00-{context.trace_id}-{context.trace_id[:16]}-01"
     if context.request_id:
         headers["x-request-id"] = context.request_id
