@@ -176,6 +176,9 @@ async def test_what_is_kept_back_is_listed_and_answered_once_it_is_released(tmp_
     assert kept["id"] in refused.json()["detail"]
     assert kept["findings"][0] == {"code": "dry", "detail": "Moisture 90%.", "page": None}
     assert kept["tags"] == [["source", "x"]]
+    (facts,) = [facts for event, facts in mill.told if event == "quarantined"]
+    assert (facts["quarantine_id"], facts["request_id"]) == (kept["id"], refused.headers["x-request-id"])
+    assert facts["trace_id"] == refused.headers["traceparent"].split("-")[1]
     assert released.json()["state"] == "released"
     assert answer["flour"] == "wet"
     assert answer["quality"]["verdict"] == "suspect"

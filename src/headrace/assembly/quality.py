@@ -17,6 +17,7 @@ from headrace.monitoring.anomaly import AnomalyDetector
 from headrace.monitoring.near_duplicates import RecentTexts
 from headrace.monitoring.quality import Inspection, Inspector, QualityRule, configured, default_rules
 from headrace.serving.answered import Answered
+from headrace.serving.context import Context
 from headrace.serving.door import Arrival, Quality
 from headrace.serving.pipeline import Route
 from headrace.serving.wire import Codec
@@ -37,10 +38,11 @@ def doorkeeper_of(
     """The doorkeeper of a platform; inputs are kept with the artifacts of jobs, below `quarantine`."""
     artifacts = opened_artifacts(f"{settings.job_artifacts_url.rstrip('/')}/quarantine")
 
-    def told(kept: QuarantinedInput) -> None:
+    def told(kept: QuarantinedInput, context: Context) -> None:
         reason = kept.findings[0].code if kept.findings else ""
         metrics.quarantined.labels(reason).inc()
-        tell("quarantined", {"quarantine_id": kept.id, "reason": reason, "release": kept.release})
+        facts = {"quarantine_id": kept.id, "reason": reason, "release": kept.release}
+        tell("quarantined", facts | {"request_id": context.request_id, "trace_id": context.trace_id})
 
     return Doorkeeper(
         settings.quality,
@@ -66,7 +68,7 @@ class Doorkeeper:
         codecs: Mapping[str, Codec],
         put: Put,
         get: Get,
-        on_quarantine: Callable[[QuarantinedInput], None],
+        on_quarantine: Callable[[QuarantinedInput, Context], None],
     ) -> None:
         self._settings = settings
         self._own = tuple(own)
@@ -125,7 +127,7 @@ class Doorkeeper:
     async def _quarantined(self, arrival: Arrival, facts: Mapping[str, Any], found: Inspection) -> HeadraceError:
         words = " ".join(finding.detail for finding in found.findings)
         kept = await asyncio.to_thread(self._kept, arrival, facts, found)
-        self._on_quarantine(kept)
+        self._on_quarantine(kept, arrival.context)
         return Quarantined(f"The input is kept in quarantine. {words}", quarantine_id=kept.id)
 
     def _kept(self, arrival: Arrival, facts: Mapping[str, Any], found: Inspection) -> QuarantinedInput:
