@@ -5,9 +5,18 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import closing
+from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
+
+from headrace.domain.decision import new_id
+from headrace.domain.report import QuarantinedInput
+from headrace.settings import load_settings
+from headrace.storage.database import Database
+from headrace.storage.reports import SqlReports
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 DEADLINE_S = 120
@@ -161,6 +170,42 @@ def test_training_tells_what_could_not_be_read_and_crowns_the_new_model(tmp_path
     assert done.returncode == 3, done.stderr
     assert "broken.pdf" in done.stderr
     assert "document-classifier@champion is now sha256:" in done.stdout
+
+
+def kept_back(content):
+    return QuarantinedInput(
+        id=new_id("qua"),
+        created_at=datetime.now(UTC),
+        endpoint="document-analyzer/analyze",
+        release="sha256:r",
+        digest="sha256:question",
+        filename="x.txt",
+        media_type="text/plain",
+        size_bytes=len(content),
+        findings=(),
+        input_digest=f"sha256:{sha256(content).hexdigest()}",
+    )
+
+
+def test_training_leaves_out_what_sits_in_quarantine_and_tells_how_many(tmp_path):
+    shutil.copytree(SAMPLES / "train" / "invoice", tmp_path / "examples" / "invoice")
+    shutil.copytree(SAMPLES / "train" / "cv", tmp_path / "examples" / "cv")
+    bad, fine = (tmp_path / "examples" / "cv" / name for name in ("a_bad.txt", "a_fine.txt"))
+    bad.write_text("curriculum vitae qqqq")
+    fine.write_text("curriculum vitae of a miller")
+    (tmp_path / "data").mkdir()
+    settings = load_settings(tmp_path, {}, {"data": str(tmp_path / "data")})
+    with closing(Database(settings.store_url)) as database:
+        store = SqlReports(database)
+        store.keep(kept_back(bad.read_bytes()))
+        store.keep(kept_back(fine.read_bytes()).released(now=datetime.now(UTC), decision_id="dec_1"))
+    examples = len(list((tmp_path / "examples").glob("*/*")))
+
+    done = headrace("train", "examples", "--budget", "5s", "--data", "data", cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert "1 documents sit in quarantine and were left out." in done.stderr
+    assert f"({examples - 1} examples)" in done.stdout
 
 
 @pytest.mark.parametrize(

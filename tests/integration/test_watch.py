@@ -6,6 +6,7 @@ import random
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from types import SimpleNamespace
 
 import httpx
@@ -179,6 +180,7 @@ async def test_what_is_kept_back_is_listed_and_answered_once_it_is_released(tmp_
     (facts,) = [facts for event, facts in mill.told if event == "quarantined"]
     assert (facts["quarantine_id"], facts["request_id"]) == (kept["id"], refused.headers["x-request-id"])
     assert facts["trace_id"] == refused.headers["traceparent"].split("-")[1]
+    assert kept["input_digest"] == f"sha256:{sha256(refused.request.content).hexdigest()}"
     assert released.json()["state"] == "released"
     assert answer["flour"] == "wet"
     assert answer["quality"]["verdict"] == "suspect"

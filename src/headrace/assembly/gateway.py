@@ -120,7 +120,7 @@ def _release_by(running: Running) -> Callable[[str], Awaitable[QuarantinedInput]
         budget_s = running.settings.limits.request_seconds
         context = Context(deadline=monotonic() + budget_s, tags=dict(kept.tags), is_released=True)
         endpoint = running.endpoints[kept.endpoint]
-        return await endpoint.answer(question, context=context, input_digest=kept.digest)
+        return await endpoint.answer(question, context=context, input_digest=kept.input_digest or kept.digest)
 
     async def release(kept_id: str) -> QuarantinedInput:
         return await running.monitoring.door.release(kept_id, answered)

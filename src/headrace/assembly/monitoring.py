@@ -18,7 +18,7 @@ from headrace.assembly.pools import Tell
 from headrace.assembly.quality import Doorkeeper
 from headrace.assembly.scorecards import scorecards_by
 from headrace.assembly.stores import Stores, opened_stores
-from headrace.domain.report import Alert, Severity
+from headrace.domain.report import Alert, QuarantineState, Severity
 from headrace.errors import HeadraceError, InvalidConfiguration
 from headrace.monitoring.alerts import AlertRule, Change
 from headrace.monitoring.calibration import Calibration
@@ -35,6 +35,7 @@ from headrace.storage.webhooks import SqlWebhooks
 from headrace.telemetry import Metrics
 
 IN_MEMORY = "sqlite://"
+_A_PAGE = 500
 DEFAULT_RULES = (AlertRule("inputs_in_doubt", "suspect_share", above=0.5, for_s=60.0, recovers_at=0.3),)
 """What is alerted of where settings name no rule: besides drift, which needs none."""
 
@@ -91,6 +92,20 @@ def stored_reports(settings: Settings) -> tuple[Reporter, Database]:
     """The reports of the store that the settings name, and what to close afterwards."""
     stores = opened_stores(settings)
     return reporter_of(SqlReports(stores.database), settings, stores), stores.database
+
+
+def held_back(settings: Settings) -> frozenset[str]:
+    """The digests of the inputs that sit in the quarantine of the store that the settings name. Blocking."""
+    database = Database(settings.store_url)
+    try:
+        store, held, cursor = SqlReports(database), set[str](), None
+        while True:
+            page = store.quarantine(state=QuarantineState.HELD, cursor=cursor, limit=_A_PAGE)
+            held |= {kept.input_digest for kept in page.items}
+            if (cursor := page.next) is None:
+                return frozenset(held - {""})
+    finally:
+        database.close()
 
 
 def options_of(settings: Settings) -> MonitorOptions:

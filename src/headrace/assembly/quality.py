@@ -145,6 +145,7 @@ class Doorkeeper:
             size_bytes=int(facts.get("size_bytes") or len(content)),
             findings=found.findings,
             tags=tuple(sorted(context.tags.items())),
+            input_digest=context.input_digest,
         )
         self._store.keep(kept)
         return kept

@@ -18,7 +18,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from headrace.assembly import Settings, forgetful_decisions, opened_registry, settings_here
+from headrace.assembly import Settings, forgetful_decisions, held_back, opened_registry, settings_here
 from headrace.cli.answering import Answering, AnsweringHere, patiently
 from headrace.cli.application import DEFAULT, Application, load_application
 from headrace.cli.inputs import inputs_of, read, shown
@@ -27,6 +27,7 @@ from headrace.domain.model import CHAMPION, ModelVersion
 from headrace.domain.training import Example, TrainedModel, Trainer, TrainingReport
 from headrace.errors import HeadraceError, InvalidInput, NotFound, Unreadable
 from headrace.registry.provenance import provenance_of
+from headrace.serving.answered import digest_of
 from headrace.serving.cores import usable_cores
 
 EXAMPLE = """Example: [bold]headrace train contracts-and-invoices/ --model document-classifier[/bold]
@@ -45,10 +46,11 @@ class Line(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """The examples that could be read, and how many could not."""
+    """The examples that could be read, how many could not, and how many sit in quarantine and were left out."""
 
     examples: list[Example]
-    failed: int
+    failed: int = 0
+    held: int = 0
 
 
 def train(
@@ -68,6 +70,8 @@ def train(
     trainer = _trainer(application, model)
     errors = remarks()
     gathered = _gathered(data_dir, application, settings, errors)
+    if gathered.held:
+        errors.print(f"{gathered.held} documents sit in quarantine and were left out.")
     with bar(errors, f"Teaching {model}", total=None) as progress:
         trained = trainer.train(gathered.examples, seed=seed, budget_s=budget_s, on_progress=progress.stage)
     version = _registered(settings, model, trained, alias=alias)
@@ -103,7 +107,9 @@ def _gathered(data_dir: str, application: Application, settings: Settings, error
     if path.is_dir():
         return asyncio.run(_from_folder(path, application, settings, errors))
     if path.is_file() and path.name.endswith((".jsonl", ".jsonl.gz")):
-        return Gathered(list(_from_lines(path)), failed=0)
+        held, given = held_back(settings), list(_from_lines(path))
+        found = [each for each in given if digest_of(each.text.encode("utf-8", "surrogatepass")) not in held]
+        return Gathered(found, held=len(given) - len(found))
     if path.exists():
         raise InvalidInput(f"{data_dir} is neither a folder nor a .jsonl file.", remedy="See `headrace train --help`.")
     raise NotFound(f"There is no folder or file {data_dir}.", remedy="Check the path.")
@@ -114,25 +120,31 @@ async def _from_folder(folder: Path, application: Application, settings: Setting
     if application.reader is None:
         raise InvalidInput("This application has no reader for documents.", remedy="Give a .jsonl of texts instead.")
     found: list[Example] = []
-    failed = 0
+    failed = left_out = 0
+    held = await asyncio.to_thread(held_back, settings)
     async with application.reader.running(settings, decisions=forgetful_decisions()) as running:
         answering = AnsweringHere(running)
         with bar(errors, "Reading examples", total=len(named)) as progress:
-            pending: deque[asyncio.Task[Example | HeadraceError]] = deque()
+            pending: deque[asyncio.Task[Example | HeadraceError | None]] = deque()
             waiting = deque(named)
             while waiting or pending:
                 while waiting and len(pending) < usable_cores() * 2:
-                    pending.append(asyncio.create_task(_example(waiting.popleft(), answering, settings)))
+                    pending.append(asyncio.create_task(_example(waiting.popleft(), answering, settings, held)))
                 outcome = await pending.popleft()
                 progress.advance()
                 if isinstance(outcome, Example):
                     found.append(outcome)
+                elif outcome is None:
+                    left_out += 1
                 else:
                     failed += 1
-                    tell_failure(errors, named[len(found) + failed - 1][1], outcome)
+                    tell_failure(errors, named[len(found) + left_out + failed - 1][1], outcome)
     if not found:
-        raise Unreadable(f"None of the {failed} documents below {folder} could be read.", remedy="See why above.")
-    return Gathered(found, failed)
+        in_quarantine = f", and {left_out} more sit in quarantine" if left_out else ""
+        raise Unreadable(
+            f"None of the {failed} documents below {folder} could be read{in_quarantine}.", remedy="See why above."
+        )
+    return Gathered(found, failed, left_out)
 
 
 def _labelled(folder: Path) -> list[tuple[str, str]]:
@@ -151,11 +163,16 @@ def _labelled(folder: Path) -> list[tuple[str, str]]:
     return named
 
 
-async def _example(named: tuple[str, str], answering: Answering, settings: Settings) -> Example | HeadraceError:
+async def _example(
+    named: tuple[str, str], answering: Answering, settings: Settings, held: frozenset[str]
+) -> Example | HeadraceError | None:
+    """What a document teaches; None when it sits in quarantine."""
     label, name = named
     try:
         each = inputs_of([name])[0]
         upload = await asyncio.to_thread(read, each, limit_bytes=settings.limits.upload_bytes)
+        if digest_of(upload.content) in held:
+            return None
         text = (await patiently(answering, upload)).text
     except HeadraceError as error:
         return error

@@ -155,7 +155,10 @@ class QuarantineState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class QuarantinedInput:
-    """An input that was kept instead of answered; `digest` names its stored bytes, `decision_id` the answer it got."""
+    """An input that was kept instead of answered; `digest` names its stored bytes, `decision_id` the answer it got.
+
+    `input_digest` is of the input as it came, "" where that was not noted.
+    """
 
     id: str
     created_at: datetime
@@ -170,6 +173,7 @@ class QuarantinedInput:
     state: QuarantineState = QuarantineState.HELD
     released_at: datetime | None = None
     decision_id: str | None = None
+    input_digest: str = ""
 
     def released(self, *, now: datetime, decision_id: str | None) -> QuarantinedInput:
         """After an operator let it go; `decision_id` is the answer that it got then."""
