@@ -9,6 +9,7 @@ from headrace import Observation, pipeline
 from headrace_documents.classification import ClassificationService
 from headrace_documents.classifier.contributions import PlainEvidence, plain_evidence
 from headrace_documents.classifier.embedding import projected
+from headrace_documents.detection import contradicted
 from headrace_documents.extraction import TextExtractionService
 from headrace_documents.schema import (
     Box,
@@ -33,10 +34,16 @@ UNSURE_BELOW = 0.5
 
 
 class Analysis:
-    """What a document is, why, and what it says. Keeps the promise of an answer; `reading` is the text with places."""
+    """What a document is, why, and what it says. Keeps the promise of an answer; `reading` is the text with places.
 
-    def __init__(self, *, text: Text, classification: Classification, summary: Summary) -> None:
+    `declared_type` is what the sender said that it is.
+    """
+
+    def __init__(
+        self, *, text: Text, classification: Classification, summary: Summary, declared_type: str | None = None
+    ) -> None:
         self.reading = text
+        self.declared_type = declared_type
         self.classification = classification
         self.summary = summary
 
@@ -80,6 +87,7 @@ class Analysis:
         return {
             "name": document.filename,
             "media_type": document.media_type,
+            "declared_type": contradicted(document.media_type, self.declared_type),
             "size_bytes": document.size_bytes,
             "pages": document.pages,
             "text": self.reading.characters,
@@ -133,7 +141,7 @@ class DocumentAnalyzer:
         """What kind of document it is, which words say so, and its most telling sentences."""
         text = await self.text_extractor.extract(document)
         classification, summary = await gather(self.classifier.classify(text), self.summarizer.summarize(text))
-        return Analysis(text=text, classification=classification, summary=summary)
+        return Analysis(text=text, classification=classification, summary=summary, declared_type=document.media_type)
 
 
 def _explanation(explanation: Explanation) -> dict[str, Any]:

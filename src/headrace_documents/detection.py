@@ -149,6 +149,16 @@ def differs_from_name(media_type: str, filename: str | None) -> bool:
     """Whether the name promises another kind than `media_type`, among kinds that are read."""
     extension = (filename or "").rpartition(".")[2].lower()
     promised = {kind for kind, extensions in EXTENSIONS.items() if extension in extensions}
+    return _differs(media_type, promised)
+
+
+def contradicted(media_type: str, declared: str | None) -> str | None:
+    """The type that the sender declared where it is of another kind than `media_type`, among kinds that are read."""
+    promised = (declared or "").partition(";")[0].strip().lower()
+    return promised if promised in EXTENSIONS and _differs(media_type, {promised}) else None
+
+
+def _differs(media_type: str, promised: set[str]) -> bool:
     kinds_of_text = {TXT, CSV, MARKDOWN}
     return (
         bool(promised)
