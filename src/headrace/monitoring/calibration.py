@@ -25,6 +25,7 @@ _PRIOR_PRECISION = np.diag(1 / np.array([0.5, 0.5, 0.7]) ** 2)
 _CURVE_EXAMPLES = 40.0
 """As many examples as the curve counts for in each bin."""
 _STEPS = 25
+_SHORTEST = 1e-4
 
 _MIDDLES = (np.arange(CONFIDENCE_BINS) + 0.5) / CONFIDENCE_BINS
 _TERMS = np.stack([np.log(_MIDDLES), -np.log1p(-_MIDDLES), np.ones(CONFIDENCE_BINS)], axis=1)
@@ -65,7 +66,12 @@ class Calibration(msgspec.Struct):
             slope = _TERMS.T @ (hits - counts * chance) - _PRIOR_PRECISION @ (found - _PRIOR_MEAN)
             precision = (_TERMS * (counts * chance * (1 - chance))[:, None]).T @ _TERMS + _PRIOR_PRECISION
             step = np.linalg.solve(precision, slope)
-            found = found + step * min(1.0, 2.0 / max(float(np.abs(step).max()), 1e-12))
+            share = min(1.0, 2.0 / max(float(np.abs(step).max()), 1e-12))
+            # Far from the prior a whole step leaps over the top and back again, and never comes to rest.
+            reached = _evidence(found, counts, hits)
+            while share > _SHORTEST and _evidence(found + share * step, counts, hits) < reached:
+                share /= 2
+            found = found + share * step
             if float(np.abs(step).max()) < 1e-9:
                 break
         covariance = np.asarray(np.linalg.inv(precision), np.float64)
@@ -108,6 +114,12 @@ def estimated_accuracy(confidence: Mapping[int, int], calibration: Calibration) 
     value, variance = calibration.mean(counts / total)
     half = _Z * math.sqrt(variance + value * (1 - value) / total)
     return Measured(value, max(0.0, value - half), min(1.0, value + half))
+
+
+def _evidence(curve: Floats, counts: Floats, hits: Floats) -> float:
+    """How well a curve fits, as the logarithm of what Newton's method looks for the top of."""
+    scores, moved = _TERMS @ curve, curve - _PRIOR_MEAN
+    return float(hits @ scores - counts @ np.logaddexp(0.0, scores) - moved @ _PRIOR_PRECISION @ moved / 2)
 
 
 def _logistic(values: Floats) -> Floats:

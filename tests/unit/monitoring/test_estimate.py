@@ -110,3 +110,9 @@ def test_the_calibration_error_of_sure_and_wrong_answers_is_their_confidence():
     assert Truth().calibration_error() is None
     assert Truth().macro_f1() is None
     assert Truth().realised() is None
+
+
+def test_a_curve_is_fitted_to_answers_that_are_far_less_right_than_they_are_sure():
+    calibration = Calibration.fitted([0.95] * 200, [number % 2 == 0 for number in range(200)])
+
+    assert calibration.curve()[0][47] == pytest.approx(0.5, abs=0.05)
