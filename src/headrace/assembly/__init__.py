@@ -2,7 +2,7 @@
 
 from headrace.assembly.candidates import RolloutOffice, rollout_office
 from headrace.assembly.keys import stored_keys
-from headrace.assembly.monitoring import held_back, stored_reports
+from headrace.assembly.monitoring import held_back, recalibrated, stored_reports
 from headrace.assembly.platform import Platform, Running, settings_here
 from headrace.assembly.registry import check_lock_here, models_of, opened_registry
 from headrace.assembly.releases import planner_of, record_of
@@ -28,6 +28,7 @@ __all__ = [
     "opened_registry",
     "opened_stores",
     "planner_of",
+    "recalibrated",
     "record_of",
     "rollout_office",
     "run_roles",

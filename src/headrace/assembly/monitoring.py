@@ -19,13 +19,15 @@ from headrace.assembly.quality import Doorkeeper
 from headrace.assembly.scorecards import scorecards_by
 from headrace.assembly.stores import Stores, opened_stores
 from headrace.domain.report import Alert, QuarantineState, Severity
-from headrace.errors import HeadraceError, InvalidConfiguration
+from headrace.errors import Conflict, HeadraceError, InvalidConfiguration, NotFound
 from headrace.monitoring.alerts import AlertRule, Change
 from headrace.monitoring.calibration import Calibration
+from headrace.monitoring.estimate import FEWEST_TO_RECALIBRATE
 from headrace.monitoring.monitor import Labels, Monitor, MonitorOptions
 from headrace.monitoring.recorder import WatchRecorder
 from headrace.monitoring.reporter import Reporter
 from headrace.monitoring.watch import WatchOptions
+from headrace.monitoring.window import Batch, encoded
 from headrace.serving.answered import Answered
 from headrace.serving.observing import observation_of
 from headrace.settings import MonitoringSettings, Settings
@@ -92,6 +94,32 @@ def stored_reports(settings: Settings) -> tuple[Reporter, Database]:
     """The reports of the store that the settings name, and what to close afterwards."""
     stores = opened_stores(settings)
     return reporter_of(SqlReports(stores.database), settings, stores), stores.database
+
+
+def recalibrated(settings: Settings, release: str | None) -> tuple[str, int]:
+    """Asks the watch to let the estimates of a release, by default the newest, go by its labels; which, and how many.
+
+    The wish goes through the store, so that it reaches the process that watches at its next look. Blocking.
+
+    Raises:
+        NotFound: nothing was seen of the release.
+        Conflict: its labels are too few.
+    """
+    reporter, database = stored_reports(settings)
+    try:
+        known = reporter.releases()
+        named = release or next(iter(known), "")
+        if named not in known:
+            raise NotFound(f"Nothing was seen of the release {named!r}.", remedy="See `headrace monitor status`.")
+        labels = reporter.labels(named)
+        if labels < FEWEST_TO_RECALIBRATE:
+            raise Conflict(
+                f"{labels} labels have come in, and {FEWEST_TO_RECALIBRATE} are needed.", remedy="Send more feedback."
+            )
+        SqlReports(database).add_batch(encoded(Batch(process="operator", window_start=time(), recalibrate=[named])))
+    finally:
+        database.close()
+    return named, labels
 
 
 def held_back(settings: Settings) -> frozenset[str]:

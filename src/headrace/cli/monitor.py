@@ -11,7 +11,7 @@ import typer
 from rich import box
 from rich.table import Table
 
-from headrace.assembly import settings_here, stored_reports
+from headrace.assembly import recalibrated, settings_here, stored_reports
 from headrace.cli.monitor_page import html_page, markdown, verdict, worth_of
 from headrace.cli.terminal import answers, clean
 from headrace.domain.report import Alert, Measured, MonitorReport, MonitorStatus, Scorecard
@@ -92,6 +92,16 @@ def report(
         answers().print(f"{verdict(found, alerts)} See {out}.")
     else:
         _show(found, alerts)
+
+
+@monitor.command()
+def recalibrate(*, release: RELEASE = None, data: DATA = None) -> None:
+    """Let the estimates of accuracy go by the labels that have come in; they are trusted again from then on.
+
+    Example: [bold]headrace monitor recalibrate[/bold]
+    """
+    named, labels = recalibrated(settings_here({"data": data}), release)
+    answers().print(f"From the next look of the server on, the estimates of {named} go by {labels:,} labels.")
 
 
 def seconds_of(window: str) -> float:

@@ -91,7 +91,8 @@ class Monitor:
         changes += self._book.hold(self._figures(), now=self._now())
         self._save_alerts(changes)
         self._looks += 1
-        if self._dirty and (is_last or self._looks % _SAVE_EVERY == 0):
+        is_changed = self._dirty or self._memory.through != self._saved_through
+        if is_changed and (is_last or self._looks % _SAVE_EVERY == 0):
             self.save()
         return changes
 
@@ -142,7 +143,17 @@ class Monitor:
                 memory.reference_until[release] = self._now().timestamp()
             changes += self._raised(release, causes)
             merged(self._dirty.setdefault((batch.window_start, release), {}), sketches)
+        for release in batch.recalibrate:
+            changes += self._recalibrated(release)
         return changes
+
+    def _recalibrated(self, release: str) -> list[Change]:
+        """The estimates of a release go by its labels, if they are enough; the alert that distrusts them recovers."""
+        estimator = self._estimator(release)
+        truth = estimator.truths.get(EVERYTHING)
+        if truth is None or not estimator.recalibrate(truth):
+            return []
+        return self._book.calmed(f"accuracy:{release}", is_calm=True, now=self._now(), calm_s=0.0)
 
     def _raised(self, release: str, causes: Sequence[Cause]) -> list[Change]:
         before = set(self._book.open)

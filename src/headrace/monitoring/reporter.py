@@ -120,6 +120,11 @@ class Reporter:
         estimates = tuple(self._estimates(memory, release, window))
         return MonitorReport(drift, quality, estimates, points, self._scorecards(release, span.start, window))
 
+    def labels(self, release: str) -> int:
+        """How many labels of a release have come since it was calibrated."""
+        truth = self._memory().estimators.get(release, Estimator()).truths.get(EVERYTHING)
+        return 0 if truth is None else truth.labels
+
     def scorecards(self, release: str, *, window_s: float) -> tuple[Scorecard, ...]:
         """What the decisions of the last `window_s` seconds were worth, by metric."""
         now = self._now().timestamp()

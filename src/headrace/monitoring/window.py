@@ -144,7 +144,10 @@ def exemplar_of(decision_id: str, release: str, seen: Seen) -> Exemplar:
 
 
 class Batch(msgspec.Struct):
-    """What one process saw within one window: sketches by release and segment, and what it could not take in."""
+    """What one process saw within one window: sketches by release and segment, and what it could not take in.
+
+    `recalibrate` names releases whose estimates an operator wants to go by their labels from now on.
+    """
 
     process: str
     window_start: float
@@ -152,6 +155,7 @@ class Batch(msgspec.Struct):
     exemplars: list[Exemplar] = []
     dropped: int = 0
     skewed: int = 0
+    recalibrate: list[str] = []
 
     @property
     def count(self) -> int:
