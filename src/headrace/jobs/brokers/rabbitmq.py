@@ -16,14 +16,14 @@ from aio_pika.abc import (
     AbstractRobustQueue,
     DeliveryMode,
 )
-from aio_pika.exceptions import AMQPError, ChannelInvalidStateError, ChannelNotFoundEntity, DeliveryError
+from aio_pika.exceptions import AMQPError
 
 from headrace.jobs.broker import PRIORITIES, BrokerUnavailable, Delivery, Ticket, Turns
 
 LONGEST_TICKET = 128
 LOOK_S = 5.0
-# What says that a queue is not there: no such thing, or a message that found no place.
-_GONE = (ChannelNotFoundEntity, ChannelInvalidStateError, DeliveryError)
+AGAIN_S = 20.0
+"""A line that could not be listened to is tried again so much later."""
 
 
 class RabbitBroker:
@@ -56,19 +56,26 @@ class RabbitBroker:
         }
         self._waiting = asyncio.Event()
         self._unanswered: dict[str, AbstractIncomingMessage] = {}
-        self._consuming = False
+        self._consuming: set[str] = set()
+        self._next_consume: dict[str, float] = {}
         self._is_stale = False
+        # Several tasks call at once, and are to share one connection.
+        self._opening = asyncio.Lock()
         self._next_look = 0.0
 
     async def open(self) -> None:
-        """Connects, declares queues and exchange. The connection mends itself, with all that was declared on it.
+        """Connects, declares queues and exchange; after any failure all of it is made anew.
 
-        A queue that somebody deleted does not: then all is made anew.
+        A connection that is cut heals by itself, but not one that is cut again while it heals, nor a deleted queue.
         """
+        async with self._opening:
+            await self._open()
+
+    async def _open(self) -> None:
         if self._is_stale:
-            self._is_stale = False
             with suppress(BrokerUnavailable):
                 await self.close()
+            self._is_stale = False
         if self._connection is not None:
             return
         async with self._answering():
@@ -85,7 +92,9 @@ class RabbitBroker:
     async def close(self) -> None:
         """Closes the connection, by which all that is unanswered goes back to its queue."""
         connection, self._connection = self._connection, None
-        self._channels, self._consuming = [], False
+        self._channels = []
+        self._consuming.clear()
+        self._next_consume.clear()
         self._unanswered.clear()
         for line in self._arrived.values():
             while not line.empty():
@@ -188,20 +197,30 @@ class RabbitBroker:
         )
 
     async def _consume(self) -> None:
-        if self._consuming:
-            return
+        """Each line by itself: a quorum queue without a leader after a crash must not keep the other waiting."""
+        for priority in PRIORITIES:
+            if priority in self._consuming or monotonic() < self._next_consume.get(priority, 0.0):
+                continue
+            try:
+                await self._consume_line(priority)
+            except BrokerUnavailable:
+                self._next_consume[priority] = monotonic() + AGAIN_S
+                if not self._consuming and priority == PRIORITIES[-1]:
+                    self._is_stale = True
+                    raise
+
+    async def _consume_line(self, priority: str) -> None:
         connection = self._connection
         if connection is None:
             raise BrokerUnavailable("The connection to RabbitMQ was closed meanwhile.", remedy="Call again.")
-        async with self._answering():
-            for priority in PRIORITIES:
-                # A channel a line: prefetch counts for each, so a flood in one line cannot fill the other's share.
-                channel = await connection.channel(publisher_confirms=False)
-                await channel.set_qos(prefetch_count=self._prefetch)
-                queue = await self._declare_line(channel, priority)
-                await queue.consume(self._arrival(priority))
-                self._channels.append(channel)
-            self._consuming = True
+        async with self._answering(is_all=False):
+            # A channel a line: prefetch counts for each, so a flood in one line cannot fill the other's share.
+            channel = await connection.channel(publisher_confirms=False)
+            await channel.set_qos(prefetch_count=self._prefetch)
+            queue = await self._declare_line(channel, priority)
+            await queue.consume(self._arrival(priority))
+            self._channels.append(channel)
+            self._consuming.add(priority)
 
     def _arrival(self, priority: str) -> Arrival:
         return Arrival(self._arrived[priority], self._waiting)
@@ -232,12 +251,13 @@ class RabbitBroker:
         return f"{self._prefix}.tickets.{priority}"
 
     @asynccontextmanager
-    async def _answering(self) -> AsyncIterator[None]:
+    async def _answering(self, *, is_all: bool = True) -> AsyncIterator[None]:
+        """A failure says that the connection is to be made anew, unless it may be that of one line."""
         try:
             async with asyncio.timeout(self._timeout_s):
                 yield
         except (AMQPError, OSError, TimeoutError, RuntimeError) as failure:
-            self._is_stale = self._is_stale or isinstance(failure, _GONE)
+            self._is_stale = self._is_stale or is_all
             raise BrokerUnavailable(
                 f"RabbitMQ does not answer as a broker: {failure!s}.",
                 remedy="Jobs are kept and go on when it is back; check [broker] url and the server.",
