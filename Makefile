@@ -50,7 +50,7 @@ lint: setup-dev
 	@$(BIN)/lint-imports --no-logo
 
 test: lint
-	@scripts/with_servers.sh $(BIN)/python -m pytest -n auto
+	@scripts/with_servers.sh scripts/tests.sh $(BIN)/python
 
 bench: setup-dev
 	@for benchmark in extraction hostile classification summarisation http_latency serving job_queue chaos rollouts decision_log monitoring; do \
