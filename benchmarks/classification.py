@@ -32,10 +32,10 @@ from headrace import Example, TrainedModel
 from headrace.domain.model import ModelVersion
 from headrace.registry.registry import ModelRegistry
 from headrace_documents.classification import plain_text
-from headrace_documents.classifier.blending import calibration_error
 from headrace_documents.classifier.classifier import Classifier
 from headrace_documents.classifier.encoder import EncoderReader
 from headrace_documents.classifier.head import Head
+from headrace_documents.classifier.judging import calibration_error
 from headrace_documents.classifier.tokens import StaticReader, TokenReader, Tokens
 from headrace_documents.classifier.zero_shot import label_in_words, zero_shot_head
 from headrace_documents.training import ClassifierTrainer

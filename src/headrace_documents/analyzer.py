@@ -9,8 +9,8 @@ from headrace import Observation, pipeline
 from headrace_documents.classification import ClassificationService
 from headrace_documents.classifier.contributions import PlainEvidence, plain_evidence
 from headrace_documents.classifier.embedding import projected
-from headrace_documents.detection import contradicted
 from headrace_documents.extraction import TextExtractionService
+from headrace_documents.media_types import contradicted
 from headrace_documents.schema import (
     Box,
     Classification,

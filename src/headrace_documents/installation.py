@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from headrace_documents.classifier.encoder import encoder_is_available
-from headrace_documents.readers.ocr import Ocr
+from headrace_documents.readers.tessdata import Tessdata
 
 Check = tuple[str, bool, str, str]
 """What was looked at, whether it is well, what was found, and how to mend it."""
@@ -11,21 +11,21 @@ Check = tuple[str, bool, str, str]
 
 def checks() -> list[Check]:
     """Language data for scans, and the optional weights."""
-    ocr = Ocr.found()
-    languages = ", ".join(language for language in ocr.languages if language != "osd")
-    found = f"{languages} in {ocr.folder}" if ocr.is_available else "none found: scans and pictures are not read"
+    data = Tessdata.found()
+    languages = ", ".join(language for language in data.languages if language != "osd")
+    found = f"{languages} in {data.folder}" if data.folder else "none found: scans and pictures are not read"
     minilm = encoder_is_available()
     return [
         (
             "OCR languages",
-            ocr.is_available,
+            data.folder is not None,
             found,
             "apt-get install tesseract-ocr-eng tesseract-ocr-osd, or set tessdata in [services.text_extractor].",
         ),
         (
             "OCR page turn and script",
-            "osd" in ocr.languages,
-            "osd" if "osd" in ocr.languages else "missing: turned pages are read badly",
+            "osd" in data.languages,
+            "osd" if "osd" in data.languages else "missing: turned pages are read badly",
             "apt-get install tesseract-ocr-osd",
         ),
         (

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from extracted import ROOT, character_error, check_places, corpus, extracted, normal
 
-from headrace_documents.detection import EXTENSIONS
+from headrace_documents.media_types import EXTENSIONS
 
 HOMES = [Path(home) for home in (os.environ.get("HEADRACE_SHARED"), str(ROOT.parent / "shared")) if home]
 MANIFEST = next((home / "corpus" / "manifest.json" for home in HOMES if (home / "corpus").is_dir()), None)

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 from extracted import SAMPLES, check_places, extracted, normal, sample, truth_of
 
-from headrace_documents.detection import EXTENSIONS
+from headrace_documents.media_types import EXTENSIONS
 
 PICTURES = {".png", ".jpg", ".tif"}
 NAMES = [

@@ -9,7 +9,7 @@ from headrace.monitoring.anomaly import AnomalyDetector
 from headrace.monitoring.near_duplicates import RecentTexts
 from headrace.monitoring.quality import Inspector, default_rules
 from headrace_documents.analyzer import Analysis
-from headrace_documents.detection import contradicted
+from headrace_documents.media_types import contradicted
 
 PDF = "application/pdf"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace_documents.detection import EXTENSIONS
+from headrace_documents.media_types import EXTENSIONS
 from headrace_documents.readers.reader import Limits
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "formats.md").read_text(encoding="utf-8")

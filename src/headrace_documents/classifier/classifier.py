@@ -10,10 +10,10 @@ from time import perf_counter
 import numpy as np
 
 from headrace import InvalidConfiguration, SharedWork
-from headrace_documents.classifier.blending import probabilities
 from headrace_documents.classifier.contributions import contributions_of
 from headrace_documents.classifier.embedding import embedding_of
 from headrace_documents.classifier.head import Head, Reading
+from headrace_documents.classifier.softmax import probabilities
 from headrace_documents.classifier.surface import Ints, Surface, surface_of
 from headrace_documents.classifier.tokens import TokenReader
 from headrace_documents.classifier.words import pairs_of

@@ -8,7 +8,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from safetensors.numpy import load_file
 
 from headrace import InvalidConfiguration, UnreadableArtifact
@@ -39,6 +38,9 @@ class EncoderReader:
             raise InvalidConfiguration("The weights of the MiniLM encoder are not installed.", remedy=MINILM.remedy)
         weights, tokenizer = found
         self._tokenizer = plain_tokenizer(tokenizer)
+        # Importing the runtime takes longer than reading a model that goes without the encoder.
+        import onnxruntime  # noqa: PLC0415
+
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -11,15 +10,10 @@ from tesserocr import OEM, PSM, RIL, PyTessBaseAPI, iterate_level
 
 from headrace import current_context
 from headrace_documents.readers.page_text import PageWords, passage_of
-from headrace_documents.readers.reader import Passage
+from headrace_documents.readers.reader import NOT_READ, Passage
+from headrace_documents.readers.tessdata import Tessdata
 from headrace_documents.schema import Finding
 
-FOLDERS = (
-    "/usr/share/tesseract-ocr/5/tessdata",
-    "/usr/share/tesseract-ocr/4.00/tessdata",
-    "/usr/share/tessdata",
-    "/usr/local/share/tessdata",
-)
 DPI = 300
 LOW_CONFIDENCE = 60
 LEAST_CONFIDENCE = 25
@@ -59,12 +53,8 @@ class Ocr:
     @classmethod
     def found(cls, folder: str | None = None) -> Ocr:
         """With the data of `folder`, or of the first usual place that has any."""
-        for each in [folder] if folder else FOLDERS:
-            path = Path(each)
-            languages = tuple(sorted(file.stem for file in path.glob("*.traineddata"))) if path.is_dir() else ()
-            if set(languages) - {"osd"}:
-                return cls(folder=str(path), languages=languages)
-        return cls(folder=None, languages=())
+        data = Tessdata.found(folder)
+        return cls(folder=data.folder, languages=data.languages)
 
     @classmethod
     def skipped(cls) -> Ocr:
@@ -189,7 +179,6 @@ class _Notice:
         return Finding(self.code, self.detail, page=page)
 
 
-NOT_READ = "page_not_read"
 _SKIPPED = _Notice(NOT_READ, "This page is a picture, and pictures were not read, to answer at once.")
 _NO_TIME = _Notice(NOT_READ, "The time was too short to read this page, which is a picture.")
 _UNAVAILABLE = _Notice(

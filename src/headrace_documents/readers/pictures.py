@@ -15,11 +15,10 @@ from PIL import Image, ImageOps, ImageSequence
 from headrace import Unreadable, checkpointed
 from headrace_documents.readers.ocr import DPI, Ocr
 from headrace_documents.readers.pdf import opened
-from headrace_documents.readers.reader import Limits, Passage, Reading
+from headrace_documents.readers.reader import LARGEST_SIDE, Limits, Passage, Reading
 from headrace_documents.schema import Finding
 
 Image.MAX_IMAGE_PIXELS = None
-LARGEST_SIDE = 6_000
 FORMATS = ("PNG", "JPEG", "TIFF", "MPO")
 
 

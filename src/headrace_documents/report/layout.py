@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from headrace_documents import detection
+from headrace_documents import media_types
 from headrace_documents.report.style import STYLE
 
 # Documents are untrusted, and so is whatever of them stands in a report: nothing in it may run, load or be sent.
@@ -15,27 +15,27 @@ POLICY = (
 )
 
 KINDS = {
-    detection.PDF: "PDF",
-    detection.DOCX: "Word",
-    detection.DOC: "Word 97",
-    detection.PPTX: "PowerPoint",
-    detection.PPT: "PowerPoint 97",
-    detection.XLSX: "Excel",
-    detection.XLS: "Excel 97",
-    detection.ODT: "OpenDocument text",
-    detection.ODS: "OpenDocument sheet",
-    detection.ODP: "OpenDocument slides",
-    detection.HTML: "HTML",
-    detection.EPUB: "EPUB",
-    detection.EML: "mail",
-    detection.MSG: "Outlook mail",
-    detection.RTF: "RTF",
-    detection.TXT: "text",
-    detection.CSV: "CSV",
-    detection.MARKDOWN: "Markdown",
-    detection.PNG: "PNG",
-    detection.JPEG: "JPEG",
-    detection.TIFF: "TIFF",
+    media_types.PDF: "PDF",
+    media_types.DOCX: "Word",
+    media_types.DOC: "Word 97",
+    media_types.PPTX: "PowerPoint",
+    media_types.PPT: "PowerPoint 97",
+    media_types.XLSX: "Excel",
+    media_types.XLS: "Excel 97",
+    media_types.ODT: "OpenDocument text",
+    media_types.ODS: "OpenDocument sheet",
+    media_types.ODP: "OpenDocument slides",
+    media_types.HTML: "HTML",
+    media_types.EPUB: "EPUB",
+    media_types.EML: "mail",
+    media_types.MSG: "Outlook mail",
+    media_types.RTF: "RTF",
+    media_types.TXT: "text",
+    media_types.CSV: "CSV",
+    media_types.MARKDOWN: "Markdown",
+    media_types.PNG: "PNG",
+    media_types.JPEG: "JPEG",
+    media_types.TIFF: "TIFF",
 }
 
 

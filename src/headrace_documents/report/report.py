@@ -12,7 +12,7 @@ from typing import Any
 
 from headrace import HeadraceError, Upload
 from headrace_documents.extraction import PageRequest
-from headrace_documents.readers.pictures import LARGEST_SIDE
+from headrace_documents.readers.reader import LARGEST_SIDE
 from headrace_documents.report.document import PagePicture, document_page
 from headrace_documents.report.index import Failure, Row, index_page, row_of
 from headrace_documents.report.marks import marks_of

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from scipy.sparse import csr_matrix
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
 
-from headrace_documents.classifier.blending import Scores
+from headrace_documents.classifier.softmax import Scores
 from headrace_documents.classifier.surface import Ints, Surface
 from headrace_documents.classifier.words import Vocabulary, pairs_of
 
@@ -111,23 +110,6 @@ def unseen_scores(
         scores[held] = teach(features[~held], truth[~held]).scores(features[held])
         each()
     return scores
-
-
-def folds_of(texts: Sequence[str], truth: Ints, *, count: int, seed: int) -> Ints:
-    """A fold for every text, (texts,): each label is spread evenly, and equal texts never part.
-
-    The order within a label comes from a digest of text and seed, not from the order of the examples.
-    """
-    digests = [hashlib.sha256(f"{seed}\n{text}".encode(errors="replace")).digest() for text in texts]
-    fold_of: dict[bytes, int] = {}
-    dealt: dict[int, int] = {}
-    for place in sorted(range(len(texts)), key=lambda place: (int(truth[place]), digests[place])):
-        if digests[place] not in fold_of:
-            label = int(truth[place])
-            # Labels start at different folds, so that labels of one or two examples do not all fall into the first.
-            fold_of[digests[place]] = (dealt.get(label, label)) % count
-            dealt[label] = dealt.get(label, label) + 1
-    return np.array([fold_of[digest] for digest in digests], np.int64)
 
 
 def sparse_features(vocabulary: Vocabulary, surfaces: Sequence[Surface]) -> csr_matrix:
