@@ -1,12 +1,13 @@
 # ruff: noqa: SLF001, ASYNC110, ASYNC220 - it switches the log off from inside, and watches processes from outside
 """What the decision log costs, what three kills of a loaded server lose of it, and how many answers replay the same.
 
-    python benchmarks/decision_log.py [--quick]
+    python benchmarks/decision_log.py [--quick] [--only cost|replays|kills]
 
 Cost: the same documents through the document analyzer, and the same words through a pipeline that computes next to
 nothing, in rounds that keep decisions (journal, store, inputs, explanations) and rounds that do not, in turns. The time
-until all is stored counts. Kills: `headrace up` is loaded over HTTP while all its processes but the supervisor are
-killed three times; then every answer that a client received is looked up. Replay: stored decisions are answered again
+until all is stored counts. Kills: `headrace up` is loaded over HTTP, with every tenth question as a job, while all its
+processes but the supervisor (gateways and workers) are killed three times; then every answer that a client received,
+and that of every job that was accepted, is looked up. Replay: stored decisions are answered again
 in other company than before.
 """
 
@@ -186,38 +187,44 @@ def documents_argument(text: str) -> Any:
 async def measured_kills(requests: int, kills: int, figures: Figures) -> None:
     with tempfile.TemporaryDirectory() as folder:
         async with server(folder) as (process, url):
-            answered = await _under_fire(process, url, requests, kills)
-        # A last start stores what the killed ones left, and ends in peace.
-        async with server(folder):
-            pass
+            answered, jobs = await _under_fire(process, url, requests, kills)
+        # A last start stores what the killed ones left, answers the jobs that still wait, and ends in peace.
+        async with server(folder) as (_, url):
+            answered += await _ended(url, jobs)
         with closing(opened_stores(settings_in(folder))) as stores:
             lost = sum(stores.decisions.find(each) is None for each in answered)
             missing = stores.decisions.missing()
-    figures.tell("requests_answered", len(answered), unit="answers", kills=kills)
+    figures.tell("requests_answered", len(answered), unit="answers", kills=kills, by_jobs=len(jobs))
     figures.tell("answers_without_decision", lost, unit="answers", kills=kills)
     figures.tell("accounting_difference", missing, unit="decisions", kills=kills)
 
 
-async def _under_fire(process: subprocess.Popen[bytes], url: str, requests: int, kills: int) -> list[str]:
-    """The decision ids of all answers that came; the server's processes are killed while they come."""
+async def _under_fire(
+    process: subprocess.Popen[bytes], url: str, requests: int, kills: int
+) -> tuple[list[str], list[str]]:
+    """The decision ids of all answers that came, and the ids of the jobs; the processes are killed meanwhile."""
     answered: list[str] = []
+    jobs: list[str] = []
     moments = [requests * (number + 1) // (kills + 1) for number in range(kills)]
 
     async def caller(client: httpx.AsyncClient) -> None:
-        while len(answered) < requests:
+        while (asked := len(answered) + len(jobs)) < requests:
+            later = {"Prefer": "respond-async"} if asked % 10 == 9 else {}
             try:
-                response = await client.post("/v1/words/turn", json={"word": f"word {len(answered)}"})
+                response = await client.post("/v1/words/turn", json={"word": f"word {asked}"}, headers=later)
             except httpx.TransportError:
                 await asyncio.sleep(0.02)
                 continue
             if response.status_code == 200:
                 answered.append(response.json()["decision_id"])
+            elif response.status_code == 202:
+                jobs.append(response.json()["id"])
             else:
                 await asyncio.sleep(0.02)
 
     async def killer() -> None:
         for moment in moments:
-            while len(answered) < moment:
+            while len(answered) + len(jobs) < moment:
                 await asyncio.sleep(0.001)
             for child in children_of(process.pid):
                 with suppress(ProcessLookupError):
@@ -225,7 +232,19 @@ async def _under_fire(process: subprocess.Popen[bytes], url: str, requests: int,
 
     async with httpx.AsyncClient(base_url=url, timeout=ANSWER_S, trust_env=False) as client:
         await asyncio.wait_for(asyncio.gather(killer(), *(caller(client) for _ in range(CALLERS))), timeout=600)
-    return answered
+    return answered, jobs
+
+
+async def _ended(url: str, jobs: Sequence[str]) -> list[str]:
+    """The decision ids of all `jobs`, each waited for."""
+    async with httpx.AsyncClient(base_url=url, timeout=ANSWER_S, trust_env=False) as client, asyncio.timeout(300):
+        found = []
+        for each in jobs:
+            while (job := (await client.get(f"/v1/jobs/{each}")).json())["state"] in {"queued", "running"}:
+                await asyncio.sleep(0.05)
+            assert job["state"] == "succeeded", job
+            found.append(str(job["decision_id"]))
+    return found
 
 
 @asynccontextmanager
@@ -285,15 +304,21 @@ def children_of(parent: int) -> list[int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="small enough for a check that it works")
-    is_quick = parser.parse_args().quick
+    parser.add_argument("--only", choices=("cost", "replays", "kills"), help="one of the three")
+    arguments = parser.parse_args()
+    is_quick, only = arguments.quick, arguments.only
     figures = Figures("decision_log", is_quick=is_quick)
     analyses = [documents_argument(text) for text in pieces(40 if is_quick else 100)]
     words = [f"word {number}" for number in range(500 if is_quick else 3000)]
     rounds = 2 if is_quick else 10
-    asyncio.run(measured_cost("documents", documents, "document-analyzer/analyze", analyses, figures, rounds=rounds))
-    asyncio.run(measured_cost("words", app, "words/turn", words, figures, rounds=rounds))
-    asyncio.run(measured_replays(50 if is_quick else 1000, figures))
-    asyncio.run(measured_kills(500 if is_quick else 10_000, 3, figures))
+    if only in {None, "cost"}:
+        path = "document-analyzer/analyze"
+        asyncio.run(measured_cost("documents", documents, path, analyses, figures, rounds=rounds))
+        asyncio.run(measured_cost("words", app, "words/turn", words, figures, rounds=rounds))
+    if only in {None, "replays"}:
+        asyncio.run(measured_replays(50 if is_quick else 1000, figures))
+    if only in {None, "kills"}:
+        asyncio.run(measured_kills(500 if is_quick else 10_000, 3, figures))
 
 
 if __name__ == "__main__":
