@@ -62,9 +62,13 @@ class DecisionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ArtifactSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[artifacts]`. Where models lie; `cache` bounds what is kept warm of releases that nobody uses."""
+    """`[artifacts]`. Where models lie: a folder, or a bucket (s3://, gs://, az://) whose files are copied to `copies`.
+
+    `cache` bounds what is kept warm of releases that nobody uses.
+    """
 
     url: str = "{data}/models"
+    copies: str = "{data}/copies"
     cache: str | int = "512 MiB"
 
 
@@ -248,9 +252,16 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.jobs.artifacts.replace("{data}", self.data)
 
     @property
-    def models_folder(self) -> Path:
+    def models_url(self) -> str:
         """Where the registry is."""
-        return Path(self.artifacts.url.replace("{data}", self.data))
+        return self.artifacts.url.replace("{data}", self.data)
+
+    @property
+    def models_folder(self) -> Path:
+        """The folder with the files of models: the registry, or the copies of one that lies in a bucket."""
+        url = self.models_url
+        is_folder = "://" not in url or url.startswith("file://")
+        return Path(url.removeprefix("file://") if is_folder else self.artifacts.copies.replace("{data}", self.data))
 
     @property
     def cache_bytes(self) -> int:

@@ -1,10 +1,11 @@
 """The servers and stores that the contract suites run against."""
 
 import pytest
+from buckets import s3_server, s3_url
 from servers import server_url
 from stores import emptied, postgres_database
 
-__all__ = ["server_url"]
+__all__ = ["s3_server", "s3_url", "server_url"]
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The promise of the artifacts, held against a folder and a bucket."""
+"""The promise of the artifacts, held against a folder, a bucket, and a server of the S3 protocol."""
 
 import hashlib
 
@@ -11,10 +11,12 @@ from headrace.storage.database import StoreUnavailable
 LARGE = bytes(range(256)) * 20_000
 
 
-@pytest.fixture(params=["folder", "bucket"])
+@pytest.fixture(params=["folder", "bucket", "s3"])
 def artifacts(request, tmp_path):
     if request.param == "folder":
         return Artifacts(FolderPlace(tmp_path / "artifacts"))
+    if request.param == "s3":
+        return Artifacts(BucketPlace(request.getfixturevalue("s3_url")))
     # The same library that speaks to buckets keeps one in memory.
     return Artifacts(BucketPlace("memory:///"))
 

@@ -1,21 +1,21 @@
-"""ModelRegistry: a folder of model versions by digest, and the aliases that say which of them answers."""
+"""ModelRegistry: model versions by digest, and the aliases that say which of them answers."""
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
 import re
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
 from headrace.domain.model import CHAMPION, ModelFile, ModelVersion, Provenance, Signature
 from headrace.errors import Conflict, InvalidInput, NotFound, UnreadableArtifact
 from headrace.registry.formats import check_files
+from headrace.registry.place import Bucket, Place
+from headrace.registry.places.folder import FolderPlace
+from headrace.registry.places.mirror import MirroredBucket
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -23,14 +23,15 @@ _MANIFEST, _PROVENANCE = "manifest.json", "provenance.json"
 
 
 class ModelRegistry:
-    """Versions lie in `folder/versions/<hex>/`, their files in `files/` beside the manifest that the digest is of.
+    """Versions lie in `versions/<hex>/`, their files in `files/` beside the manifest that the digest is of.
 
-    Content never changes once written; only aliases move, by compare-and-swap. Safe for many processes on one
-    machine. Every path given out has been verified against its digest just before.
+    Content never changes once written; only aliases move, by compare-and-swap. Safe for many processes; with a
+    `bucket`, which holds all of it then, for many machines, and `folder` has copies of what was needed here. Every path
+    given out has been verified against its digest just before.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, *, bucket: Bucket | None = None) -> None:
+        self._place: Place = FolderPlace(folder) if bucket is None else MirroredBucket(bucket, folder)
 
     def register(
         self,
@@ -61,16 +62,13 @@ class ModelRegistry:
             lineage=dict(lineage or {}),
             signature=signature or Signature(),
         )
-        home = self._home(version.digest)
+        home = _home(version.digest)
         for path, content in files.items():
-            target = home / "files" / path
-            if not _holds(target, version.files[path]):
-                _write(target, content)
-        if provenance is not None and not (home / _PROVENANCE).is_file():
-            _write(home / _PROVENANCE, json.dumps(asdict(provenance), sort_keys=True).encode())
+            self._place.keep(f"{home}/files/{path}", content)
+        if provenance is not None and self._place.read(f"{home}/{_PROVENANCE}") is None:
+            self._place.keep(f"{home}/{_PROVENANCE}", json.dumps(asdict(provenance), sort_keys=True).encode())
         # The manifest comes last: a version without one does not exist, so a crash leaves no half of a version.
-        if not (home / _MANIFEST).is_file() or (home / _MANIFEST).read_bytes() != version.manifest():
-            _write(home / _MANIFEST, version.manifest())
+        self._place.keep(f"{home}/{_MANIFEST}", version.manifest())
         return version
 
     def version(self, digest: str) -> ModelVersion:
@@ -82,10 +80,9 @@ class ModelRegistry:
         """
         if not _DIGEST.fullmatch(digest):
             raise InvalidInput(f"{digest!r} is no digest.", remedy="Digests read sha256: and 64 hexadecimal digits.")
-        try:
-            manifest = (self._home(digest) / _MANIFEST).read_bytes()
-        except FileNotFoundError as missing:
-            raise NotFound(f"No model version has the digest {digest}.") from missing
+        manifest = self._place.read(f"{_home(digest)}/{_MANIFEST}", sha256=digest.removeprefix("sha256:"))
+        if manifest is None:
+            raise NotFound(f"No model version has the digest {digest}.")
         if f"sha256:{hashlib.sha256(manifest).hexdigest()}" != digest:
             raise UnreadableArtifact(
                 f"The manifest of {digest} was changed since it was registered.", remedy="Register the model again."
@@ -97,20 +94,25 @@ class ModelRegistry:
 
     def versions(self) -> list[ModelVersion]:
         """All versions whose manifest is whole, by name and digest."""
-        digests = [f"sha256:{home.name}" for home in self._folder.glob("versions/*") if (home / _MANIFEST).is_file()]
-        return sorted((self.version(digest) for digest in digests), key=lambda version: (version.name, version.digest))
+        found = []
+        for each in self._place.names("versions"):
+            # Without a manifest it is not there yet: somebody registers it at this moment, or died doing so.
+            with suppress(NotFound):
+                found.append(self.version(f"sha256:{each}"))
+        return sorted(found, key=lambda version: (version.name, version.digest))
 
     def provenance(self, version: ModelVersion) -> Provenance:
         """Where and when it was made, as far as that was told; not covered by its digest."""
         try:
-            return Provenance(**json.loads((self._home(version.digest) / _PROVENANCE).read_bytes()))
-        except (FileNotFoundError, ValueError, TypeError):
+            return Provenance(**json.loads(self._place.read(f"{_home(version.digest)}/{_PROVENANCE}") or b"{}"))
+        except (ValueError, TypeError):
             return Provenance()
 
     def aliases(self, name: str) -> dict[str, str]:
         """The digests that the aliases of `name` mean."""
-        homes = sorted(self._alias_path(name, CHAMPION).parent.glob("[!.]*"))
-        return {home.name: digest for home in homes if (digest := self.alias(name, home.name)) is not None}
+        _check_name(name, "a model")
+        known = self._place.names(f"aliases/{name}")
+        return {each: digest for each in known if (digest := self.alias(name, each)) is not None}
 
     def named(self, reference: str) -> ModelVersion:
         """The version that `NAME`, `NAME@ALIAS`, a digest, or the beginning of one means.
@@ -134,19 +136,19 @@ class ModelRegistry:
         return version
 
     def folder_of(self, version: ModelVersion) -> Path:
-        """The folder with the files of `version`, each verified now.
+        """The folder of this machine with the files of `version`, each verified now.
 
         Raises:
             UnreadableArtifact: a file is missing or not what was registered.
         """
-        files = self._home(version.digest) / "files"
+        files = f"{_home(version.digest)}/files"
         for path, file in version.files.items():
-            if not _holds(files / path, file):
+            if self._place.file(f"{files}/{path}", file) is None:
                 raise UnreadableArtifact(
                     f"{path} of {version.name} {version.digest} is missing or was changed since it was registered.",
                     remedy="Register the model again, or move the alias to another version.",
                 )
-        return files
+        return self._place.folder / files
 
     def find(self, name: str, alias: str = CHAMPION) -> ModelVersion | None:
         """The version that `alias` of `name` names; None when there is no such alias."""
@@ -155,13 +157,7 @@ class ModelRegistry:
 
     def alias(self, name: str, alias: str = CHAMPION) -> str | None:
         """The digest that `alias` of `name` names; None when there is no such alias."""
-        try:
-            digest = self._alias_path(name, alias).read_text(encoding="utf-8", errors="replace")
-        except FileNotFoundError:
-            return None
-        if not _DIGEST.fullmatch(digest):
-            raise UnreadableArtifact(f"{name}@{alias} does not hold a digest.", remedy="Remove it and set it anew.")
-        return digest
+        return _digest_in(self._place.read(_alias(name, alias)), name, alias)
 
     def move_alias(self, version: ModelVersion, alias: str = CHAMPION, *, expected: str | None) -> None:
         """From now on `alias` of the version's name means `version`, on disc before this returns.
@@ -173,23 +169,32 @@ class ModelRegistry:
             NotFound: `version` is not registered here.
         """
         self.version(version.digest)
-        path = self._alias_path(version.name, alias)
-        with _locked(path.with_name(f".{alias}.lock")):
-            found = self.alias(version.name, alias)
-            if found != expected:
-                raise Conflict(
-                    f"{version.name}@{alias} is {found or 'not set'} by now, not {expected or 'unset'}.",
-                    remedy="Look again and decide anew.",
-                )
-            _write(path, version.digest.encode())
+        place, was = _alias(version.name, alias), None if expected is None else expected.encode()
+        found = _digest_in(self._place.swap(place, version.digest.encode(), expected=was), version.name, alias)
+        if found != expected:
+            raise Conflict(
+                f"{version.name}@{alias} is {found or 'not set'} by now, not {expected or 'unset'}.",
+                remedy="Look again and decide anew.",
+            )
 
-    def _home(self, digest: str) -> Path:
-        return self._folder / "versions" / digest.removeprefix("sha256:")
 
-    def _alias_path(self, name: str, alias: str) -> Path:
-        _check_name(name, "a model")
-        _check_name(alias, "an alias")
-        return self._folder / "aliases" / name / alias
+def _home(digest: str) -> str:
+    return f"versions/{digest.removeprefix('sha256:')}"
+
+
+def _alias(name: str, alias: str) -> str:
+    _check_name(name, "a model")
+    _check_name(alias, "an alias")
+    return f"aliases/{name}/{alias}"
+
+
+def _digest_in(content: bytes | None, name: str, alias: str) -> str | None:
+    if content is None:
+        return None
+    digest = content.decode(errors="replace")
+    if not _DIGEST.fullmatch(digest):
+        raise UnreadableArtifact(f"{name}@{alias} does not hold a digest.", remedy="Remove it and set it anew.")
+    return digest
 
 
 def _check_name(name: str, kind: str) -> None:
@@ -197,41 +202,3 @@ def _check_name(name: str, kind: str) -> None:
         raise InvalidInput(
             f"{name!r} is no name for {kind}.", remedy="Use letters, digits, dots, dashes and underscores."
         )
-
-
-def _holds(path: Path, file: ModelFile) -> bool:
-    try:
-        with path.open("rb") as stream:
-            if os.fstat(stream.fileno()).st_size != file.size_bytes:
-                return False
-            return hashlib.file_digest(stream, "sha256").hexdigest() == file.sha256
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        return False
-
-
-def _write(path: Path, content: bytes) -> None:
-    """All of `content` or nothing, also after a power cut: a new file, synced, renamed over the old, folder synced."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield

@@ -1,0 +1,1 @@
+"""The places that keep the promise of `registry.place`."""
