@@ -36,8 +36,8 @@ from headrace.jobs.pace import Pace
 from headrace.jobs.relay import Relay
 from headrace.jobs.worker import Worker
 from headrace.storage.artifacts import opened_artifacts
-from headrace.storage.database import Database
 from headrace.storage.jobs import SqlJobs
+from headrace.storage.schema import opened_database
 
 HERE = Path(__file__).resolve().parent
 PEERS = ROOT / ".headrace" / "peers"
@@ -70,7 +70,7 @@ class Ground:
     @classmethod
     def at(cls, folder: Path) -> Ground:
         """In a SQLite file that is flushed at every commit."""
-        store = SqlJobs(Database(f"sqlite:///{folder}/headrace.db"))
+        store = SqlJobs(opened_database(f"sqlite:///{folder}/headrace.db"))
         artifacts = opened_artifacts(str(folder / "artifacts"))
         return cls(store, JobQueue(store, artifacts), artifacts)
 

@@ -25,8 +25,9 @@ from headrace.domain.stores import JobFilter
 from headrace.jobs.job_queue import JobQueue, Question
 from headrace.settings import Settings, load_settings
 from headrace.storage.artifacts import opened_artifacts
-from headrace.storage.database import Database, StoreUnavailable
+from headrace.storage.database import StoreUnavailable
 from headrace.storage.jobs import SqlJobs
+from headrace.storage.schema import opened_database
 
 HERE = Path(__file__).resolve().parent
 SEARCH_PATH = os.pathsep.join([str(HERE), str(HERE.parent / "src")])
@@ -135,7 +136,7 @@ class Mill:
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.log = self.folder / "runs.log"
-        self.store = SqlJobs(Database(self.store_url))
+        self.store = SqlJobs(opened_database(self.store_url))
         self.queue = JobQueue(self.store, opened_artifacts(self.settings().job_artifacts_url))
 
     def environment(self) -> dict[str, str]:

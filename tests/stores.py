@@ -8,7 +8,8 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from headrace.storage.database import Database, metadata
+from headrace.storage.schema import opened_database
+from headrace.storage.tables import metadata
 
 POSTGRES = "postgresql://root@127.0.0.1:5432/{}"
 
@@ -34,7 +35,7 @@ def postgres_database() -> Iterator[str]:
 
 def emptied(url: str) -> None:
     """Takes all rows away, so that tests may share a database."""
-    database = Database(url)
+    database = opened_database(url)
     with database.transaction() as connection:
         for table in metadata.sorted_tables:
             connection.execute(table.delete())

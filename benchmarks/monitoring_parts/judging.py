@@ -23,8 +23,8 @@ from headrace.monitoring.monitor import Monitor, MonitorOptions
 from headrace.monitoring.recorder import WatchRecorder
 from headrace.monitoring.reporter import Reporter
 from headrace.monitoring.window import Seen, WindowSketch
-from headrace.storage.database import Database
 from headrace.storage.reports import SqlReports
+from headrace.storage.schema import opened_database
 from headrace_documents.classifier.embedding import embedding_of
 from headrace_documents.classifier.tokens import StaticReader
 
@@ -85,7 +85,7 @@ def anomalies(figures: Figures, *, rounds: int, most: int) -> None:
 def cost(figures: Figures, *, decisions: int) -> None:
     """A million decisions in 100 segments through the witness, the store, the look by the clock, and a report."""
     with TemporaryDirectory() as folder:
-        store = SqlReports(Database(f"sqlite:///{folder}/headrace.db"))
+        store = SqlReports(opened_database(f"sqlite:///{folder}/headrace.db"))
         clock = [NOW.timestamp()]
         recorder = WatchRecorder(store.add_batch, clock=lambda: clock[0], flush_s=3600, share=1.0, bound=1 << 22)
         monitor = Monitor(store, MonitorOptions(), now=lambda: _moment(clock[0]), rng=np.random.default_rng(3))

@@ -16,8 +16,9 @@ from sqlalchemy import event
 from headrace.domain.stores import JobFilter
 from headrace.jobs.job_queue import JobQueue, Question
 from headrace.storage.artifacts import opened_artifacts
-from headrace.storage.database import Database, StoreUnavailable
+from headrace.storage.database import StoreUnavailable
 from headrace.storage.jobs import SqlJobs
+from headrace.storage.schema import opened_database
 
 SIZE = chaos.Size(jobs=24, kills=1, submitter_kills=2, pages=3, outage_s=1.0, lease_s=2.0, wait_s=120.0)
 
@@ -86,7 +87,7 @@ async def test_a_document_killed_at_every_page_computes_one_page_again_a_kill():
 
 
 async def test_a_store_that_is_full_refuses_and_keeps_nothing_by_half(tmp_path):
-    database = Database(f"sqlite:///{tmp_path}/headrace.db")
+    database = opened_database(f"sqlite:///{tmp_path}/headrace.db")
     store = SqlJobs(database)
     queue = JobQueue(store, opened_artifacts(str(tmp_path / "artifacts")))
 
@@ -111,12 +112,12 @@ async def test_a_store_that_is_full_refuses_and_keeps_nothing_by_half(tmp_path):
 
 async def test_a_store_that_is_read_only_refuses_and_names_the_remedy(tmp_path):
     url = f"sqlite:///{tmp_path}/headrace.db"
-    store = SqlJobs(Database(url))
+    store = SqlJobs(opened_database(url))
     queue = JobQueue(store, opened_artifacts(str(tmp_path / "artifacts")))
     job = await queue.submit(question(b"before"))
     await store.close()
 
-    database = Database(f"sqlite:///file:{tmp_path}/headrace.db?mode=ro&uri=true")
+    database = opened_database(f"sqlite:///file:{tmp_path}/headrace.db?mode=ro&uri=true")
     store = SqlJobs(database)
     queue = JobQueue(store, opened_artifacts(str(tmp_path / "artifacts")))
     with pytest.raises(StoreUnavailable, match="read-only"):

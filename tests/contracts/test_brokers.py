@@ -16,8 +16,8 @@ from headrace.jobs.brokers.embedded import EmbeddedBroker
 from headrace.jobs.brokers.rabbitmq import RabbitBroker
 from headrace.jobs.brokers.redis import RedisBroker
 from headrace.jobs.job_queue import utc_now
-from headrace.storage.database import Database
 from headrace.storage.jobs import SqlJobs
+from headrace.storage.schema import opened_database
 
 DEADLINE_S = 10
 
@@ -69,7 +69,7 @@ async def _embedded(request) -> AsyncIterator[Callable[[str], Broker]]:
     made: list[EmbeddedInTests] = []
 
     def new(_consumer: str) -> Broker:
-        made.append(EmbeddedInTests(SqlJobs(Database(url))))
+        made.append(EmbeddedInTests(SqlJobs(opened_database(url))))
         return made[-1]
 
     yield new

@@ -10,9 +10,9 @@ from stores import emptied
 
 from headrace.domain.decision import Account, Decision, DegradedStep, Step
 from headrace.domain.stores import Forgotten
-from headrace.storage.database import Database
 from headrace.storage.decisions import SqlDecisions
 from headrace.storage.memory import MemoryDecisions
+from headrace.storage.schema import opened_database
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -26,7 +26,7 @@ def store(request, tmp_path):
     if request.param == "postgres":
         url = request.getfixturevalue("postgres_url")
         emptied(url)
-    store = SqlDecisions(Database(url))
+    store = SqlDecisions(opened_database(url))
     yield store
     store.close()
 

@@ -8,16 +8,16 @@ from headrace.domain.decision import Decision
 from headrace.domain.feedback import feedback_on, latest, outcome_of
 from headrace.domain.release import Release, ReleaseRecord
 from headrace.errors import InvalidInput
-from headrace.storage.database import Database
 from headrace.storage.feedback import SqlFeedback
 from headrace.storage.releases import SqlReleases
+from headrace.storage.schema import opened_database
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
 def database(store_url):
-    database = Database(store_url)
+    database = opened_database(store_url)
     yield database
     database.close()
 

@@ -9,8 +9,8 @@ from headrace.domain.stores import JobFilter, JobSuccess
 from headrace.errors import InvalidInput, NotFound
 from headrace.jobs.job_queue import INLINE_BYTES, IdempotencyMismatch, JobQueue, Question, utc_now
 from headrace.storage.artifacts import opened_artifacts
-from headrace.storage.database import Database
 from headrace.storage.jobs import SqlJobs
+from headrace.storage.schema import opened_database
 
 DEADLINE_S = 30
 LASTING = JobError("unreadable", "The file is encrypted.", retryable=False)
@@ -18,7 +18,7 @@ LASTING = JobError("unreadable", "The file is encrypted.", retryable=False)
 
 @pytest.fixture
 async def store(store_url):
-    store = SqlJobs(Database(store_url))
+    store = SqlJobs(opened_database(store_url))
     yield store
     await store.close()
 

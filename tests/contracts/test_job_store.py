@@ -22,9 +22,9 @@ from headrace.domain.job import (
 from headrace.domain.stores import Checkpoint, JobFilter, JobSubmission, JobSuccess
 from headrace.domain.webhook import DeliveryState, Webhook
 from headrace.errors import NotFound
-from headrace.storage.database import Database
 from headrace.storage.decisions import SqlDecisions
 from headrace.storage.jobs import SqlJobs
+from headrace.storage.schema import opened_database
 from headrace.storage.webhooks import SqlWebhooks
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -36,7 +36,7 @@ DEADLINE_S = 30
 
 @pytest.fixture
 def database(store_url):
-    database = Database(store_url)
+    database = opened_database(store_url)
     yield database
     database.close()
 
@@ -436,7 +436,7 @@ async def test_who_listens_to_a_job_is_woken_by_its_changes(store):
 async def test_who_listens_for_work_is_woken_by_a_submission_of_another_process(store_url, store):
     if store_url == "sqlite://":
         pytest.skip("Nobody else sees what one process holds in memory.")
-    other = SqlJobs(Database(store_url))
+    other = SqlJobs(opened_database(store_url))
     with store.listening("work") as listener:
         await first_ring_heard(listener, partial(other.add, JobSubmission(job(), b"input")))
     await other.close()
@@ -475,7 +475,7 @@ async def test_what_is_committed_is_there_after_the_store_was_opened_again(store
     await store.succeed(success("a"), now=NOW)
     await store.close()
 
-    again = SqlJobs(Database(store_url))
+    again = SqlJobs(opened_database(store_url))
     try:
         assert (await again.find("job_a")).state is JobState.SUCCEEDED
         assert (await again.result("job_a")).body == b'{"answer": 42}'

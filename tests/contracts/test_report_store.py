@@ -6,15 +6,15 @@ import pytest
 
 from headrace.domain.report import Alert, QualityFinding, QuarantinedInput, QuarantineState, Severity
 from headrace.domain.report_store import StoredWindow, WatchCheckpoint
-from headrace.storage.database import Database
 from headrace.storage.reports import SqlReports
+from headrace.storage.schema import opened_database
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
 
 @pytest.fixture
 def store(store_url):
-    database = Database(store_url)
+    database = opened_database(store_url)
     yield SqlReports(database)
     database.close()
 

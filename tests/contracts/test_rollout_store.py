@@ -15,8 +15,8 @@ from headrace.domain.rollout_store import Manifests, NewsMove
 from headrace.domain.tally import Measure, Tally
 from headrace.errors import Conflict, NotFound
 from headrace.rollouts.judge import judged
-from headrace.storage.database import Database
 from headrace.storage.rollouts import SqlRollouts
+from headrace.storage.schema import opened_database
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 MANIFESTS = Manifests(champion=b"{}", candidate=b"[]")
@@ -24,7 +24,7 @@ MANIFESTS = Manifests(champion=b"{}", candidate=b"[]")
 
 @pytest.fixture
 def store(store_url):
-    opened = SqlRollouts(Database(store_url))
+    opened = SqlRollouts(opened_database(store_url))
     yield opened
     opened.close()
 
@@ -198,13 +198,13 @@ def test_lists_go_on_where_a_page_ends(store):
 @pytest.mark.parametrize("kind", ["sqlite", "postgres"])
 def test_a_rollout_survives_the_process(kind, request, tmp_path):
     url = request.getfixturevalue("postgres_url") if kind == "postgres" else f"sqlite:///{tmp_path}/a.db"
-    store = SqlRollouts(Database(url))
+    store = SqlRollouts(opened_database(url))
     rollout = begun(f"mill-{kind}")
     store.begin(rollout, MANIFESTS)
     store.observe(rollout.id, [seen("k", candidate=True)], {})
     store.close()
 
-    again = SqlRollouts(Database(url))
+    again = SqlRollouts(opened_database(url))
 
     assert again.latest(f"mill-{kind}") == rollout
     assert again.figures(rollout.id).arrivals[0].candidate == 1

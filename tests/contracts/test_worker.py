@@ -23,8 +23,8 @@ from headrace.jobs.relay import Relay
 from headrace.jobs.sweeper import Sweeper
 from headrace.jobs.worker import LARGE_RESULT_BYTES, Worker, WorkerRules
 from headrace.storage.artifacts import opened_artifacts
-from headrace.storage.database import Database
 from headrace.storage.jobs import SqlJobs
+from headrace.storage.schema import opened_database
 
 DEADLINE_S = 40
 POLICY = RetryPolicy(attempts_allowed=3, first_wait_s=0.05)
@@ -43,7 +43,7 @@ class Mill:
 
     def __init__(self, url: str, broker: str, server: str, folder: str) -> None:
         self.url = url
-        self.store = SqlJobs(Database(url))
+        self.store = SqlJobs(opened_database(url))
         self.artifacts = opened_artifacts(f"{folder}/artifacts")
         self.queue = JobQueue(self.store, self.artifacts)
         self.kind, self.server, self.prefix = broker, server, f"headrace-test-{uuid4().hex[:8]}"

@@ -15,8 +15,8 @@ import pytest
 from headrace.domain.decision import new_id
 from headrace.domain.report import QuarantinedInput
 from headrace.settings import load_settings
-from headrace.storage.database import Database
 from headrace.storage.reports import SqlReports
+from headrace.storage.schema import opened_database
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 DEADLINE_S = 120
@@ -195,7 +195,7 @@ def test_training_leaves_out_what_sits_in_quarantine_and_tells_how_many(tmp_path
     fine.write_text("curriculum vitae of a miller")
     (tmp_path / "data").mkdir()
     settings = load_settings(tmp_path, {}, {"data": str(tmp_path / "data")})
-    with closing(Database(settings.store_url)) as database:
+    with closing(opened_database(settings.store_url)) as database:
         store = SqlReports(database)
         store.keep(kept_back(bad.read_bytes()))
         store.keep(kept_back(fine.read_bytes()).released(now=datetime.now(UTC), decision_id="dec_1"))

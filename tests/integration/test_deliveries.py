@@ -13,7 +13,7 @@ from headrace.domain.address import AddressRules
 from headrace.domain.webhook import DeliveryState, Webhook, WebhookState, new_secret
 from headrace.jobs.deliveries import Bounds, Deliverer
 from headrace.jobs.webhooks import WebhookSender
-from headrace.storage.database import Database
+from headrace.storage.schema import opened_database
 from headrace.storage.webhooks import SqlWebhooks
 
 EVENT = "headrace.job.succeeded"
@@ -26,7 +26,7 @@ async def loopback(host: str, port: int) -> list[str]:
 
 @pytest.fixture
 def store(tmp_path):
-    database = Database(f"sqlite:///{tmp_path}/hooks.db")
+    database = opened_database(f"sqlite:///{tmp_path}/hooks.db")
     yield SqlWebhooks(database)
     database.close()
 

@@ -14,8 +14,8 @@ from headrace.errors import Conflict, NotFound
 from headrace.monitoring.monitor import Label, Monitor, MonitorOptions
 from headrace.monitoring.window import Batch, Seen, WindowSketch, encoded
 from headrace.settings import load_settings
-from headrace.storage.database import Database
 from headrace.storage.reports import SqlReports
+from headrace.storage.schema import opened_database
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def estimate_of(settings):
 
 
 def test_estimates_are_trusted_again_once_they_go_by_the_labels(settings):
-    with closing(Database(settings.store_url)) as database:
+    with closing(opened_database(settings.store_url)) as database:
         store = SqlReports(database)
         watch = watching(store, labels=200)
         raised = watch.look(is_last=True)
@@ -72,7 +72,7 @@ def test_estimates_are_trusted_again_once_they_go_by_the_labels(settings):
 
 
 def test_a_handful_of_labels_or_an_unknown_release_is_refused(settings):
-    with closing(Database(settings.store_url)) as database:
+    with closing(opened_database(settings.store_url)) as database:
         watching(SqlReports(database), labels=20).look(is_last=True)
 
     with pytest.raises(Conflict, match="20 labels"):

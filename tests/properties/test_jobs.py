@@ -10,8 +10,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 from headrace.domain.job import AttemptOutcome, Job, JobError, JobProgress, JobState, RetryPolicy
 from headrace.domain.stores import JobSubmission, JobSuccess
 from headrace.errors import Conflict
-from headrace.storage.database import Database
 from headrace.storage.jobs import SqlJobs
+from headrace.storage.schema import opened_database
 
 POLICY = RetryPolicy(attempts_allowed=3, deaths_allowed=3, first_wait_s=1.0)
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -25,7 +25,7 @@ class Jobs(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
-        self.store = SqlJobs(Database("sqlite://"))
+        self.store = SqlJobs(opened_database("sqlite://"))
         self.now = START
         self.known: dict[str, bytes | None] = {}
         self.fractions: dict[str, float] = {}

@@ -18,8 +18,9 @@ from headrace.rollouts.controller import Controller
 from headrace.rollouts.desk import Act, Desk
 from headrace.rollouts.judge import judged
 from headrace.rollouts.traffic import Traffic
-from headrace.storage.database import Database, StoreUnavailable
+from headrace.storage.database import StoreUnavailable
 from headrace.storage.rollouts import SqlRollouts
+from headrace.storage.schema import opened_database
 
 OLD, NEW = (Release(pipeline="mill", code="sha256:c", models={"stone": digest}) for digest in ("sha256:1", "sha256:2"))
 GUARDS = (GuardRule(ERRORS, weight=0.9, margin=0.1, need=Need.ALWAYS), GuardRule(DEGRADED, weight=0.1, need=Need.NEVER))
@@ -69,7 +70,7 @@ class House:
     """Everything around one controller; clocks stand still until they are moved."""
 
     def __init__(self) -> None:
-        self.store = Cut(SqlRollouts(Database("sqlite://")))
+        self.store = Cut(SqlRollouts(opened_database("sqlite://")))
         self.desk = Desk(self.store.store)
         self.stage = Stage()
         self.traffic = Traffic(OLD.id)

@@ -21,8 +21,8 @@ from headrace.jobs.job_queue import JobQueue
 from headrace.settings import Settings
 from headrace.storage.artifacts import Artifacts, opened_artifacts
 from headrace.storage.batches import SqlBatches
-from headrace.storage.database import Database
 from headrace.storage.jobs import SqlJobs
+from headrace.storage.schema import opened_database
 from headrace.storage.webhooks import SqlWebhooks
 
 IN_MEMORY = "sqlite://"
@@ -105,7 +105,7 @@ def _library(name: str) -> Any:
 
 async def opened_jobs(stack: AsyncExitStack, settings: Settings, *, is_forgetful: bool) -> Jobs:
     """In the store that the settings name; a forgetful platform keeps jobs in memory."""
-    database = await asyncio.to_thread(Database, IN_MEMORY if is_forgetful else settings.store_url)
+    database = await asyncio.to_thread(opened_database, IN_MEMORY if is_forgetful else settings.store_url)
     store = SqlJobs(database)
     stack.push_async_callback(store.close)
     artifacts = opened_artifacts(settings.job_artifacts_url)

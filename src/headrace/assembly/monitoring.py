@@ -33,6 +33,7 @@ from headrace.serving.observing import observation_of
 from headrace.settings import MonitoringSettings, Settings
 from headrace.storage.database import Database
 from headrace.storage.reports import SqlReports
+from headrace.storage.schema import opened_database
 from headrace.storage.webhooks import SqlWebhooks
 from headrace.telemetry import Metrics
 
@@ -61,7 +62,7 @@ async def opened_monitoring(
     stack: AsyncExitStack, settings: Settings, door: Doorkeeper, *, stores: Stores, metrics: Metrics, is_forgetful: bool
 ) -> Monitoring:
     """Its store opened, its witness at work; a forgetful platform is not watched."""
-    database = await asyncio.to_thread(Database, IN_MEMORY if is_forgetful else settings.store_url)
+    database = await asyncio.to_thread(opened_database, IN_MEMORY if is_forgetful else settings.store_url)
     stack.callback(database.close)
     store = SqlReports(database)
     door.open(store)
@@ -124,7 +125,7 @@ def recalibrated(settings: Settings, release: str | None) -> tuple[str, int]:
 
 def held_back(settings: Settings) -> frozenset[str]:
     """The digests of the inputs that sit in the quarantine of the store that the settings name. Blocking."""
-    database = Database(settings.store_url)
+    database = opened_database(settings.store_url)
     try:
         store, held, cursor = SqlReports(database), set[str](), None
         while True:

@@ -13,6 +13,7 @@ from headrace.storage.decisions import SqlDecisions
 from headrace.storage.feedback import SqlFeedback
 from headrace.storage.memory import MemoryDecisions
 from headrace.storage.releases import SqlReleases
+from headrace.storage.schema import opened_database
 
 IN_MEMORY = "sqlite://"
 
@@ -34,13 +35,22 @@ class Stores:
 
 def opened_stores(settings: Settings, *, decisions: DecisionStore | None = None) -> Stores:
     """Those that the settings name; in memory where `decisions` replaces the store of decisions. Blocking."""
-    database = Database(settings.store_url if decisions is None else IN_MEMORY)
+    database = opened_database(settings.store_url if decisions is None else IN_MEMORY)
     return Stores(
         decisions=SqlDecisions(database) if decisions is None else decisions,
         feedback=SqlFeedback(database),
         releases=SqlReleases(database),
         database=database,
     )
+
+
+def upgrade_store(settings: Settings) -> None:
+    """Applies the migrations that the store lacks; of many processes one does, and the others wait. Blocking.
+
+    Raises:
+        InvalidConfiguration: a newer version made it.
+    """
+    opened_database(settings.store_url, upgrades=True).close()
 
 
 def forgetful_decisions(*, bound: int = 1) -> DecisionStore:

@@ -15,6 +15,7 @@ from headrace.assembly.platform import Platform
 from headrace.assembly.pools import Tell
 from headrace.assembly.roles import SERVICE, checked_roles, run_roles
 from headrace.assembly.siblings import Siblings
+from headrace.assembly.stores import upgrade_store
 from headrace.assembly.supervisor import Member, Ready, Supervisor
 from headrace.errors import HeadraceError, InvalidConfiguration
 from headrace.serving.cores import usable_cores
@@ -32,8 +33,9 @@ def supervised(platform: Platform, settings: Settings, names: Sequence[str], *, 
     """Serves with the roles `names` until it is told to stop; the exit code.
 
     Jobs run in a process of their own; `[server] processes` answer HTTP, one of which takes the other roles as well.
-    `on_error` is told, in the process that failed, what a person should read.
+    `on_error` is told, in the process that failed, what a person should read. The store is brought up to date first.
     """
+    upgrade_store(settings)
     folder = Path(tempfile.mkdtemp(prefix="headrace-"))
     try:
         members = [

@@ -62,8 +62,6 @@ class Database:
         # All of a database in memory lives in one connection, which takes one thread at a time.
         self._turn: AbstractContextManager[Any] = RLock() if self.is_sqlite and self.folder is None else nullcontext()
         self.engine: Engine = _engine(parsed, in_memory=self.is_sqlite and self.folder is None)
-        with self._answering():
-            metadata.create_all(self.engine)
 
     @contextmanager
     def transaction(self, *, durable: bool = True) -> Iterator[Connection]:

@@ -1,0 +1,1 @@
+"""The migrations, one a module, each after the one that it names."""
