@@ -209,8 +209,9 @@ async def test_a_success_stores_result_decision_progress_and_delivery_at_once(st
     await begun(store, "a")
     decision = Decision("dec_a", NOW, "p/e", "sha256:1", "champion", "sha256:0", b"{}", 12.0)
 
-    done = await store.succeed(success("a", decision=decision), now=NOW)
+    await store.succeed(success("a", decision=decision), now=NOW)
 
+    done = await store.find("job_a")
     assert (done.state, done.progress.fraction, done.decision_id) == (JobState.SUCCEEDED, 1.0, "dec_a")
     assert (await store.result("job_a")).body == b'{"answer": 42}'
     assert SqlDecisions(database).find("dec_a") == decision
@@ -234,7 +235,31 @@ async def test_an_attempt_that_lost_its_lease_stores_nothing(store, database):
 
     assert await store.result("job_a") is None
     assert await SqlWebhooks(database).deliveries(webhook_id=None, state=None, cursor=None, limit=9) == []
-    assert (await store.succeed(success("a", 2), now=NOW)).state is JobState.SUCCEEDED
+    await store.succeed(success("a", 2), now=NOW)
+    assert (await store.find("job_a")).state is JobState.SUCCEEDED
+
+
+async def test_what_is_kept_of_a_run_is_what_the_rules_of_the_domain_make_of_the_job(store):
+    later, progress = NOW + timedelta(seconds=3), JobProgress("read", 3, 4, 0.7, 1.0)
+    await added(store, job("a"), job("b"))
+    await begun(store, "b")
+    await store.hand_back("job_b", 1, now=NOW)
+    before = [await store.find(each) for each in ("job_a", "job_b")]
+
+    run = await store.begin(["job_b", "job_a"], worker="w", now=later, lease_s=60)
+    for each in run:
+        found = JobSuccess(each.job.id, each.number, b"{}", decision_id="dec_a", progress=progress)
+        await store.succeed(found, now=later)
+
+    expected = [each.begun("w", now=later, lease_s=60) for each in before]
+    assert [each.job for each in run] == expected[::-1]
+    for each in expected:
+        number = each.attempts[-1].number
+        done = each.progressed(number, progress).succeeded(number, decision_id="dec_a", now=later)
+        assert await store.find(each.id) == done
+        told = [json.loads(event.data) for event in await store.events(each.id, after=0)]
+        assert [(news["state"], news["attempt"]) for news in told[-2:]] == [("running", number), ("succeeded", number)]
+        assert told[-1]["progress"]["fraction"] == 1.0
 
 
 async def test_of_two_who_answer_one_is_heard(store):
@@ -243,7 +268,7 @@ async def test_of_two_who_answer_one_is_heard(store):
 
     outcomes = await asyncio.gather(*(store.succeed(success("a"), now=NOW) for _ in range(5)), return_exceptions=True)
 
-    assert sum(isinstance(each, Job) for each in outcomes) == 1
+    assert sum(each is None for each in outcomes) == 1
     assert sum(isinstance(each, LeaseLost) for each in outcomes) == 4
 
 

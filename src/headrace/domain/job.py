@@ -99,6 +99,10 @@ class JobProgress:
     fraction: float = 0.0
     eta_s: float | None = None
 
+    def finished(self) -> JobProgress:
+        """The progress when the answer is there."""
+        return replace(self, fraction=1.0, eta_s=None)
+
     def advanced(self, *, stage: str, done: int, total: int, fraction: float, elapsed_s: float) -> JobProgress:
         """The progress after a report; a fraction that would fall stays, as after a retry from a checkpoint."""
         fraction = min(1.0, max(self.fraction, fraction))
@@ -217,14 +221,13 @@ class Job:
         """Answered by attempt `number`."""
         attempt = self._current(number)
         ended = self._with(replace(attempt, ended_at=now, outcome=AttemptOutcome.SUCCEEDED))
-        progress = replace(self.progress, fraction=1.0, eta_s=None)
         return replace(
             ended,
             state=JobState.SUCCEEDED,
             decision_id=decision_id,
             finished_at=now,
             error=None,
-            progress=progress,
+            progress=self.progress.finished(),
         )
 
     def failed(self, number: int, error: JobError, *, now: datetime, policy: RetryPolicy, jitter: float) -> Job:
@@ -345,12 +348,20 @@ class Job:
         }
 
     def _current(self, number: int) -> Attempt:
-        if self.state is not JobState.RUNNING or not self.attempts or self.attempts[-1].number != number:
-            raise LeaseLost(f"Attempt {number} of job {self.id} is no longer its newest: the job is {self.state}.")
+        lost = lease_lost(self.id, number, state=self.state, newest=len(self.attempts))
+        if lost is not None:
+            raise lost
         return self.attempts[-1]
 
     def _with(self, attempt: Attempt) -> Job:
         return replace(self, attempts=(*self.attempts[:-1], attempt))
+
+
+def lease_lost(job_id: str, number: int, *, state: JobState, newest: int) -> LeaseLost | None:
+    """Why attempt `number` may say nothing more; None while it runs and is its job's newest."""
+    if state is JobState.RUNNING and newest == number:
+        return None
+    return LeaseLost(f"Attempt {number} of job {job_id} is no longer its newest: the job is {state}.")
 
 
 def _attempt_body(attempt: Attempt) -> dict[str, Any]:

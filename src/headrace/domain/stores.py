@@ -243,7 +243,7 @@ class JobStore(Protocol):
         """Notes how far the attempt has come; raises `LeaseLost`."""
         ...
 
-    async def succeed(self, success: JobSuccess, *, now: datetime) -> Job:
+    async def succeed(self, success: JobSuccess, *, now: datetime) -> None:
         """Result, final progress, decision and webhook deliveries at once; raises `LeaseLost` and stores nothing."""
         ...
 

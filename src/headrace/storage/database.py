@@ -71,8 +71,7 @@ class Database:
         """
         with self._answering(), self._turn, self.engine.connect() as connection:
             if self.is_sqlite:
-                level = "FULL" if durable else "NORMAL"
-                connection.connection.cursor().execute(f"PRAGMA synchronous={level}")
+                _set_durability(connection, durable=durable)
             with connection.begin():
                 if not self.is_sqlite and not durable:
                     connection.execute(text("SET LOCAL synchronous_commit TO off"))
@@ -158,6 +157,13 @@ def _trouble(cause: BaseException, failure: SQLAlchemyError) -> tuple[str, str]:
     if isinstance(failure, DBAPIError) and failure.connection_invalidated:
         return f"the connection was cut ({cause})", _AWAY
     return f"{cause}", "Check that its disc has room and that it may be written to."
+
+
+def _set_durability(connection: Connection, *, durable: bool) -> None:
+    level = "FULL" if durable else "NORMAL"
+    if connection.info.get("synchronous") != level:
+        connection.connection.cursor().execute(f"PRAGMA synchronous={level}")
+        connection.info["synchronous"] = level
 
 
 def _set_pragmas(connection: sqlite3.Connection, _record: object) -> None:

@@ -10,10 +10,9 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
-from headrace.domain.job import Attempt, IllegalTransition, Job, JobState, LeaseLost
-from headrace.domain.stores import Checkpoint, JobSubmission, JobSuccess
+from headrace.domain.job import Attempt, Job, JobState
+from headrace.domain.stores import Checkpoint, JobSubmission
 from headrace.errors import HeadraceError, NotFound
-from headrace.storage.decisions import add_decisions
 from headrace.storage.job_tables import (
     CHANGING,
     StoredJob,
@@ -27,16 +26,20 @@ from headrace.storage.job_tables import (
     jobs,
     microseconds,
     outbox,
-    results,
     stored_jobs,
 )
 from headrace.storage.outbox import put_in_outbox
+from headrace.storage.prepared import Prepared, among, those
 from headrace.storage.webhooks import Announcement, announce
 
 WORK = "work"
 """What is rung for when jobs have become due."""
 
 _ENCODER = msgspec.json.Encoder()
+_ADD_JOB = Prepared(insert(jobs))
+_ADD_EVENT = Prepared(insert(job_events))
+_KNOWN_BY_ID = Prepared(select(jobs.c.id).where(among(jobs.c.id, "ids")))
+_KNOWN_BY_NAME = Prepared(select(jobs.c.id).where(among(jobs.c.idempotency, "names")))
 _UPDATE_JOB = (
     update(jobs).where(jobs.c.id == bindparam("b_id")).values({name: bindparam(f"b_{name}") for name in CHANGING})
 )
@@ -59,23 +62,17 @@ class JobChange:
     job_id: str
     rule: Callable[[Job], Job]
     now: datetime
-    success: JobSuccess | None = None
     checkpoint: Checkpoint | None = None
 
 
 class JobChanges:
-    """Applies changes; `rings` collects the topics of what was changed until somebody takes them.
+    """Applies changes; `rings` takes the topics of what was changed.
 
     Used by the thread that writes, alone.
     """
 
-    def __init__(self) -> None:
-        self._rings: set[str] = set()
-
-    def taken_rings(self) -> set[str]:
-        """The topics of all changes since the last call."""
-        rings, self._rings = self._rings, set()
-        return rings
+    def __init__(self, rings: set[str]) -> None:
+        self._rings = rings
 
     def add(self, connection: Connection, submissions: Sequence[JobSubmission]) -> list[Job]:
         """Job, outbox row and first event of each; the earlier job where id or idempotency are known already."""
@@ -92,9 +89,9 @@ class JobChanges:
                     known[job.idempotency] = job
             outcomes.append(earlier or job)
         if added:
-            connection.execute(insert(jobs), [job_row(each) for each in added])
+            _ADD_JOB.run_many(connection, [job_row(each) for each in added])
             created = [event_row(each.job, 1, "state", microseconds(each.job.created_at)) for each in added]
-            connection.execute(insert(job_events), created)
+            _ADD_EVENT.run_many(connection, created)
             self._put_in_outbox(connection, [(each.job, each.job.created_at) for each in added])
         return outcomes
 
@@ -143,15 +140,16 @@ class JobChanges:
         if rows:
             connection.execute(_UPDATE_JOB, [_bound(row) for row in rows])
         if told:
-            connection.execute(insert(job_events), told)
+            _ADD_EVENT.run_many(connection, told)
         _write_attempts(connection, [(stored.job, job) for stored, job in changed])
         self._move_in_outbox(connection, [(stored.job, job, nows[job.id]) for stored, job in changed])
-        _keep_results(connection, [change for change, _ in made])
+        for change, _ in made:
+            if change.checkpoint is not None:
+                _keep_checkpoint(connection, change.checkpoint, change)
         self._rings.update(job.id for _, job in changed)
         ended = [job for stored, job in changed if job.state.is_final and not stored.job.state.is_final]
         if ended:
             announce(connection, [_end_of(job, nows[job.id]) for job in ended])
-        _drop_checkpoints(connection, [job.input_digest for job in ended if job.state is JobState.SUCCEEDED])
 
     def _put_in_outbox(self, connection: Connection, queued: Sequence[tuple[Job, datetime]]) -> None:
         if queued:
@@ -177,26 +175,12 @@ def loaded(connection: Connection, job_ids: Iterable[str], *, locked: bool = Fal
     return stored_jobs(rows, connection.execute(select(attempts).where(attempts.c.job_id.in_(tried)).order_by(*order)))
 
 
-def checked_current(job: Job, number: int) -> Job:
-    """`job`, if attempt `number` is running and its newest."""
-    if job.state is not JobState.RUNNING or len(job.attempts) != number:
-        raise LeaseLost(f"Attempt {number} of job {job.id} is no longer its newest: the job is {job.state}.")
-    return job
-
-
-def begun_if_queued(job: Job, *, worker: str, now: datetime, lease_s: float) -> Job:
-    """As `Job.begun`, for jobs that are due."""
-    if job.state is JobState.QUEUED and job.due_at > now:
-        raise IllegalTransition(f"Job {job.id} is due later.")
-    return job.begun(worker, now=now, lease_s=lease_s)
-
-
 def _known(connection: Connection, submissions: Sequence[JobSubmission]) -> dict[str, Job]:
     """The jobs that are there already, by id and by idempotency."""
     names = [each.job.idempotency for each in submissions if each.job.idempotency]
-    ids = set(connection.scalars(select(jobs.c.id).where(jobs.c.id.in_([each.job.id for each in submissions]))))
+    ids = set(_KNOWN_BY_ID.run(connection, ids=those(connection, [each.job.id for each in submissions])).scalars())
     if names:
-        ids |= set(connection.scalars(select(jobs.c.id).where(jobs.c.idempotency.in_(names))))
+        ids |= set(_KNOWN_BY_NAME.run(connection, names=those(connection, names)).scalars())
     if not ids:
         return {}
     found = loaded(connection, ids)
@@ -229,22 +213,6 @@ def _write_attempts(connection: Connection, changed: Sequence[tuple[Job, Job]]) 
         connection.execute(_UPDATE_ATTEMPT, ended)
 
 
-def _keep_results(connection: Connection, made: Sequence[JobChange]) -> None:
-    successes = [change.success for change in made if change.success is not None]
-    if successes:
-        rows = [
-            {"job_id": each.job_id, "body": each.body, "digest": each.digest, "decision_id": each.decision_id}
-            for each in successes
-        ]
-        connection.execute(insert(results), rows)
-        decisions = [each.decision for each in successes if each.decision is not None]
-        if decisions:
-            add_decisions(connection, decisions)
-    for change in made:
-        if change.checkpoint is not None:
-            _keep_checkpoint(connection, change.checkpoint, change)
-
-
 def _keep_checkpoint(connection: Connection, kept: Checkpoint, change: JobChange) -> None:
     digest = connection.scalar(select(jobs.c.input_digest).where(jobs.c.id == kept.job_id))
     place = (
@@ -255,12 +223,6 @@ def _keep_checkpoint(connection: Connection, kept: Checkpoint, change: JobChange
     connection.execute(delete(checkpoints).where(*place))
     row = {"input_digest": digest, "release": kept.release, "name": kept.name, "value": kept.value}
     connection.execute(insert(checkpoints), {**row, "at_us": microseconds(change.now)})
-
-
-def _drop_checkpoints(connection: Connection, digests: Sequence[str]) -> None:
-    """Of inputs that were answered; another job of the same input that still runs computes what it lacks."""
-    if digests:
-        connection.execute(delete(checkpoints).where(checkpoints.c.input_digest.in_(digests)))
 
 
 def _end_of(job: Job, now: datetime) -> Announcement:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, delete, select
 
 from headrace.domain.job import Job, JobError, JobEvent, JobProgress, JobResult, JobState, RetryPolicy
 from headrace.domain.stores import (
@@ -26,10 +25,10 @@ from headrace.domain.stores import (
     LineFigures,
     Listener,
 )
-from headrace.errors import HeadraceError
 from headrace.storage.bell import Bell, PostgresBell, SocketBell
 from headrace.storage.database import Database
-from headrace.storage.job_changes import WORK, JobChange, JobChanges, begun_if_queued, checked_current, loaded
+from headrace.storage.job_changes import WORK, JobChange, JobChanges, loaded
+from headrace.storage.job_runs import BeginWish, HoldWish, JobRuns, SuccessWish
 from headrace.storage.job_tables import (
     StoredJob,
     attempts,
@@ -44,31 +43,6 @@ from headrace.storage.job_tables import (
 from headrace.storage.outbox import IssueWish, Outbox, figures_of
 from headrace.storage.writer import GroupCommit
 
-_HOLD = (
-    update(attempts)
-    .where(
-        attempts.c.job_id == bindparam("b_job_id"),
-        attempts.c.number == bindparam("b_number"),
-        attempts.c.ended_us.is_(None),
-    )
-    .values(lease_us=bindparam("b_lease_us"))
-)
-
-
-@dataclass(frozen=True, slots=True)
-class _Begin:
-    job_ids: Sequence[str]
-    worker: str
-    now: datetime
-    lease_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Hold:
-    held: Sequence[tuple[str, int]]
-    now: datetime
-    lease_s: float
-
 
 class SqlJobs:
     """Keeps the promise of `JobStore` in SQLite or Postgres.
@@ -80,7 +54,9 @@ class SqlJobs:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._changes = JobChanges()
+        self._rings: set[str] = set()
+        self._changes = JobChanges(self._rings)
+        self._runs = JobRuns(self._rings)
         self._outbox = Outbox()
         self._bell = _bell(database)
         self._writer = GroupCommit(database, on_commit=self._ring)
@@ -139,26 +115,20 @@ class SqlJobs:
 
     async def begin(self, job_ids: Sequence[str], *, worker: str, now: datetime, lease_s: float) -> list[BegunJob]:
         """Those that are queued and due."""
-        wish = _Begin(tuple(dict.fromkeys(job_ids)), worker, now, lease_s)
-        return await self._writer.make(self._begin, wish, durable=self._begins_durably)
+        wish = BeginWish(tuple(dict.fromkeys(job_ids)), worker, now, lease_s)
+        return await self._writer.make(self._runs.begin, wish, durable=self._begins_durably)
 
     async def hold(self, held: Sequence[tuple[str, int]], *, now: datetime, lease_s: float) -> Holds:
         """The leases run on; what is lost or to be cancelled is told."""
-        return await self._writer.make(self._hold, _Hold(tuple(held), now, lease_s), durable=False)
+        return await self._writer.make(self._runs.hold, HoldWish(tuple(held), now, lease_s), durable=False)
 
     async def progress(self, job_id: str, number: int, progress: JobProgress, *, now: datetime) -> None:
         """As a change of the job, with an event."""
         await self._change(job_id, lambda job: job.progressed(number, progress), now=now, durable=False)
 
-    async def succeed(self, success: JobSuccess, *, now: datetime) -> Job:
+    async def succeed(self, success: JobSuccess, *, now: datetime) -> None:
         """All or nothing."""
-
-        def rule(job: Job) -> Job:
-            if success.progress is not None:
-                job = job.progressed(success.number, success.progress)
-            return job.succeeded(success.number, decision_id=success.decision_id, now=now)
-
-        return await self._writer.make(self._changes.apply, JobChange(success.job_id, rule, now, success=success))
+        await self._writer.make(self._runs.succeed, SuccessWish(success, now))
 
     async def fail(
         self, job_id: str, number: int, error: JobError, *, now: datetime, policy: RetryPolicy, jitter: float
@@ -190,7 +160,7 @@ class SqlJobs:
         """Durable, for it saves work that was paid for."""
 
         def rule(job: Job) -> Job:
-            return checked_current(job, checkpoint.number).advanced(checkpoint.number)
+            return job.advanced(checkpoint.number)
 
         change = JobChange(checkpoint.job_id, rule, now, checkpoint=checkpoint)
         await self._writer.make(self._changes.apply, change)
@@ -221,7 +191,8 @@ class SqlJobs:
         return await self._writer.make(self._changes.apply, JobChange(job_id, rule, now), durable=durable)
 
     def _ring(self) -> None:
-        self._bell.ring(self._changes.taken_rings())
+        self._bell.ring(self._rings)
+        self._rings.clear()
 
     def _loaded(self, job_ids: Sequence[str]) -> dict[str, StoredJob]:
         with self._database.reading() as connection:
@@ -259,39 +230,6 @@ class SqlJobs:
             row = connection.execute(select(results).where(results.c.job_id == job_id)).one_or_none()
         return None if row is None else JobResult(row.job_id, row.body, row.digest, row.decision_id)
 
-    def _begin(self, connection: Connection, wishes: Sequence[_Begin]) -> list[list[BegunJob]]:
-        rules = [partial(begun_if_queued, worker=each.worker, now=each.now, lease_s=each.lease_s) for each in wishes]
-        changes = [
-            JobChange(job_id, rule, wish.now)
-            for wish, rule in zip(wishes, rules, strict=True)
-            for job_id in wish.job_ids
-        ]
-        inputs = _inline(connection, {change.job_id for change in changes})
-        outcomes = iter(self._changes.apply(connection, changes))
-        begun = [[next(outcomes) for _ in wish.job_ids] for wish in wishes]
-        return [
-            [BegunJob(job, inputs.get(job.id)) for job in found if not isinstance(job, HeadraceError)]
-            for found in begun
-        ]
-
-    def _hold(self, connection: Connection, wishes: Sequence[_Hold]) -> list[Holds]:
-        beats = [
-            {
-                "b_job_id": job_id,
-                "b_number": number,
-                "b_lease_us": microseconds(wish.now + timedelta(seconds=wish.lease_s)),
-            }
-            for wish in wishes
-            for job_id, number in wish.held
-        ]
-        if not beats:
-            return [Holds(frozenset(), frozenset())] * len(wishes)
-        connection.execute(_HOLD, beats)
-        columns = jobs.c.id, jobs.c.state, jobs.c.attempts, jobs.c.cancel_requested
-        query = select(*columns).where(jobs.c.id.in_([beat["b_job_id"] for beat in beats]))
-        rows = {row.id: row for row in connection.execute(query)}
-        return [_holds(wish, rows) for wish in wishes]
-
     def _leases(self) -> list[Lease]:
         query = (
             select(attempts)
@@ -327,22 +265,6 @@ def _failed(job: Job, **how: Any) -> Job:
 
 def _lapsed(job: Job, **how: Any) -> Job:
     return job.lapsed(how.pop("number"), **how)
-
-
-def _inline(connection: Connection, job_ids: set[str]) -> dict[str, bytes]:
-    query = select(jobs.c.id, jobs.c.inline).where(jobs.c.id.in_(job_ids), jobs.c.inline.is_not(None))
-    return {row.id: row.inline for row in connection.execute(query)}
-
-
-def _holds(wish: _Hold, rows: Mapping[Any, Any]) -> Holds:
-    lost, cancelled = set(), set()
-    for job_id, number in wish.held:
-        row = rows.get(job_id)
-        if row is None or row.state != JobState.RUNNING.value or row.attempts != number:
-            lost.add((job_id, number))
-        elif row.cancel_requested:
-            cancelled.add((job_id, number))
-    return Holds(frozenset(lost), frozenset(cancelled))
 
 
 def _forgotten(connection: Connection, before: datetime, limit: int) -> list[str]:

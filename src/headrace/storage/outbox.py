@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
 
-from sqlalchemy import ColumnElement, Connection, func, insert, select, update
+from sqlalchemy import BigInteger, ColumnElement, Connection, and_, bindparam, func, insert, or_, select, update
 
 from headrace.domain.job import Job
 from headrace.domain.stores import IssuedTicket, LineFigures
 from headrace.storage.job_tables import Stage, microseconds, outbox
+from headrace.storage.prepared import Prepared, among, those
 
 CLOCK_SLACK = timedelta(seconds=60)
 CLOCK_CHECK_S = 1.0
@@ -25,6 +26,52 @@ class IssueWish:
     limit: int
     now: datetime
     ticket_s: float
+
+
+def _making_ready(which: ColumnElement[bool]) -> Prepared:
+    # Rows that another process holds are left to it: waiting for them in no certain order could lock both out.
+    free = select(outbox.c.job_id).where(which).with_for_update(skip_locked=True)
+    return Prepared(update(outbox).where(outbox.c.job_id.in_(free)).values(stage=int(Stage.READY)))
+
+
+_TICKETED = outbox.c.stage == int(Stage.TICKETED)
+_WAITING = or_(outbox.c.stage == int(Stage.DELAYED), _TICKETED)
+_GIVE_BACK = _making_ready(and_(_TICKETED, among(outbox.c.job_id, "ids")))
+_PROMOTE = _making_ready(and_(_WAITING, outbox.c.next_us <= bindparam("until_us")))
+_PROMOTE_FROM_FUTURE = _making_ready(and_(_WAITING, outbox.c.noted_us > bindparam("until_us")))
+_ISSUE_AGAIN = _making_ready(and_(_TICKETED, outbox.c.noted_us <= bindparam("until_us")))
+_DUE = (
+    select(outbox.c.job_id)
+    .where(outbox.c.stage == int(Stage.READY), outbox.c.priority == bindparam("line"))
+    .order_by(outbox.c.turn, outbox.c.job_id)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
+_NOW_US = bindparam("now_us", type_=BigInteger)
+# Each ticket of a job is out for longer than the last, lest a slow queue is flooded with repetitions.
+_ISSUE = Prepared(
+    update(outbox)
+    .where(outbox.c.job_id.in_(_DUE))
+    .values(
+        stage=int(Stage.TICKETED),
+        noted_us=_NOW_US,
+        next_us=bindparam("now_us", type_=BigInteger)
+        + bindparam("ticket_us", type_=BigInteger) * (outbox.c.issues + 1),
+        issues=outbox.c.issues + 1,
+    )
+    .returning(outbox.c.job_id, outbox.c.turn)
+)
+_PUT = Prepared(insert(outbox))
+# One look-up in the index for each stage: the smallest over all of them would be a scan.
+_FIRST_TURN = Prepared(
+    select(outbox.c.turn)
+    .where(outbox.c.stage == bindparam("own_stage"), outbox.c.priority == bindparam("line"))
+    .order_by(outbox.c.turn)
+    .limit(1)
+)
+_LAST_TURN = Prepared(
+    select(func.max(outbox.c.turn)).where(outbox.c.priority == bindparam("line"), outbox.c.key == bindparam("whose"))
+)
 
 
 class Outbox:
@@ -47,53 +94,26 @@ class Outbox:
 
     def give_back(self, connection: Connection, wishes: Sequence[tuple[str, ...]]) -> list[None]:
         """What has a ticket out is due, for others to take."""
-        ids = {job_id for wish in wishes for job_id in wish}
-        _make_ready(connection, (outbox.c.stage == int(Stage.TICKETED)) & outbox.c.job_id.in_(ids))
+        _GIVE_BACK.run(connection, ids=those(connection, {job_id for wish in wishes for job_id in wish}))
         return [None] * len(wishes)
 
     def _promote(self, connection: Connection, now: datetime) -> None:
         """What has waited for its time, or whose ticket led to nothing, is due; and all when the clock was set back."""
-        waits = outbox.c.stage.in_((int(Stage.DELAYED), int(Stage.TICKETED)))
-        _make_ready(connection, waits & (outbox.c.next_us <= microseconds(now)))
+        _PROMOTE.run(connection, until_us=microseconds(now))
         if monotonic() >= self._next_clock_check:
             self._next_clock_check = monotonic() + CLOCK_CHECK_S
-            _make_ready(connection, waits & (outbox.c.noted_us > microseconds(now + CLOCK_SLACK)))
+            _PROMOTE_FROM_FUTURE.run(connection, until_us=microseconds(now + CLOCK_SLACK))
 
     def issue_again(self, connection: Connection, moments: Sequence[datetime]) -> list[int]:
         """What was issued before the moment and has not begun is due; how many these are."""
-        lost = outbox.c.stage == int(Stage.TICKETED)
-        count = _make_ready(connection, lost & (outbox.c.noted_us <= microseconds(max(moments))))
+        count = _ISSUE_AGAIN.run(connection, until_us=microseconds(max(moments))).rowcount
         return [count] * len(moments)
 
 
 def _issued(connection: Connection, wish: IssueWish, priority: str, limit: int) -> list[IssuedTicket]:
     now_us, ticket_us = microseconds(wish.now), round(wish.ticket_s * 1e6)
-    due = (
-        select(outbox.c.job_id)
-        .where(outbox.c.stage == int(Stage.READY), outbox.c.priority == priority)
-        .order_by(outbox.c.turn, outbox.c.job_id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    # Each ticket of a job is out for longer than the last, lest a slow queue is flooded with repetitions.
-    taken = connection.execute(
-        update(outbox)
-        .where(outbox.c.job_id.in_(due))
-        .values(
-            stage=int(Stage.TICKETED),
-            noted_us=now_us,
-            next_us=now_us + ticket_us * (outbox.c.issues + 1),
-            issues=outbox.c.issues + 1,
-        )
-        .returning(outbox.c.job_id, outbox.c.turn)
-    ).all()
+    taken = _ISSUE.run(connection, line=priority, most=limit, now_us=now_us, ticket_us=ticket_us).all()
     return [IssuedTicket(row.job_id, priority) for row in sorted(taken, key=lambda row: (row.turn, row.job_id))]
-
-
-def _make_ready(connection: Connection, which: ColumnElement[bool]) -> int:
-    # Rows that another process holds are left to it: waiting for them in no certain order could lock both out.
-    free = select(outbox.c.job_id).where(which).with_for_update(skip_locked=True)
-    return connection.execute(update(outbox).where(outbox.c.job_id.in_(free)).values(stage=int(Stage.READY))).rowcount
 
 
 def put_in_outbox(connection: Connection, queued: Sequence[tuple[Job, datetime]]) -> None:
@@ -116,7 +136,7 @@ def put_in_outbox(connection: Connection, queued: Sequence[tuple[Job, datetime]]
                 "issues": 0,
             }
         )
-    connection.execute(insert(outbox), rows)
+    _PUT.run_many(connection, rows)
 
 
 def figures_of(connection: Connection, now: datetime) -> list[LineFigures]:
@@ -151,23 +171,15 @@ class _Turns:
             return head
         line = (job.priority, job.key)
         if line not in self._lasts:
-            last = self._connection.scalar(
-                select(func.max(outbox.c.turn)).where(outbox.c.priority == job.priority, outbox.c.key == job.key)
-            )
+            last = _LAST_TURN.run(self._connection, line=job.priority, whose=job.key).scalar()
             self._lasts[line] = head - 1 if last is None else int(last)
         self._lasts[line] = max(head, self._lasts[line] + 1)
         return self._lasts[line]
 
     def _head(self, priority: str) -> int:
         if priority not in self._heads:
-            # One look-up in the index for each stage: the smallest over all of them would be a scan.
             firsts = [
-                self._connection.scalar(
-                    select(outbox.c.turn)
-                    .where(outbox.c.stage == int(stage), outbox.c.priority == priority)
-                    .order_by(outbox.c.turn)
-                    .limit(1)
-                )
+                _FIRST_TURN.run(self._connection, own_stage=int(stage), line=priority).scalar()
                 for stage in (Stage.READY, Stage.TICKETED)
             ]
             self._heads[priority] = min((int(each) for each in firsts if each is not None), default=0)

@@ -29,6 +29,7 @@ from headrace.domain.decision import new_id
 from headrace.domain.webhook import Delivery, DeliveryState, Receipt, Webhook, WebhookState
 from headrace.storage.database import Database, metadata
 from headrace.storage.job_tables import microseconds, moment_of
+from headrace.storage.prepared import Prepared
 
 webhooks = Table(
     "webhooks",
@@ -61,6 +62,9 @@ webhook_deliveries = Table(
     Index("webhook_deliveries_by_webhook", "webhook_id", "sequence"),
     sqlite_autoincrement=True,
 )
+
+
+_ACTIVE = Prepared(select(webhooks).where(webhooks.c.state == WebhookState.ACTIVE.value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,8 +224,7 @@ class SqlWebhooks:
 
 
 def _active(connection: Connection) -> Sequence[Webhook]:
-    query = select(webhooks).where(webhooks.c.state == WebhookState.ACTIVE.value)
-    return [_webhook(row) for row in connection.execute(query)]
+    return [_webhook(row) for row in _ACTIVE.run(connection)]
 
 
 def _webhook(row: Row[Any]) -> Webhook:
