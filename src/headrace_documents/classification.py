@@ -72,7 +72,7 @@ class ClassificationService(Service):
 
     def _head(self, artifact: Path) -> Head:
         # The folder of an artifact is named by its digest: all replicas of a release share the head.
-        return self.shelf.shared(f"head:{artifact.resolve()}", lambda: Head.open(artifact))
+        return self.shelf.shared(f"head:{artifact.resolve()}", lambda: Head.open(artifact, shelf=self.shelf))
 
     def traits(self, artifact: Path | None) -> Mapping[str, Any]:
         """The labels, and how confidence and explanation come about."""

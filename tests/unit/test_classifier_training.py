@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from headrace import Example, InvalidInput, Trainer
+from headrace import Example, InvalidInput, SharedWork, Shelf, Trainer
 from headrace.registry.registry import ModelRegistry
 from headrace_documents.classification import plain_text
 from headrace_documents.classifier.classifier import Classifier
@@ -258,3 +258,16 @@ def test_a_text_of_nothing_but_joining_words_still_has_evidence(trained, opened)
     found = answer(classifier, "the of and to")
 
     assert {each.text for each in found.explanation.evidence} & {"the", "of", "and", "to"}
+
+
+def test_heads_of_the_same_terms_share_them_and_read_a_text_once(trained, tmp_path, static):
+    registry, shelf = ModelRegistry(tmp_path), Shelf()
+    versions = [registry.register("m", trained.files, lineage={"copy": copy}) for copy in "ab"]
+    first, second = (Head.open(registry.folder_of(version), shelf=shelf) for version in versions)
+    work = SharedWork()
+
+    readings = [Classifier(head, {"static": static}).read("amount due", work=work) for head in (first, second)]
+
+    assert first is not second
+    assert first.vocabularies["words"] is second.vocabularies["words"]
+    assert readings[0].entries["words"] is readings[1].entries["words"]

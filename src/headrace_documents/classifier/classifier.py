@@ -83,7 +83,10 @@ class Classifier:
             limit = min(limit, self._tokens_pace.within(budget_s / 2, least=_FEWEST_TOKENS))
         begun = perf_counter()
         surface, pairs = work.once(("words", characters), lambda: _words_of(characters))
-        entries = {name: terms.entries(surface, pairs) for name, terms in self.head.vocabularies.items()}
+        entries = {
+            name: work.once((terms, characters), partial(terms.entries, surface, pairs))
+            for name, terms in self.head.vocabularies.items()
+        }
         tokens = {
             name: work.once((reader.digest, characters), partial(reader.read, characters))
             for name, reader in self._readers.items()

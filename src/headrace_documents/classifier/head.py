@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import load_file, save
 
-from headrace import UnreadableArtifact
+from headrace import Shelf, UnreadableArtifact
 from headrace_documents.classifier.surface import Ints, Surface
 from headrace_documents.classifier.tokens import Tokens
 from headrace_documents.classifier.words import Entries, Vocabulary
@@ -97,17 +98,18 @@ class Head:
         files = {_ARTIFACT: _json(described)}
         for name, vocabulary in self.vocabularies.items():
             tensors[f"idf.{name}"] = vocabulary.idf
-            files[f"{name}.json"] = _json({"words": vocabulary.words, "grams": vocabulary.grams})
+            files[f"{name}.json"] = _json({"words": list(vocabulary.words), "grams": list(vocabulary.grams)})
         return files | {_TENSORS: save({name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)})}
 
     @classmethod
-    def open(cls, folder: Path) -> Head:
-        """The head whose files lie in `folder`.
+    def open(cls, folder: Path, *, shelf: Shelf | None = None) -> Head:
+        """The head whose files lie in `folder`; heads that were taught with the same terms share them on the `shelf`.
 
         Raises:
             UnreadableArtifact: a file is missing, of another edition, or its shapes do not fit together.
         """
         try:
+            shelf = shelf or Shelf()
             described = json.loads((folder / _ARTIFACT).read_bytes())
             tensors = load_file(folder / _TENSORS)
             head = cls(
@@ -115,7 +117,9 @@ class Head:
                 base=tensors["base"],
                 weights={name: tensors[f"weights.{name}"] for name in described["features"]},
                 vocabularies={
-                    name: _vocabulary(folder, name, tensors) for name in (WORDS, TERMS) if name in described["features"]
+                    name: _vocabulary(folder / f"{name}.json", tensors[f"idf.{name}"], shelf)
+                    for name in (WORDS, TERMS)
+                    if name in described["features"]
                 },
                 tokens=int(described["tokens"]),
                 readers=described["readers"],
@@ -143,9 +147,15 @@ class Head:
                 raise ValueError(f"its weights of {name} do not fit {widths[name]} terms")
 
 
-def _vocabulary(folder: Path, name: str, tensors: Mapping[str, Floats]) -> Vocabulary:
-    terms = json.loads((folder / f"{name}.json").read_bytes())
-    return Vocabulary(_strings(terms["words"]), _strings(terms["grams"]), tensors[f"idf.{name}"])
+def _vocabulary(path: Path, idf: Floats, shelf: Shelf) -> Vocabulary:
+    content = path.read_bytes()
+
+    def made() -> Vocabulary:
+        terms = json.loads(content)
+        return Vocabulary(_strings(terms["words"]), _strings(terms["grams"]), idf)
+
+    digest = hashlib.sha256(hashlib.sha256(content).digest() + idf.tobytes()).hexdigest()
+    return shelf.shared(f"vocabulary:{digest}", made)
 
 
 def _strings(values: Sequence[object]) -> list[str]:

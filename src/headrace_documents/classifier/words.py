@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from headrace_documents.classifier.surface import Ints, Surface
+from headrace_documents.classifier.terms import Terms
 
 Floats = npt.NDArray[np.float32]
 
 SHORTEST_GRAM = 3
 LONGEST_GRAM = 5
-_REMEMBERED_WORDS = 100_000
+_REMEMBERED_WORDS = 8_192
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,24 +32,23 @@ class Entries:
     values: Floats
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Vocabulary:
     """Which words, pairs and n-grams count, and how rare each is: `idf` (columns,) float32, words first, then n-grams.
 
     The value of a term that occurs n times is (1 + ln n) idf; words with pairs, and n-grams, are each scaled to a
-    length of 1 (Salton and Buckley, 1988).
+    length of 1 (Salton and Buckley, 1988). Heads that were taught with the same terms may share one.
     """
 
-    words: list[str]
-    grams: list[str]
+    words: Terms = field(init=False)
+    grams: Terms = field(init=False)
+    listed_words: InitVar[Sequence[str]]
+    listed_grams: InitVar[Sequence[str]]
     idf: Floats
-    _word_columns: dict[str, int] = field(init=False)
-    _gram_columns: dict[str, int] = field(init=False)
     _grams_of: dict[str, Ints] = field(init=False, default_factory=dict)
 
-    def __post_init__(self) -> None:
-        self._word_columns = {word: column for column, word in enumerate(self.words)}
-        self._gram_columns = {gram: column for column, gram in enumerate(self.grams, start=len(self.words))}
+    def __post_init__(self, listed_words: Sequence[str], listed_grams: Sequence[str]) -> None:
+        self.words, self.grams = Terms(listed_words), Terms(listed_grams)
 
     @property
     def width(self) -> int:
@@ -59,7 +59,7 @@ class Vocabulary:
         """The features of a text, with the distinct `pairs` of its words."""
         counts = np.bincount(surface.kinds, minlength=len(surface.keys))
         terms = surface.keys + [f"{surface.keys[a]} {surface.keys[b]}" for a, b in pairs[:, :2].tolist()]
-        found = np.array([self._word_columns.get(term, -1) for term in terms], dtype=np.int64)
+        found = self.words.find(terms)
         owners = np.flatnonzero(found >= 0)
         columns = found[owners]
         times = np.concatenate([counts, pairs[:, 3]])[owners]
@@ -73,9 +73,9 @@ class Vocabulary:
 
     def _gram_entries(self, surface: Surface, counts: Ints) -> tuple[Ints, Ints, Floats]:
         """The value of an n-gram is shared out to the words it stands in, by how often it does."""
-        if not self.grams or not surface.keys:
+        if not len(self.grams) or not surface.keys:
             return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32)
-        held = [self._grams_in(key) for key in surface.keys]
+        held = self._grams_in(surface.keys)
         owners = np.repeat(np.arange(len(held)), [len(columns) for columns in held])
         columns = np.concatenate(held)
         times = counts[owners]
@@ -84,16 +84,22 @@ class Vocabulary:
         values = scaled((1 + np.log(np.maximum(totals, 1))) * self.idf[distinct])
         return owners, columns, (values[place] * times / totals[place]).astype(np.float32)
 
-    def _grams_in(self, key: str) -> Ints:
-        known = self._grams_of.get(key)
-        if known is None:
-            columns = [self._gram_columns[gram] for gram in grams_of(key) if gram in self._gram_columns]
-            known = np.array(columns, dtype=np.int64)
-            # Only remembered to save time: forgetting all when full keeps the bound and changes no answer.
-            if len(self._grams_of) >= _REMEMBERED_WORDS:
-                self._grams_of = {}
-            self._grams_of[key] = known
-        return known
+    def _grams_in(self, keys: Sequence[str]) -> list[Ints]:
+        """The columns of the n-grams in each of the words `keys`; those of new words are looked up together."""
+        remembered = self._grams_of
+        held = [remembered.get(key) for key in keys]
+        fresh = [number for number, columns in enumerate(held) if columns is None]
+        grams = [grams_of(keys[number]) for number in fresh]
+        found = self.grams.find([gram for each in grams for gram in each])
+        end = 0
+        # Only remembered to save time: forgetting all when full keeps the bound and changes no answer.
+        if len(remembered) + len(fresh) > _REMEMBERED_WORDS:
+            remembered = self._grams_of = {}
+        for number, each in zip(fresh, grams, strict=True):
+            start, end = end, end + len(each)
+            columns = found[start:end]
+            held[number] = remembered[keys[number]] = columns[columns >= 0] + len(self.words)
+        return [columns for columns in held if columns is not None]
 
 
 def pairs_of(surface: Surface) -> Ints:
