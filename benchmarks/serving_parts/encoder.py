@@ -22,6 +22,8 @@ class Encoder:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = int(os.environ.get("ENCODER_THREADS", "1"))
         options.inter_op_num_threads = 1
+        # Plans of memory are kept for each length of text, and gain nothing here.
+        options.enable_mem_pattern = False
         path = Path(os.environ["ENCODER_MODEL"])
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         self._tokenizer = Tokenizer.from_file(str(path.parent / "tokenizer.json"))

@@ -14,7 +14,8 @@ from standardwebhooks import WebhookVerificationError
 
 from headrace.domain.address import AddressRules, RefusedAddress, checked_url, is_public
 from headrace.domain.webhook import Delivery, DeliveryState, Patience, Receipt, asked_wait_s
-from headrace.jobs.webhooks import RESPONSE_BYTES, WebhookSender
+from headrace.jobs.posting import RESPONSE_BYTES
+from headrace.jobs.webhooks import WebhookSender
 
 OLD, NEW, OTHER = ("whsec_b2xkb2xkb2xkb2xkb2xkb2xk", "whsec_bmV3bmV3bmV3bmV3bmV3bmV3", "whsec_b3RoZXJvdGhlcm90aGVy")
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)

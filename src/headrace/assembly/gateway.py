@@ -35,16 +35,15 @@ from headrace.gateway import (
 )
 from headrace.gateway.app import Authenticate, Bounds, Gateway, open_to_all
 from headrace.gateway.auth import Keys, OpenHere, is_loopback
-from headrace.gateway.fetching import Fetcher
 from headrace.gateway.preferences import answering_by_preference
 from headrace.gateway.route import Route
 from headrace.gateway.server import Server
-from headrace.gateway.uploads import FRAMING_BYTES, Fetch
+from headrace.gateway.uploads import FRAMING_BYTES, Fetch, fetch_nothing
 from headrace.jobs.unpacking import Bounds as UnpackingBounds
 from headrace.serving.answered import Answered
 from headrace.serving.context import Context
 from headrace.serving.quota import Quota
-from headrace.settings import ServerSettings
+from headrace.settings import ServerSettings, Settings
 
 
 def routes_of(running: Running) -> list[Route]:
@@ -64,13 +63,7 @@ def _probes(running: Running) -> list[Route]:
 def _nouns(running: Running) -> list[Route]:
     settings = running.settings
     check = address_rules(settings).checked
-
-    fetcher = Fetcher(
-        hosts=settings.server.allowed_url_hosts,
-        private_hosts=settings.server.allowed_private_url_hosts,
-        limit_bytes=settings.limits.upload_bytes,
-        timeout_s=settings.limits.request_seconds,
-    )
+    fetcher = _fetcher(settings)
     return [
         *endpoints.routes(
             list(running.endpoints.values()),
@@ -95,6 +88,21 @@ def _nouns(running: Running) -> list[Route]:
         *alerts.routes(running.monitoring.store),
         *quarantine.routes(running.monitoring.store, _release_by(running)),
     ]
+
+
+def _fetcher(settings: Settings) -> Fetch:
+    hosts, private_hosts = settings.server.allowed_url_hosts, settings.server.allowed_private_url_hosts
+    if not hosts and not private_hosts:
+        return fetch_nothing
+    # The client is slow to load, and few servers fetch.
+    from headrace.gateway.fetching import Fetcher  # noqa: PLC0415
+
+    return Fetcher(
+        hosts=hosts,
+        private_hosts=private_hosts,
+        limit_bytes=settings.limits.upload_bytes,
+        timeout_s=settings.limits.request_seconds,
+    )
 
 
 def _intake(running: Running, fetch: Fetch) -> batches.Intake:

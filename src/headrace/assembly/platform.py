@@ -117,12 +117,13 @@ class Platform:
         tell: Tell = unheard,
         siblings: Siblings | None = None,
         only: Collection[str] | None = None,
+        shelf: Shelf | None = None,
     ) -> AsyncIterator[Running]:
         """All parts, warm; on the way out what is in flight ends, then the parts end, the last one first.
 
         `decisions` replaces the store that the settings name. `tell` hears of what an operator should know: the name
         of an event, and its facts. `siblings` are the other processes of the same server.
-        With `only`, these services live here and no pipeline answers.
+        With `only`, these services live here and no pipeline answers. `shelf` has what was loaded already.
 
         Raises:
             InvalidConfiguration: the settings do not fit the pipelines.
@@ -152,7 +153,7 @@ class Platform:
             jobs = await opened_jobs(stack, settings, is_forgetful=decisions is not None)
             keys = await opened_keys(stack, settings, is_forgetful=decisions is not None)
             await _kept(stack, kept_in_bounds(stores, settings, tell))
-            planner = Planner.of(instances, parts, registry, tell, Shelf(bound_bytes=settings.cache_bytes))
+            planner = Planner.of(instances, parts, registry, tell, shelf or Shelf(bound_bytes=settings.cache_bytes))
             loaded = Releases(partial(planner.plan, only=only), bound_bytes=settings.cache_bytes)
             stack.push_async_callback(loaded.close)
             champions = {name: await asyncio.to_thread(planner.champion, name) for name in planner.instances}

@@ -14,7 +14,6 @@ from headrace.serving.pool import Pool
 from headrace.serving.releases import Switch
 from headrace.serving.runtime import Replicas
 from headrace.serving.runtimes.guarded import GuardedReplicas, origin_of
-from headrace.serving.runtimes.remote import RemoteReplicas
 from headrace.serving.runtimes.threads import ThreadReplicas
 from headrace.serving.service import Service
 from headrace.serving.shared_work import Shelf
@@ -32,6 +31,9 @@ def pool_of(part: Part, *, options: Any, artifact: Path | None, model: str | Non
     guard = part.guard()
     replicas: Replicas
     if part.url:
+        # The client is slow to load, and most services live here.
+        from headrace.serving.runtimes.remote import RemoteReplicas  # noqa: PLC0415
+
         remote = RemoteReplicas(part.url.split(","), part.name, part.kind.methods, model=model, key=part.key)
         replicas = Hedged(remote)
     elif guard is not None:

@@ -22,6 +22,7 @@ from headrace.registry.registry import ModelRegistry
 from headrace.serving.pipeline import kebab, services_of
 from headrace.serving.pool import Pool
 from headrace.serving.releases import PlannedPool
+from headrace.serving.service import Service
 from headrace.serving.shared_work import Shelf
 from headrace.serving.sources import digest_of_sources
 from headrace.settings import Settings
@@ -96,11 +97,25 @@ class Planner:
             )
         return {name: self._planned(name, release) for name in names if only is None or name in only}
 
+    def made(self, release: Release, *, only: Collection[str]) -> dict[str, Service]:
+        """The services in `only`, loaded as `release` says; what they put on the shelf, its pools find there."""
+        found: dict[str, Service] = {}
+        for name in self.services(release.pipeline):
+            if name in only:
+                service = self.parts[name].made(self.parts[name].options_of(release), self.shelf)
+                service.load_once(self._artifact(name, release)[1])
+                found[name] = service
+        return found
+
+    def _artifact(self, name: str, release: Release) -> tuple[ModelVersion | None, Path | None]:
+        digest = release.models.get(name)
+        version = None if digest is None else self.registry.version(digest)
+        return version, None if version is None else self.registry.folder_of(version)
+
     def _planned(self, name: str, release: Release) -> PlannedPool:
         part = self.parts[name]
         digest = release.models.get(name)
-        version = None if digest is None else self.registry.version(digest)
-        artifact = None if version is None else self.registry.folder_of(version)
+        version, artifact = self._artifact(name, release)
         options = part.options_of(release)
         identity = (name, f"{part.kind.__module__}:{part.kind.__qualname__}", digest, shown(options))
         make: Callable[[], Pool] = partial(

@@ -19,6 +19,7 @@ from headrace.assembly.pools import Tell
 from headrace.assembly.siblings import Siblings
 from headrace.assembly.worker import work
 from headrace.errors import InvalidInput, ServiceFailed
+from headrace.serving.shared_work import Shelf
 from headrace.settings import Settings
 
 YOUNG_OBJECTS = 20_000
@@ -49,6 +50,11 @@ def checked_roles(names: Sequence[str]) -> tuple[str, ...]:
     return services or tuple(name for name in ROLES if not names or name in names)
 
 
+def services_in(roles: Sequence[str]) -> set[str] | None:
+    """The services that live alone by these roles; None when none does."""
+    return {name.removeprefix(SERVICE) for name in roles if name.startswith(SERVICE)} or None
+
+
 async def run_roles(
     platform: Platform,
     settings: Settings,
@@ -58,17 +64,18 @@ async def run_roles(
     stop: asyncio.Event,
     ready: Callable[[], None],
     siblings: Siblings | None = None,
+    shelf: Shelf | None = None,
 ) -> None:
     """Runs the platform with the roles `names` until `stop` is set, then ends them one after the other.
 
-    `ready` is called once all of them do their work.
+    `ready` is called once all of them do their work; `shelf` has what was loaded already.
 
     Raises:
         HeadraceError: the platform did not start, or a role ended by itself.
     """
     roles = checked_roles(names)
-    only = {name.removeprefix(SERVICE) for name in roles if name.startswith(SERVICE)} or None
-    async with platform.running(settings, tell=tell, siblings=siblings, only=only) as running:
+    only = services_in(roles)
+    async with platform.running(settings, tell=tell, siblings=siblings, only=only, shelf=shelf) as running:
         works = {GATEWAY: serve} if only else {name: ROLES[name] for name in roles}
         tasks = {name: asyncio.ensure_future(work(running)) for name, work in works.items()}
         telling = asyncio.create_task(_tell_ready(running, tasks, ready))

@@ -8,12 +8,14 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from headrace.assembly.platform import Platform
 from headrace.assembly.pools import Tell
-from headrace.assembly.roles import SERVICE, checked_roles, run_roles
+from headrace.assembly.preload import Preload, settled
+from headrace.assembly.roles import SERVICE, checked_roles, run_roles, services_in
 from headrace.assembly.siblings import Siblings
 from headrace.assembly.stores import upgrade_store
 from headrace.assembly.supervisor import Member, Ready, Supervisor
@@ -36,17 +38,14 @@ def supervised(platform: Platform, settings: Settings, names: Sequence[str], *, 
     `on_error` is told, in the process that failed, what a person should read. The store is brought up to date first.
     """
     upgrade_store(settings)
+    roles = checked_roles(names)
+    shares = _shares(roles, _count(settings.server.processes))
+    preload = Preload(platform, settings, only=services_in(roles))
     folder = Path(tempfile.mkdtemp(prefix="headrace-"))
     try:
-        members = [
-            Member(
-                name,
-                partial(
-                    _lived, platform, settings, roles, tell=tell, on_error=on_error, folder=folder, parent=os.getpid()
-                ),
-            )
-            for name, roles in _shares(checked_roles(names), _count(settings.server.processes))
-        ]
+        life = _Life(platform, settings, preload, tell=tell, on_error=on_error, folder=folder, parent=os.getpid())
+        members = [Member(name, partial(life.lived, share)) for name, share in shares]
+        settled()
         grace_s = settings.server.drain_s + GRACE_S
         return Supervisor(members, tell=tell, grace_s=grace_s).run()
     finally:
@@ -79,35 +78,48 @@ def _shares(roles: Sequence[str], processes: int) -> list[tuple[str, tuple[str, 
     return [("gateway-0", others), *more, *workers]
 
 
-def _lived(
-    platform: Platform,
-    settings: Settings,
-    roles: Sequence[str],
-    ready: Ready,
-    *,
-    tell: Tell,
-    on_error: OnError,
-    folder: Path,
-    parent: int,
-) -> int:
-    """The life of one process; its exit code."""
-    try:
-        asyncio.run(_until_told(platform, settings, roles, ready=ready, tell=tell, siblings=Siblings(folder)))
-    except HeadraceError as error:
-        on_error(error)
-        return 1
-    finally:
-        # A parent that was killed removes nothing.
-        if os.getppid() != parent:
-            shutil.rmtree(folder, ignore_errors=True)
-    return 0
+@dataclass(frozen=True, slots=True)
+class _Life:
+    """What the processes of one server have in common."""
 
+    platform: Platform
+    settings: Settings
+    preload: Preload
+    tell: Tell
+    on_error: OnError
+    folder: Path
+    parent: int
 
-async def _until_told(
-    platform: Platform, settings: Settings, roles: Sequence[str], *, ready: Ready, tell: Tell, siblings: Siblings
-) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    await run_roles(platform, settings, roles, tell=tell, stop=stop, ready=ready, siblings=siblings)
+    def lived(self, roles: Sequence[str], ready: Ready) -> int:
+        """The life of one process; its exit code."""
+        try:
+            asyncio.run(self._until_told(roles, ready))
+        except HeadraceError as error:
+            self.on_error(error)
+            return 1
+        finally:
+            # A parent that was killed removes nothing.
+            if os.getppid() != self.parent:
+                shutil.rmtree(self.folder, ignore_errors=True)
+        return 0
+
+    async def _until_told(self, roles: Sequence[str], ready: Ready) -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+
+        def begun() -> None:
+            self.preload.let_go()
+            ready()
+
+        await run_roles(
+            self.platform,
+            self.settings,
+            roles,
+            tell=self.tell,
+            stop=stop,
+            ready=begun,
+            siblings=Siblings(self.folder),
+            shelf=self.preload.shelf,
+        )

@@ -20,8 +20,9 @@ from headrace.assembly import Settings, forgetful_decisions, settings_here
 from headrace.cli.afar import Afar, answering_afar
 from headrace.cli.answering import Answer, Answering, AnsweringHere, patiently
 from headrace.cli.application import DEFAULT, Application, Report, load_application
+from headrace.cli.failure import clean
 from headrace.cli.inputs import Input, inputs_of, read, shown
-from headrace.cli.terminal import answers, bar, clean, remarks, tell_failure
+from headrace.cli.terminal import answers, bar, remarks, tell_failure
 from headrace.errors import HeadraceError, InvalidInput
 from headrace.serving.cores import usable_cores
 from headrace.serving.releases import Switch

@@ -14,7 +14,8 @@ from rich.table import Table
 
 from headrace.assembly import Running, Settings, opened_stores, settings_here
 from headrace.cli.application import DEFAULT, Application, load_application
-from headrace.cli.terminal import answers, bar, clean, remarks
+from headrace.cli.failure import clean
+from headrace.cli.terminal import answers, bar, remarks
 from headrace.domain.decision import Decision
 from headrace.errors import InvalidInput, NotFound
 from headrace.gateway.feedback import shown_aftermath

@@ -22,7 +22,8 @@ from rich.text import Text
 
 from headrace.assembly import Settings, settings_here
 from headrace.cli.application import DEFAULT, Application, load_application
-from headrace.cli.terminal import answers, clean
+from headrace.cli.failure import clean
+from headrace.cli.terminal import answers
 from headrace.errors import HeadraceError
 from headrace.serving.cores import usable_cores
 

@@ -13,7 +13,8 @@ import msgspec
 import typer
 
 from headrace.assembly import Stores, opened_stores, settings_here
-from headrace.cli.terminal import clean, remarks
+from headrace.cli.failure import clean
+from headrace.cli.terminal import remarks
 from headrace.domain.feedback import Feedback, Outcome, feedback_on, outcome_of
 from headrace.errors import HeadraceError, InvalidInput, NotFound, Unreadable
 

@@ -11,8 +11,9 @@ import typer
 from rich import box
 from rich.table import Table
 
+from headrace.cli.failure import clean
 from headrace.cli.server import AS_JSON, KEY, SERVER
-from headrace.cli.terminal import answers, bar, clean, remarks
+from headrace.cli.terminal import answers, bar, remarks
 from headrace.client import Client
 from headrace.client.asynchronous import USUAL_URL
 from headrace.errors import HeadraceError, InvalidInput

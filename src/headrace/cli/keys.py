@@ -11,7 +11,8 @@ from rich import box
 from rich.table import Table
 
 from headrace.assembly import settings_here, stored_keys
-from headrace.cli.terminal import answers, clean, remarks
+from headrace.cli.failure import clean
+from headrace.cli.terminal import answers, remarks
 from headrace.domain.key import ApiKey, KeyScope, new_key
 from headrace.errors import NotFound
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from headrace.cli.terminal import tell_error
+from headrace.cli.failure import tell_error
 from headrace.errors import HeadraceError
 
 COMMANDS = {
@@ -55,7 +56,12 @@ class Commands(TyperGroup):
 
 
 def _imported(name: str) -> Any:
-    found = getattr(import_module(COMMANDS[name][0]), name)
+    # Nothing that importing makes is garbage, and looking for some takes a tenth of the time.
+    gc.disable()
+    try:
+        found = getattr(import_module(COMMANDS[name][0]), name)
+    finally:
+        gc.enable()
     if not isinstance(found, typer.Typer):
         wrapped = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
         wrapped.command(name)(found)

@@ -13,7 +13,8 @@ from rich.table import Table
 
 from headrace.assembly import models_of, opened_registry, settings_here
 from headrace.cli.application import DEFAULT, load_application
-from headrace.cli.terminal import answers, clean, remarks
+from headrace.cli.failure import clean
+from headrace.cli.terminal import answers, remarks
 from headrace.domain.model import CHAMPION, ModelVersion
 from headrace.errors import HeadraceError, InvalidInput
 from headrace.registry.lock import FILE, pinned, written

@@ -12,8 +12,9 @@ from rich import box
 from rich.table import Table
 
 from headrace.assembly import recalibrated, settings_here, stored_reports
+from headrace.cli.failure import clean
 from headrace.cli.monitor_page import html_page, markdown, verdict, worth_of
-from headrace.cli.terminal import answers, clean
+from headrace.cli.terminal import answers
 from headrace.domain.report import Alert, Measured, MonitorReport, MonitorStatus, Scorecard
 from headrace.errors import InvalidInput, NotFound
 

@@ -12,7 +12,8 @@ from rich.table import Table
 
 from headrace.assembly import Stores, opened_stores, planner_of, record_of, settings_here
 from headrace.cli.application import DEFAULT, load_application
-from headrace.cli.terminal import answers, clean
+from headrace.cli.failure import clean
+from headrace.cli.terminal import answers
 from headrace.domain.release import ReleaseRecord, differences
 from headrace.errors import InvalidInput, NotFound
 

@@ -15,7 +15,8 @@ from rich.table import Table
 
 from headrace.assembly import rollout_office, settings_here
 from headrace.cli.application import DEFAULT, load_application
-from headrace.cli.terminal import answers, clean
+from headrace.cli.failure import clean
+from headrace.cli.terminal import answers
 from headrace.domain.guard_rule import guards_of
 from headrace.domain.rollout import Rollout, RolloutPlan, percentages
 from headrace.rollouts.desk import Act, Desk

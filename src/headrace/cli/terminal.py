@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from headrace.cli.failure import clean
 from headrace.errors import HeadraceError
 
 PIPE_WIDTH = 150
@@ -26,20 +27,9 @@ def remarks() -> Console:
     return Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
-def clean(text: str) -> str:
-    """`text` on one line and without anything that steers a terminal: names and documents are untrusted."""
-    flat = " ".join(text.split())
-    return "".join(sign if sign.isprintable() else "\ufffd" for sign in flat)
-
-
 def tell_failure(console: Console, name: str, error: HeadraceError) -> None:
     """One line: what failed, why, and what to do."""
     console.print(Text.assemble((clean(name), "bold"), ": ", (clean(str(error)), "red")))
-
-
-def tell_error(error: HeadraceError) -> None:
-    """The end of a command that failed."""
-    remarks().print(Text.assemble(("Error: ", "bold red"), clean(str(error))))
 
 
 class Bar:

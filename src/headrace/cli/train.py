@@ -21,8 +21,9 @@ from rich.table import Table
 from headrace.assembly import Settings, forgetful_decisions, held_back, opened_registry, settings_here
 from headrace.cli.answering import Answering, AnsweringHere, patiently
 from headrace.cli.application import DEFAULT, Application, load_application
+from headrace.cli.failure import clean
 from headrace.cli.inputs import inputs_of, read, shown
-from headrace.cli.terminal import answers, bar, clean, remarks, tell_failure
+from headrace.cli.terminal import answers, bar, remarks, tell_failure
 from headrace.domain.model import CHAMPION, ModelVersion
 from headrace.domain.training import Example, TrainedModel, Trainer, TrainingReport
 from headrace.errors import HeadraceError, InvalidInput, NotFound, Unreadable

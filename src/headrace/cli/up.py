@@ -11,7 +11,7 @@ import typer
 from headrace.assembly import check_lock_here, settings_here, supervised
 from headrace.assembly.pools import Tell
 from headrace.cli.application import DEFAULT, load_application
-from headrace.cli.terminal import tell_error
+from headrace.cli.failure import tell_error
 from headrace.gateway.server import Place
 from headrace.telemetry import configured_logs
 

@@ -10,8 +10,9 @@ import typer
 from rich import box
 from rich.table import Table
 
+from headrace.cli.failure import clean
 from headrace.cli.server import AS_JSON, KEY, SERVER
-from headrace.cli.terminal import answers, clean, remarks
+from headrace.cli.terminal import answers, remarks
 from headrace.client import Client
 from headrace.client.asynchronous import USUAL_URL
 

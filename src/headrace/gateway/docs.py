@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from html import escape
 from typing import Any
 
@@ -48,17 +49,25 @@ PROBLEM = Operation(
 
 
 def routes(described: Sequence[Route], *, version: str, needs_keys: bool) -> list[Route]:
-    """The calls that describe `described` and themselves; all pages are made now, once."""
+    """The calls that describe `described` and themselves; what is told is made by the first who asks, once."""
     by_code = {kind.code: kind for kind in KINDS}
 
+    @cache
+    def contract() -> dict[str, Any]:
+        return document_of([*described, *own], version=version, needs_keys=needs_keys)
+
+    document_bytes = cache(lambda: msgspec.json.encode(contract()))
+    page_bytes = cache(lambda: _framed("Headrace", _contract(contract())))
+    problems_bytes = cache(lambda: _framed("Problems", "".join(map(_problem, KINDS))))
+
     async def document(_request: Request) -> Response:
-        return Response(document_bytes)
+        return Response(document_bytes())
 
     async def page(_request: Request) -> Response:
-        return _html(page_bytes)
+        return _html(page_bytes())
 
     async def problems(_request: Request) -> Response:
-        return _html(problems_bytes)
+        return _html(problems_bytes())
 
     async def problem(request: Request) -> Response:
         kind = by_code.get(request.params["code"])
@@ -72,10 +81,6 @@ def routes(described: Sequence[Route], *, version: str, needs_keys: bool) -> lis
         Route("GET", PAGE, problems, PAGES, access=Access.OPEN),
         Route("GET", f"{PAGE}/{{code}}", problem, PROBLEM, access=Access.OPEN),
     ]
-    contract = document_of([*described, *own], version=version, needs_keys=needs_keys)
-    document_bytes = msgspec.json.encode(contract)
-    page_bytes = _framed("Headrace", _contract(contract))
-    problems_bytes = _framed("Problems", "".join(map(_problem, KINDS)))
     return own
 
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 import httpx
 
 from headrace.domain.address import AddressRules, RefusedAddress, checked_url
-from headrace.errors import DeadlineExceeded, TooLarge, Unreadable, UnsupportedType
+from headrace.errors import DeadlineExceeded, TooLarge, Unreadable
 from headrace.serving.upload import Upload
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -56,11 +56,6 @@ class Fetcher:
             Unreadable: the host did not give it.
             DeadlineExceeded: it did not come in time.
         """
-        if not self._hosts:
-            raise UnsupportedType(
-                f"This server fetches nothing from elsewhere, also not {url[:200]!r}.",
-                remedy="Send the file itself, or allow its host in [server] allowed_url_hosts.",
-            )
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await self._followed(url)

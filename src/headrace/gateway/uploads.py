@@ -22,6 +22,14 @@ FRAMING_BYTES = 64 * 1024
 Fetch = Callable[[str], Awaitable[Upload]]
 
 
+async def fetch_nothing(url: str) -> Upload:
+    """What fetches where no host is allowed."""
+    raise UnsupportedType(
+        f"This server fetches nothing from elsewhere, also not {url[:200]!r}.",
+        remedy="Send the file itself, or allow its host in [server] allowed_url_hosts.",
+    )
+
+
 class Pointer(msgspec.Struct, forbid_unknown_fields=True):
     """The JSON form: a text itself, or the address of a file."""
 

@@ -52,6 +52,8 @@ class OnnxModel:
         options.inter_op_num_threads = 1
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.log_severity_level = 3
+        # A plan of memory is kept for each shape: worth it where every run has one and the same.
+        options.enable_mem_pattern = rows > 1
         if not prepack:
             options.add_session_config_entry("session.disable_prepacking", "1")
         try:

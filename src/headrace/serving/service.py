@@ -75,6 +75,12 @@ class Service:
     guard: ClassVar[Guard | None] = None
     """Set for services that touch untrusted bytes: replicas are guarded worker processes instead of threads."""
 
+    preloaded: ClassVar[bool] = False
+    """Whether `load` may run before the processes of a server are forked, which then share what it put on the `shelf`.
+
+    Memory, mapped files and runtimes without threads of their own go over a fork; threads, sockets and devices do not.
+    """
+
     options: Any = None
     """A frozen dataclass with the author's settings; `[services.<attribute>]` of headrace.toml replaces its fields."""
 

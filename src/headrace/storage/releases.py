@@ -7,8 +7,6 @@ from datetime import UTC
 from typing import Any
 
 from sqlalchemy import Boolean, Column, DateTime, Index, LargeBinary, String, Table, select, tuple_
-from sqlalchemy.dialects.postgresql import insert as postgres_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import Row
 
 from headrace.domain.release import Release, ReleaseRecord
@@ -46,8 +44,7 @@ class SqlReleases:
             "manifest": record.release.manifest(),
         }
         with self._database.transaction() as connection:
-            insert = sqlite_insert if connection.dialect.name == "sqlite" else postgres_insert
-            connection.execute(insert(releases).values(row).on_conflict_do_nothing())
+            connection.execute(_insert_into(connection.dialect.name)(releases).values(row).on_conflict_do_nothing())
 
     def find(self, release_id: str) -> ReleaseRecord | None:
         """By the id or the beginning of one, with or without `sha256:`."""
@@ -78,6 +75,17 @@ class SqlReleases:
     def close(self) -> None:
         """Closes the database."""
         self._database.close()
+
+
+def _insert_into(dialect: str) -> Any:
+    """The statement of the dialect that is spoken: each takes long to load, and only one of them is needed."""
+    if dialect == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert as sqlite_insert  # noqa: PLC0415
+
+        return sqlite_insert
+    from sqlalchemy.dialects.postgresql import insert as postgres_insert  # noqa: PLC0415
+
+    return postgres_insert
 
 
 def _record(row: Row[Any]) -> ReleaseRecord:
