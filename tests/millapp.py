@@ -1,9 +1,11 @@
 """The mill as an application for `headrace up`, with one guarded worker besides."""
 
+import os
+
 from authored import GuardedEcho
 from served import Mill
 
-from headrace import pipeline
+from headrace import Service, pipeline
 from headrace.assembly import Platform
 
 
@@ -19,5 +21,39 @@ class Cellar:
         return await self.cellar.echo(word)
 
 
+class Birthplace(Service):
+    """Says in which process what lies on its shelf was made."""
+
+    preloaded = True
+
+    def load(self, artifact):
+        """The number of the process that makes it."""
+        return self.shelf.shared("birthplace", Place)
+
+    async def born(self, word: str) -> str:
+        """The number of the process that made it, and of the one that answers."""
+        return f"{self.loaded.pid} {os.getpid()}"
+
+
+class Place:
+    """The process that made this."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+
+
+@pipeline
+class Register:
+    """Asks for the birthplace."""
+
+    def __init__(self) -> None:
+        self.birthplace = Birthplace()
+
+    async def born(self, word: str) -> str:
+        """Both numbers."""
+        return await self.birthplace.born(word)
+
+
 app = Platform(Mill)
 guarded = Platform(Mill, Cellar)
+register = Platform(Register)

@@ -37,6 +37,19 @@ def test_a_server_answers_by_several_processes_and_adds_up_their_metrics(tmp_pat
     assert all(line in each for each in metrics)
 
 
+def test_what_may_be_preloaded_is_made_once_by_the_parent_and_used_by_every_process(tmp_path):
+    with raised(tmp_path, "--processes", 2, "--only", "gateway", app="millapp:register") as server:
+        answers = set()
+        for _ in range(40):
+            with server.client() as client:
+                answers.add(client.post("/v1/register/born", json={"word": "who"}).json()["output"])
+
+        made_by, answered_by = zip(*(answer.split() for answer in answers), strict=True)
+
+        assert set(made_by) == {str(server.process.pid)}
+        assert set(answered_by) <= set(map(str, server.members()))
+
+
 def test_killing_the_parent_ends_the_whole_tree_with_its_workers(tmp_path):
     with raised(tmp_path, "--processes", 2, "--only", "gateway", app="millapp:guarded") as server:
         tree = descendants_of(server.process.pid)

@@ -8,6 +8,7 @@ import pytest
 from headrace.domain.address import RefusedAddress
 from headrace.errors import DeadlineExceeded, TooLarge, Unreadable, UnsupportedType
 from headrace.gateway.fetching import Fetcher
+from headrace.gateway.uploads import fetch_nothing
 
 
 @asynccontextmanager
@@ -109,5 +110,5 @@ async def test_a_host_that_lingers_is_not_waited_for():
 
 
 async def test_nothing_is_fetched_where_no_host_is_allowed():
-    with pytest.raises(UnsupportedType, match="allowed_url_hosts"):
-        await fetcher(private_hosts=[])("http://files.example/")
+    with pytest.raises(UnsupportedType, match="fetches nothing"):
+        await fetch_nothing("http://files.example/")

@@ -158,8 +158,7 @@ class Platform:
             stack.push_async_callback(loaded.close)
             champions = {name: await asyncio.to_thread(planner.champion, name) for name in planner.instances}
             for release in champions.values():
-                await loaded.load(release)
-                await asyncio.to_thread(stores.releases.add, record_of(release))
+                await asyncio.gather(loaded.load(release), asyncio.to_thread(_note_release, stores, release))
             services = {name: Switch(name, loaded) for name in parts if only is None or name in only}
             bind(stack, parts, services)
             watch(metrics, services)
@@ -223,6 +222,10 @@ class Platform:
                 tell=tell,
                 siblings=siblings,
             )
+
+
+def _note_release(stores: Stores, release: Release) -> None:
+    stores.releases.add(record_of(release))
 
 
 async def _kept(stack: AsyncExitStack, life: Coroutine[Any, Any, None]) -> None:

@@ -31,10 +31,14 @@ Ready = Callable[[], None]
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One process: `run` is called in it with a function to call once it is ready, and gives its exit code."""
+    """One process: `run` is called in it with a function to call once it is ready, and gives its exit code.
+
+    One that `waits` is begun when the others are ready for the first time: they have the machine to themselves.
+    """
 
     name: str
     run: Callable[[Ready], int]
+    waits: bool = False
 
 
 @dataclass(slots=True)
@@ -73,7 +77,8 @@ class Supervisor:
         code = 0
         try:
             for seat in self._seats:
-                self._begin(seat)
+                if not seat.member.waits:
+                    self._begin(seat)
             code = self._watch()
         finally:
             self._end()
@@ -89,7 +94,7 @@ class Supervisor:
                 return 0
             for seat in self._seats:
                 self._look_at(seat)
-                if seat.pid == 0 and not seat.was_ready:
+                if seat.pid == 0 and seat.failures and not seat.was_ready:
                     return 1
             if not self._told_ready and all(seat.is_ready for seat in self._seats):
                 self._told_ready = True
@@ -102,7 +107,10 @@ class Supervisor:
                 seat.is_ready = seat.was_ready = True
             if (status := _ended(seat.pid)) is not None:
                 self._note_end(seat, status)
-        elif seat.due_at is not None and monotonic() >= seat.due_at:
+        elif seat.due_at is not None:
+            if monotonic() >= seat.due_at:
+                self._begin(seat)
+        elif all(each.was_ready for each in self._seats if not each.member.waits):
             self._begin(seat)
 
     def _note_end(self, seat: _Seat, status: int) -> None:

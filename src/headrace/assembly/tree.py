@@ -27,6 +27,7 @@ GRACE_S = 15.0
 """Beyond the time for draining: what parts may take to close."""
 
 MOST_PROCESSES = 256
+WORKER = "worker"
 
 OnError = Callable[[HeadraceError], None]
 
@@ -44,7 +45,9 @@ def supervised(platform: Platform, settings: Settings, names: Sequence[str], *, 
     folder = Path(tempfile.mkdtemp(prefix="headrace-"))
     try:
         life = _Life(platform, settings, preload, tell=tell, on_error=on_error, folder=folder, parent=os.getpid())
-        members = [Member(name, partial(life.lived, share)) for name, share in shares]
+        members = [
+            Member(name, partial(life.lived, share), waits=name == WORKER and len(shares) > 1) for name, share in shares
+        ]
         settled()
         grace_s = settings.server.drain_s + GRACE_S
         return Supervisor(members, tell=tell, grace_s=grace_s).run()
@@ -67,8 +70,8 @@ def _shares(roles: Sequence[str], processes: int) -> list[tuple[str, tuple[str, 
     """Who takes which roles. Jobs run apart from what answers HTTP: a document may end the process that reads it."""
     if roles[0].startswith(SERVICE):
         return [(f"service-{number}", tuple(roles)) for number in range(processes)]
-    others = tuple(role for role in roles if role != "worker")
-    workers: list[tuple[str, tuple[str, ...]]] = [("worker", ("worker",))] if "worker" in roles else []
+    others = tuple(role for role in roles if role != WORKER)
+    workers: list[tuple[str, tuple[str, ...]]] = [(WORKER, (WORKER,))] if WORKER in roles else []
     if not others:
         return workers
     if "gateway" not in others or processes == 1:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from functools import cache
 from pathlib import Path
 
 
+@cache
 def digest_of_sources(*packages: str) -> str:
     """`sha256:` over the names and contents of all Python files of the imported top-level `packages`.
 
+    Taken once in a process: what is imported does not change when a file does.
     A package that has no files (a notebook's `__main__`) counts by its name alone.
     """
     digest = hashlib.sha256()

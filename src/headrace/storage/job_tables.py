@@ -16,7 +16,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary,
 from sqlalchemy.engine import Row
 
 from headrace.domain.job import Attempt, AttemptOutcome, Job, JobError, JobEvent, JobProgress, JobRequest, JobState
-from headrace.storage.database import metadata
+from headrace.storage.database import metadata, partial_index
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -58,14 +58,10 @@ jobs = Table(
     Column("inline", LargeBinary),
 )
 Index("jobs_by_state", jobs.c.state, jobs.c.id)
-_in_batch = jobs.c.batch_id.is_not(None)
-Index("jobs_by_batch", jobs.c.batch_id, jobs.c.state, sqlite_where=_in_batch, postgresql_where=_in_batch)
-_is_named = jobs.c.idempotency.is_not(None)
-Index("jobs_by_idempotency", jobs.c.idempotency, unique=True, sqlite_where=_is_named, postgresql_where=_is_named)
-_is_ended = jobs.c.finished_us.is_not(None)
-Index("jobs_by_end", jobs.c.finished_us, sqlite_where=_is_ended, postgresql_where=_is_ended)
-_is_large = jobs.c.inline.is_(None)
-Index("jobs_by_input", jobs.c.input_digest, sqlite_where=_is_large, postgresql_where=_is_large)
+partial_index("jobs_by_batch", jobs.c.batch_id, jobs.c.state, where=jobs.c.batch_id.is_not(None))
+partial_index("jobs_by_idempotency", jobs.c.idempotency, is_unique=True, where=jobs.c.idempotency.is_not(None))
+partial_index("jobs_by_end", jobs.c.finished_us, where=jobs.c.finished_us.is_not(None))
+partial_index("jobs_by_input", jobs.c.input_digest, where=jobs.c.inline.is_(None))
 
 attempts = Table(
     "attempts",
