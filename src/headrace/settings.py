@@ -30,6 +30,7 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[server]`. `auth`: "auto" is open on loopback and asks for keys on other addresses; "keys"; "off".
 
     `processes` answer at one port; "auto" is one a core. `drain_s` is how long what came in may take when it stops.
+    `grpc_port` is where the Open Inference Protocol is spoken over gRPC as well; 0 is nowhere.
     Files are fetched by URL from `allowed_url_hosts`, and from `allowed_private_url_hosts` at private addresses too.
     """
 
@@ -37,6 +38,7 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     port: int = 8000
     auth: Literal["auto", "keys", "off"] = "auto"
     processes: str | int = 1
+    grpc_port: int = 0
     drain_s: float = 30.0
     allowed_url_hosts: tuple[str, ...] = ()
     allowed_private_url_hosts: tuple[str, ...] = ()
@@ -174,8 +176,8 @@ class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[limits]`. `inflight`: questions answered at once, "auto" is learned from how long they wait for their turn.
 
     `request_seconds` is the usual budget. `requests_per_minute` is what each caller may ask, 0 is as often as they
-    like; each process that answers counts by itself. `answers` bounds the answers that a process keeps for who asks the
-    same again; 0 keeps none.
+    like; the processes of one server count together, several servers each by themselves. `answers` bounds the answers
+    that a process keeps for who asks the same again; 0 keeps none.
     """
 
     upload: str | int = "50 MiB"

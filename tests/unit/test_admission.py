@@ -1,6 +1,9 @@
 """How much is taken on at once: the learned limit, priorities, quotas, and refusals before anything is begun."""
 
 import asyncio
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
+from multiprocessing import get_context
 from time import monotonic
 
 import pytest
@@ -164,10 +167,30 @@ def test_a_caller_may_use_its_quota_at_once_and_then_at_its_pace():
         quota.take("mill")
 
 
-def test_a_quota_does_not_grow_with_its_callers():
-    quota = Quota(a_minute=1, clock=Clock())
+def test_a_quota_does_not_grow_with_its_callers_and_forgets_who_used_it_least():
+    clock = Clock()
+    quota = Quota(a_minute=4, clock=clock)
+    for _ in range(4):
+        quota.take("greedy")
 
-    for number in range(MOST_CALLERS + 10):
+    for number in range(2 * MOST_CALLERS):
         quota.take(str(number))
 
-    assert len(quota._buckets) == MOST_CALLERS
+    with pytest.raises(OverQuota):
+        quota.take("greedy")
+
+
+def _taken(path, count):
+    quota, taken = Quota(a_minute=100, shared=path, clock=lambda: 1000.0), 0
+    for _ in range(count):
+        with suppress(OverQuota):
+            quota.take("mill")
+            taken += 1
+    return taken
+
+
+def test_processes_that_share_a_quota_give_no_more_than_it_together(tmp_path):
+    with ProcessPoolExecutor(3, mp_context=get_context("spawn")) as pool:
+        taken = list(pool.map(_taken, [tmp_path / "quota"] * 3, [100] * 3))
+
+    assert sum(taken) == 100

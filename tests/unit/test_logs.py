@@ -4,6 +4,8 @@ import io
 import json
 from pathlib import Path
 
+import pytest
+
 from headrace.telemetry import configured_logs
 
 
@@ -19,3 +21,14 @@ def test_each_event_is_one_line_with_its_facts_whatever_they_are():
     assert (first["port"], first["folder"], first["level"]) == (8000, "data", "info")
     assert first["timestamp"].endswith("Z")
     assert (second["level"], second["reason"]) == ("error", "two\nlines")
+
+
+def test_a_failure_is_told_with_its_trace():
+    stream = io.StringIO()
+    with pytest.raises(ValueError, match="stands still") as failure:
+        int("the mill stands still")
+    configured_logs(stream).error("request_failed", exc_info=failure.value)
+
+    (told,) = map(json.loads, stream.getvalue().splitlines())
+    assert told["exception"].splitlines()[-1].startswith("ValueError: ")
+    assert "test_logs.py" in told["exception"]

@@ -7,12 +7,14 @@ from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 from pathlib import Path
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from headrace.assembly.candidates import RolloutOffice
 from headrace.assembly.inference import desk_of
 from headrace.assembly.platform import Running
 from headrace.assembly.webhooks import address_rules
 from headrace.domain.report import QuarantinedInput
+from headrace.errors import InvalidConfiguration
 from headrace.gateway import (
     alerts,
     batches,
@@ -45,6 +47,9 @@ from headrace.serving.context import Context
 from headrace.serving.quota import Quota
 from headrace.settings import ServerSettings, Settings
 
+if TYPE_CHECKING:
+    from headrace.gateway.grpc_server import GrpcServer
+
 
 def routes_of(running: Running) -> list[Route]:
     """All calls; where only services live, those of the protocol and of operators."""
@@ -71,7 +76,7 @@ def _nouns(running: Running) -> list[Route]:
             budget_s=settings.limits.request_seconds,
             fetch=fetcher,
             answering=answering_by_preference(running.jobs.queue, check=check),
-            quota=Quota(a_minute=settings.limits.requests_per_minute) if settings.limits.requests_per_minute else None,
+            quota=_quota(running),
         ),
         *decisions.routes(running.recorder, running.decisions),
         *replays.routes(running.replayer),
@@ -88,6 +93,11 @@ def _nouns(running: Running) -> list[Route]:
         *alerts.routes(running.monitoring.store),
         *quarantine.routes(running.monitoring.store, _release_by(running)),
     ]
+
+
+def _quota(running: Running) -> Quota | None:
+    a_minute = running.settings.limits.requests_per_minute
+    return Quota(a_minute=a_minute, shared=running.siblings.quota) if a_minute else None
 
 
 def _fetcher(settings: Settings) -> Fetch:
@@ -171,12 +181,31 @@ async def serve(running: Running) -> None:
     settings = running.settings.server
     if needs_keys(settings) and not await asyncio.to_thread(running.keys.listed):
         running.tell("no_keys_yet", {"remedy": "Callers need an API key: headrace keys create."})
-    server = Server(gateway_of(running), host=settings.host, port=settings.port)
+    gateway = gateway_of(running)
+    server, beside = Server(gateway, host=settings.host, port=settings.port), _grpc_server(gateway, running.settings)
     await server.start()
+    if beside is not None:
+        await beside.start()
     running.tell("serving", {"host": settings.host, "port": settings.port})
     running.serving.set()
     try:
         await asyncio.Event().wait()
     finally:
+        if beside is not None:
+            await beside.stop(within_s=settings.drain_s)
         is_over = await server.stop(within_s=settings.drain_s)
         running.tell("drained" if is_over else "drain_given_up", {})
+
+
+def _grpc_server(gateway: Gateway, settings: Settings) -> GrpcServer | None:
+    if not settings.server.grpc_port:
+        return None
+    try:
+        from headrace.gateway.grpc_server import GrpcServer  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise InvalidConfiguration(
+            f"[server] grpc_port is {settings.server.grpc_port}, and gRPC is not installed.",
+            remedy="Install it: pip install 'headrace[grpc]'.",
+        ) from error
+    limit = settings.limits.upload_bytes + FRAMING_BYTES
+    return GrpcServer(gateway, host=settings.server.host, port=settings.server.grpc_port, body_bytes=limit)

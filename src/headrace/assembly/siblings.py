@@ -19,6 +19,9 @@ class Siblings:
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
+        self.quota = None if folder is None else folder / "quota"
+        """Where the processes count together how often callers ask; None for one that is alone."""
+
         self._own = None if folder is None else folder / f"{os.getpid()}.sock"
 
     async def exposition(self, own: Callable[[], bytes]) -> bytes:
