@@ -134,9 +134,9 @@ async def test_a_slow_model_leaves_the_callers_time_to_the_next_way():
         summary, degraded = await ask(pool, within_s=3.0)
 
     assert summary.method in ("extractive", "lead")
-    # Which of the two is seen first depends on how far the start of the call has eaten into the time.
-    assert degraded[0][0] == "summarizer"
-    assert degraded[0][1] in {"deadline", "slow"}
+    # Why another way answered is told first; what that one left out in the little time it had follows.
+    assert degraded[0][:2] == ("summarizer", "slow")
+    assert {reason for _, reason, _ in degraded[1:]} <= {"deadline"}
 
 
 async def test_one_failure_among_many_costs_the_others_nothing():

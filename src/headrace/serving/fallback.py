@@ -89,34 +89,36 @@ class Ladder:
         first: HeadraceError | None = None
         reason = ""
         for way, following in zip(self._ways, self._ways[1:], strict=False):
+            begun = monotonic()
+            attempt = replace(context, deadline=_deadline(way, following, context, begun), degraded=[])
             try:
-                reply = await self._guarded(way, following, question, context)
+                reply = await self._guarded(way, question, attempt, begun=begun)
             except _MENDABLE as error:
                 if context.is_over():
                     raise
                 first = first or error
                 reason = reason or _reason(error)
                 continue
-            self._tell(context, way, reason)
+            self._tell(context, way, reason, attempt)
             return way, reply
-        last = self._ways[-1]
+        last, attempt = self._ways[-1], replace(context, degraded=[])
         try:
-            reply = await self._tried(last, question, context)
+            reply = await self._tried(last, question, attempt)
         except _MENDABLE as error:
             if first is None or context.is_over():
                 raise
             raise first from error
-        self._tell(context, last, reason)
+        self._tell(context, last, reason, attempt)
         return last, reply
 
-    def _tell(self, context: Context, way: Way, reason: str) -> None:
+    def _tell(self, context: Context, way: Way, reason: str, attempt: Context) -> None:
+        """Why this way answered, by the ladder's clock; then what the way itself left out in the time it was given."""
         if way is not self._ways[0]:
             context.report_degraded(self._service, reason=reason, used=way.name)
+        context.degraded.extend(attempt.degraded)
 
-    async def _guarded(self, way: Way, following: Way, question: object, context: Context) -> Reply:
+    async def _guarded(self, way: Way, question: object, attempt: Context, *, begun: float) -> Reply:
         """One way behind its breaker, within the time that is left to it."""
-        begun = monotonic()
-        attempt = replace(context, deadline=_deadline(way, following, context, begun), degraded=[])
         given_s = None if attempt.deadline is None else attempt.deadline - begun
         # A way that was never quicker than this is not begun: half an answer helps nobody.
         if given_s is not None and way.time.count >= LEARNED_AFTER and given_s < way.time.shortest_s:
@@ -140,7 +142,6 @@ class Ladder:
             permit.abandoned()
             raise
         permit.succeeded()
-        context.degraded.extend(attempt.degraded)
         return reply
 
     async def _tried(self, way: Way, question: object, context: Context) -> Reply:
