@@ -13,7 +13,7 @@ from headrace.domain.feedback import feedback_on
 from headrace.domain.guard_rule import ACCURACY, DEGRADED, DISAGREEMENT, ERRORS, LOW_CONFIDENCE, guards_of
 from headrace.domain.model import CHAMPION
 from headrace.domain.rollout import CHALLENGER, RolloutPlan, RolloutState
-from headrace.errors import ServiceFailed
+from headrace.errors import InvalidConfiguration, ServiceFailed
 from headrace.gateway.server import Place, Server
 
 DEADLINE_S = 60
@@ -91,6 +91,19 @@ async def test_a_good_candidate_is_promoted_while_callers_ask_and_everybody_is_t
         assert met <= {(before, CHAMPION), (rollout.candidate, CHALLENGER), (rollout.candidate, CHAMPION)}
         assert running.registry.alias("oracle") == better.digest
         assert running.stores.releases.find(rollout.candidate) is not None
+
+
+async def test_a_candidate_that_changes_a_service_of_another_host_is_refused_when_it_is_named(tmp_path):
+    registered(tmp_path, CHAMPION, word="rye")
+    registered(tmp_path, "challenger", word="wheat")
+    async with platform_in(tmp_path) as running:
+        far = replace(running.planner.parts["oracle"], url="http://far.example:8001")
+        running.planner.parts["oracle"] = far
+
+        with pytest.raises(InvalidConfiguration, match=r"changes oracle, which http://far.example:8001"):
+            started(running)
+
+        assert not running.rollouts.desk.listed().items
 
 
 async def test_a_failing_candidate_is_rolled_back_by_itself(tmp_path):

@@ -14,7 +14,7 @@ from headrace.domain.release import Release
 from headrace.domain.release_store import ReleaseStore
 from headrace.domain.rollout import Rollout, RolloutPlan
 from headrace.domain.rollout_store import RolloutStore
-from headrace.errors import InvalidInput, NotFound
+from headrace.errors import InvalidConfiguration, InvalidInput, NotFound
 from headrace.rollouts.desk import Desk
 from headrace.settings import Settings
 from headrace.storage.rollouts import SqlRollouts
@@ -43,6 +43,23 @@ def champion_and_candidate(
     champion = serving_release(planner, store, name)
     versions = [planner.registry.version(digest) for digest in champion.models.values()]
     return champion, planner.release(name, {**{each.name: each for each in versions}, version.name: version})
+
+
+def check_served_here(planner: Planner, champion: Release, candidate: Release) -> None:
+    """Raises `InvalidConfiguration` for a candidate that differs in a service which another host answers.
+
+    That host answers by one release, its own; a rollout would need it to answer by two.
+    """
+    for name in planner.services(candidate.pipeline):
+        part = planner.parts[name]
+        is_same = champion.models.get(name) == candidate.models.get(name) and champion.settings.get(
+            name
+        ) == candidate.settings.get(name)
+        if part.url and not is_same:
+            raise InvalidConfiguration(
+                f"The candidate changes {name}, which {part.url} answers by its own release alone.",
+                remedy=f"Take its address out of [services.{name}] while it is rolled out: then it is answered here.",
+            )
 
 
 def serving_release(planner: Planner, store: RolloutStore, pipeline: str) -> Release:
@@ -102,12 +119,14 @@ class RolloutOffice:
             Conflict: a rollout of the pipeline runs already.
             NotFound: there is no such release or model.
             InvalidInput: several are meant, or it answers already.
-            InvalidConfiguration: the candidate was made by other code than what runs here.
+            InvalidConfiguration: the candidate was made by other code than what runs here, or changes a service that
+                another host answers.
             UnreadableArtifact: a file of its models is not what was registered.
         """
         champion, candidate = champion_and_candidate(
             self.planner, self.store, wanted, find=self._found, pipeline=pipeline
         )
+        check_served_here(self.planner, champion, candidate)
         # Its files are verified now, while somebody is there to read what is wrong with them.
         self.planner.plan(candidate)
         for release in (champion, candidate):
