@@ -23,7 +23,7 @@ _MENDABLE = (ServiceFailed, Overloaded, DeadlineExceeded, Retry, WorkerOverdue)
 _TRIED_AGAIN = (ServiceFailed, Retry)
 
 LARGEST_RESERVE = 0.5
-UNLEARNED_RESERVE_S = 0.05
+UNLEARNED_RESERVE_S = 0.25
 LEAST_PATIENCE_S = 5.0
 PATIENCE = 4.0
 LEARNED_AFTER = 20
