@@ -1,9 +1,9 @@
 """The watch: false alarms, delays beside River's detectors, causes, accuracy without labels, anomalies, and its cost.
 
-    python benchmarks/monitoring.py [--quick] [--only false_alarms,delays,dated,estimates,anomalies,cost]
+    python benchmarks/monitoring.py [--quick] [--only false_alarms,delays,causes,dated,estimates,anomalies,cost]
 
-Times are of the processor. Peers get what suits them best and the same share of runs with a false alarm, tuned on runs
-of the same length.
+Times are of the processor. Peers get what suits them best, and are tuned to the share of runs with a false alarm that
+Headrace itself shows: over the same undrifted runs, of the same length, with a detector for each of the same streams.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from figures import Figures
 from monitoring_parts import judging, races
 
-PARTS = ("false_alarms", "delays", "dated", "estimates", "anomalies", "cost")
+PARTS = ("false_alarms", "delays", "causes", "dated", "estimates", "anomalies", "cost")
 
 
 def main() -> None:
@@ -25,17 +25,28 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", default=",".join(PARTS))
     parser.add_argument("--rate", type=float, default=None, help="share of false alarms that peers are tuned to")
+    parser.add_argument("--runs", type=int, default=None, help="undrifted runs (default: 1,000)")
+    parser.add_argument("--workers", type=int, default=2, help="processes that simulate")
     given = parser.parse_args()
     figures = Figures("monitoring", is_quick=given.quick)
-    parts = given.only.split(",")
+    parts, workers = given.only.split(","), given.workers
+    runs, decisions = (given.runs or 40, 5_000) if given.quick else (given.runs or 1_000, 100_000)
     rate = given.rate
     if "false_alarms" in parts:
-        runs, decisions = (40, 2_000) if given.quick else (1_000, 100_000)
-        rate = races.false_alarms(figures, runs=runs, decisions=decisions)
+        rate = races.false_alarms(figures, runs=runs, decisions=decisions, workers=workers)
     if "delays" in parts:
-        runs, decisions = (40, 2_000) if given.quick else (100, 100_000)
-        makers = races.tuned(figures, rate=rate or 0.01, runs=runs, decisions=decisions)
-        races.delays(figures, makers, runs=10 if given.quick else 40, change_at=2_000 if given.quick else 10_000)
+        if rate is None:
+            parser.error("delays need false_alarms in the same run, or --rate as that measured it.")
+        makers = races.tuned(figures, rate=rate, runs=min(runs, 400), decisions=decisions, workers=workers)
+        races.delays(
+            figures,
+            makers,
+            runs=20 if given.quick else 200,
+            change_at=2_000 if given.quick else 10_000,
+            workers=workers,
+        )
+    if "causes" in parts:
+        races.causes(figures, runs=5 if given.quick else 100, change_at=5_000, workers=workers)
     if "dated" in parts:
         races.dated(figures, shuffles=4 if given.quick else 40)
     if "estimates" in parts:

@@ -6,132 +6,138 @@ that they were under the reference (minus the logarithm of their share).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
-from monitoring_parts.streams import FEATURES, LABELS, SEGMENTS, Step, Traffic
+from monitoring_parts.streams import FEATURES, LABELS, STREAMS, Stretch, Traffic
 from river.drift import ADWIN, PageHinkley
 
 from headrace.monitoring.binning import NumberBins
 from headrace.monitoring.detectors import Budget, ConformalRanks, Wagers
 from headrace.monitoring.quantile_sketch import bucket_of, sketch_of
+from headrace.monitoring.watch import WHOLE_PART
+from headrace.monitoring.window import ORIGINS
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 LEARN = 200
-STREAMS = len(FEATURES) * (1 + SEGMENTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """The first decision at which each run rings, counted from 0, and its stream; -1 for runs that do not."""
+
+    at: Ints
+    stream: Ints
 
 
 class Headrace:
-    """Every stream of every run, a column each: features in all decisions first, then segment by segment."""
+    """Every stream of every run, each tested by what tests it in production."""
 
-    def __init__(self, traffic: Traffic, alpha: float, seed: int) -> None:
+    def __init__(self, runs: int, alpha: float, seed: int) -> None:
         self._rng = np.random.default_rng(seed)
-        self.edges = learned_edges(traffic)
+        self._edges = learned_edges(Traffic(1, 1))
         self._bounds = _bounds(alpha)
-        self.resize(traffic.runs)
+        self._streams = [
+            [(ConformalRanks(len(self._edges[stream % len(FEATURES)]) + 1), Wagers()) for stream in range(STREAMS)]
+            for _ in range(runs)
+        ]
 
-    def resize(self, runs: int) -> None:
-        """Begins anew with so many runs."""
-        self.runs = runs
-        bins = max(len(edges) for edges in self.edges) + 2
-        self._ranks = ConformalRanks(runs * STREAMS, bins)
-        self._wagers = Wagers(runs * STREAMS)
-        self._capital = np.ones(runs * STREAMS)
+    def take(self, stretch: Stretch) -> Rung:
+        """Goes on through the next decisions of every run."""
+        rung = [self._run(run, stretch) for run in range(len(self._streams))]
+        return Rung(np.array([at for at, _ in rung]), np.array([stream for _, stream in rung]))
 
-    def take(self, step: Step) -> tuple[Ints, Ints]:
-        """The runs that ring, and the stream that rings loudest in each."""
-        rows = np.arange(self.runs)
-        places = np.stack([np.searchsorted(e, v, side="left") for e, v in zip(self.edges, step.values, strict=True)])
-        whole = (rows[None, :] * STREAMS + np.arange(len(FEATURES))[:, None]).ravel()
-        part = whole + np.tile((step.segment + 1) * len(FEATURES), len(FEATURES))
-        for streams in (whole, part):
-            self._test(streams, places.ravel())
-        evidence = np.log(np.maximum(self._capital, 1e-300)).reshape(self.runs, STREAMS) - self._bounds
-        loudest = evidence.argmax(axis=1)
-        rings = np.flatnonzero(evidence[rows, loudest] >= 0)
-        return rings, loudest[rings]
-
-    def _test(self, streams: Ints, bins: Ints) -> None:
-        ranks, wagers = _view(self._ranks, self._wagers, streams)
-        self._capital[streams] = wagers.next(ranks.next(bins, self._rng.random(len(bins))))
-        self._ranks.counts[streams] = ranks.counts
-        self._wagers.betting[streams], self._wagers.steps[streams] = wagers.betting, wagers.steps
-
-
-def _view(ranks: ConformalRanks, wagers: Wagers, streams: Ints) -> tuple[ConformalRanks, Wagers]:
-    """Those streams only, as objects of their own."""
-    some, stakes = ConformalRanks(0, 0), Wagers(0)
-    some.counts = ranks.counts[streams]
-    stakes.betting, stakes.steps = wagers.betting[streams], wagers.steps[streams]
-    return some, stakes
+    def _run(self, run: int, stretch: Stretch) -> tuple[int, int]:
+        first, which = stretch.decisions, -1
+        for stream, (ranks, wagers) in enumerate(self._streams[run]):
+            places, values = stretch.stream(run, stream)
+            bins = np.searchsorted(self._edges[stream % len(FEATURES)], values, side="left")
+            for start in range(0, len(bins), 1000):
+                some = bins[start : start + 1000]
+                capital = wagers.next(ranks.next(some, self._rng.random(len(some))))
+                over = capital >= self._bounds[stream]
+                if over.any():
+                    at = int(places[start + int(np.argmax(over))])
+                    first, which = (at, stream) if at < first else (first, which)
+                    break
+        return (-1, -1) if which < 0 else (first, which)
 
 
 def learned_edges(traffic: Traffic) -> list[Floats]:
-    """The bins of every feature, from decisions that are not tested."""
-    return [_edges(traffic, place) for place in range(len(FEATURES))]
+    """The bins of every feature as a stream learns them from its first decisions, in the numbers themselves."""
+    values = traffic.next(LEARN).values[:, 0]
+    return [_edges(name, some) for name, some in zip(FEATURES, values, strict=True)]
 
 
-def _edges(traffic: Traffic, place: int) -> Floats:
-    """Bins as a stream learns them from its first decisions, in the numbers themselves."""
-    values = [float(traffic.step().values[place, 0]) for _ in range(LEARN)]
-    if FEATURES[place] == "label":
-        return np.arange(len(LABELS) + 1, dtype=np.float64) - 0.5
-    bins = NumberBins.learned(sketch_of(values))
-    known = np.unique([bucket_of(value) for value in values])
-    kept = {int(edge) for edge in bins.edges}
-    tops = [max(v for v in values if bucket_of(v) == bucket) for bucket in known if int(bucket) in kept]
-    return np.unique([min(values) - 1e-9, *tops])
+def _edges(feature: str, values: Floats) -> Floats:
+    if feature == "label":
+        return np.arange(len(LABELS), dtype=np.float64) + 0.5
+    origin = ORIGINS.get(feature, 0.0)
+    bins = NumberBins.learned(sketch_of(values, origin=origin))
+    # Sketches count by buckets; between two numbers of neighbouring buckets lies what parts them.
+    buckets = np.array([bucket_of(value - origin) for value in values])
+    tops = [values[buckets <= edge].max(initial=values.min() - 1e-9) for edge in bins.edges]
+    return np.unique(tops)
 
 
 def _bounds(alpha: float) -> Floats:
-    """The logarithm of what each stream's capital has to reach, (streams,)."""
-    whole, parts = Budget(alpha / 2, most=128), Budget(alpha / 2, most=12_800)
-    shares = [whole.of(stream) if stream < len(FEATURES) else parts.of(stream) for stream in range(STREAMS)]
-    return -np.log(np.array(shares))
+    """What each stream's capital has to reach, (streams,)."""
+    whole, parts = Budget(alpha * WHOLE_PART), Budget(alpha * (1 - WHOLE_PART))
+    whole.found(range(len(FEATURES)))
+    parts.found(range(len(FEATURES), STREAMS))
+    return 1 / np.array([(whole if stream < len(FEATURES) else parts).of(stream) for stream in range(STREAMS)])
 
 
-def numbers_of(step: Step) -> Floats:
-    """The values as River's detectors are given them, (features, runs), of unit size."""
-    duration, confidence, label, garbled = step.values
+def numbers_of(stretch: Stretch) -> Floats:
+    """The values as River's detectors are given them, (features, runs, decisions), of unit size."""
+    latency, confidence, label, garbled = stretch.values
     surprise = -np.log(np.append(LABELS, 0.002))[label.astype(int)]
-    return np.stack([(np.log(duration) - 3.5) / 0.5, (confidence - 0.77) / 0.17, surprise, garbled * 10])
+    return np.stack([(np.log(latency) - 3.5) / 0.5, (confidence - 0.77) / 0.17, surprise, garbled * 10])
 
 
 class PageHinkleys:
-    """River's Page-Hinkley over all streams, vectorised: the same arithmetic for many runs at once."""
+    """River's Page-Hinkley over all streams: the same arithmetic, for many runs at once.
+
+    Its forgetting factor is 1, as in the test of Page and Hinkley: River's default of 0.9999 makes it ring all the time
+    in runs longer than 10,000, so that thresholds of equal false alarms would be ten times as high.
+    """
 
     def __init__(self, runs: int, delta: float, thresholds: Floats | None = None) -> None:
-        self.runs, self.delta = runs, delta
-        self.thresholds = np.full(len(FEATURES), np.inf) if thresholds is None else thresholds
+        self._runs, self._delta = runs, delta
+        self._thresholds = np.full(len(FEATURES), np.inf) if thresholds is None else thresholds
         size = (runs, STREAMS)
         self._count, self._mean = np.zeros(size), np.zeros(size)
         self._up, self._down = np.zeros(size), np.zeros(size)
         self._least, self._most = np.full(size, np.inf), np.full(size, -1.0)
         self.highest = np.zeros(size)
 
-    def take(self, step: Step) -> tuple[Ints, Ints]:
-        """The runs that ring, and the stream that does."""
-        rows = np.arange(self.runs)[:, None]
-        features = np.arange(len(FEATURES))[None, :]
-        values = numbers_of(step).T
-        both = (features + 0 * rows, features + (step.segment[:, None] + 1) * len(FEATURES))
-        over = [(streams, self._update(rows, streams, values)) for streams in both]
-        ringing = np.concatenate([test > self.thresholds[None, :] for _, test in over], axis=1)
-        rings = np.flatnonzero(ringing.any(axis=1))
-        names = np.concatenate([streams for streams, _ in over], axis=1)
-        return rings, names[rings, ringing[rings].argmax(axis=1)]
+    def take(self, stretch: Stretch) -> Rung:
+        """Goes on through the next decisions of every run, until all have rung."""
+        values = np.moveaxis(numbers_of(stretch), 0, 1)
+        rows, features = np.arange(self._runs)[:, None], np.arange(len(FEATURES))[None, :]
+        rung = Rung(np.full(self._runs, -1), np.full(self._runs, -1))
+        for place in range(stretch.decisions):
+            part = features + (stretch.segment[:, place, None] + 1) * len(FEATURES)
+            for streams in (features + 0 * rows, part):
+                over = self._update(rows, streams, values[:, :, place]) > self._thresholds
+                fresh = np.flatnonzero(over.any(axis=1) & (rung.at < 0))
+                rung.at[fresh], rung.stream[fresh] = place, streams[fresh, over[fresh].argmax(axis=1)]
+            if (rung.at >= 0).all():
+                break
+        return rung
 
     def _update(self, rows: Ints, streams: Ints, values: Floats) -> Floats:
         at = (rows, streams)
-        self._count[at] += 1
-        self._mean[at] += (values - self._mean[at]) / self._count[at]
-        away = values - self._mean[at]
-        self._up[at] = (1 - 0.0001) * self._up[at] + away - self.delta
-        self._down[at] = (1 - 0.0001) * self._down[at] + away + self.delta
-        self._least[at] = np.minimum(self._least[at], self._up[at])
-        self._most[at] = np.maximum(self._most[at], self._down[at])
-        test = np.maximum(self._up[at] - self._least[at], self._most[at] - self._down[at])
-        test = np.where(self._count[at] >= 30, test, 0.0)
+        count = self._count[at] = self._count[at] + 1
+        mean = self._mean[at] = self._mean[at] + (values - self._mean[at]) / count
+        up = self._up[at] = self._up[at] + values - mean - self._delta
+        down = self._down[at] = self._down[at] + values - mean + self._delta
+        least = self._least[at] = np.minimum(self._least[at], up)
+        most = self._most[at] = np.maximum(self._most[at], down)
+        test = np.where(count >= 30, np.maximum(up - least, most - down), 0.0)
         self.highest[at] = np.maximum(self.highest[at], test)
         return test
 
@@ -140,34 +146,40 @@ class Adwins:
     """River's ADWIN, one object a stream."""
 
     def __init__(self, runs: int, delta: float) -> None:
-        self.runs = runs
         self._detectors = [[ADWIN(delta=delta) for _ in range(STREAMS)] for _ in range(runs)]
 
-    def take(self, step: Step) -> tuple[Ints, Ints]:
-        """The runs that ring, and the stream that does."""
-        rings, streams = [], []
-        for run, (segment, values) in enumerate(zip(step.segment.tolist(), numbers_of(step).T.tolist(), strict=True)):
-            detectors = self._detectors[run]
-            for feature, value in enumerate(values):
-                for stream in (feature, feature + (segment + 1) * len(FEATURES)):
-                    detector = detectors[stream]
-                    detector.update(value)
-                    if detector.drift_detected and (not rings or rings[-1] != run):
-                        rings.append(run)
-                        streams.append(stream)
-        return np.array(rings, np.int64), np.array(streams, np.int64)
+    def take(self, stretch: Stretch) -> Rung:
+        """Goes on through the next decisions of every run."""
+        numbers = Stretch(stretch.segment, numbers_of(stretch))
+        rung = [_first_ring(detectors, numbers, run) for run, detectors in enumerate(self._detectors)]
+        return Rung(np.array([at for at, _ in rung]), np.array([stream for _, stream in rung]))
 
 
-def agrees_with_river(traffic: Traffic, steps: int) -> bool:
-    """Whether the vectorised Page-Hinkley rings at the very decision at which River's own does, on one stream."""
-    ours, theirs = PageHinkleys(1, 0.05, np.full(len(FEATURES), 5.0)), PageHinkley(delta=0.05, threshold=5.0)
-    first = [None, None]
-    for place in range(steps):
-        step = traffic.step()
-        theirs.update(float(numbers_of(step)[0, 0]))
-        ours.take(step)
-        if first[0] is None and ours.highest[0, 0] > 5.0:
-            first[0] = place
-        if first[1] is None and theirs.drift_detected:
-            first[1] = place
-    return first[0] == first[1] is not None
+def _first_ring(detectors: list[ADWIN], numbers: Stretch, run: int) -> tuple[int, int]:
+    first, which = numbers.decisions, -1
+    for stream, detector in enumerate(detectors):
+        places, values = numbers.stream(run, stream)
+        for place, value in zip(places.tolist(), values.tolist(), strict=True):
+            detector.update(value)
+            if detector.drift_detected:
+                first, which = (place, stream) if place < first else (first, which)
+                break
+    return (-1, -1) if which < 0 else (first, which)
+
+
+def agrees_with_river(decisions: int) -> bool:
+    """Whether the Page-Hinkley of many runs rings at the very decision at which River's own does, on one stream."""
+    stretch = Traffic(1, 5).next(decisions, None)
+    stretch.values[1:] = stretch.values[1:, :, :1]
+    ours = PageHinkleys(1, 0.05, np.array([5.0, np.inf, np.inf, np.inf])).take(
+        Stretch(np.full((1, decisions), 3), stretch.values)
+    )
+    theirs = PageHinkley(delta=0.05, threshold=5.0, alpha=1.0)
+    for place, value in enumerate(numbers_of(stretch)[0, 0].tolist()):
+        theirs.update(value)
+        if theirs.drift_detected:
+            return place == ours.at[0]
+    return False
+
+
+Maker = Callable[[int], "Headrace | PageHinkleys | Adwins"]

@@ -4,91 +4,185 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from figures import Figures, shared_folder
-from monitoring_parts.contestants import Adwins, Headrace, PageHinkleys, agrees_with_river, learned_edges
-from monitoring_parts.streams import FEATURES, SHIFTS, Shift, Traffic
+from monitoring_parts.contestants import Adwins, Headrace, Maker, PageHinkleys, agrees_with_river
+from monitoring_parts.streams import FEATURES, SHIFTS, STREAMS, Shift, Stretch, Traffic, joined
 from river.drift import ADWIN, PageHinkley
 
-from headrace.monitoring.detectors import ConformalRanks, Wagers
+from headrace.domain.observation import Observation
 from headrace.monitoring.quantile_sketch import sketch_of
 from headrace.monitoring.stream import Stream
+from headrace.monitoring.watch import ReleaseWatch, WatchOptions
+from headrace.monitoring.window import EVERYTHING, Seen, WindowSketch
 from headrace_documents.classifier.tokens import StaticReader
 
 Floats = npt.NDArray[np.float64]
 ALPHA = 0.05
 PATIENCE = 20_000
-DELTAS = (0.005, 0.25)
-ADWIN_DELTAS = (1e-4, 1e-5, 1e-6, 1e-7)
+DELTAS = (0.005, 0.1, 0.25)
+ADWIN_DELTAS = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 1e-5)
+_GROUP = 20
+_SEED = 3
+_BATCH = 25
 
 
-def false_alarms(figures: Figures, *, runs: int, decisions: int) -> float:
-    """The share of runs of undrifted decisions in which any feature ever rings."""
-    traffic, edges = Traffic(runs, 3), learned_edges(Traffic(1, 1))
-    streams = runs * len(FEATURES)
-    ranks, wagers = ConformalRanks(streams, max(len(each) for each in edges) + 2), Wagers(streams)
-    rng, highest = np.random.default_rng(5), np.ones(streams)
-    for _ in range(decisions):
-        values = traffic.step().values
-        bins = np.concatenate([np.searchsorted(e, v, side="left") for e, v in zip(edges, values, strict=True)])
-        np.maximum(highest, wagers.next(ranks.next(bins, rng.random(streams))), out=highest)
-    rung = (highest.reshape(len(FEATURES), runs) >= len(FEATURES) / ALPHA).any(axis=0)
-    facts: dict[str, Any] = {"runs": runs, "decisions": decisions, "streams": len(FEATURES), "alpha": ALPHA}
+def false_alarms(figures: Figures, *, runs: int, decisions: int, workers: int) -> float:
+    """The share of runs of undrifted decisions in which any stream ever rings."""
+    groups = [(group, decisions) for group in range(-(-runs // _GROUP))]
+    with ProcessPoolExecutor(workers) as pool:
+        rung = np.concatenate(list(pool.map(_rung, groups)))
+    facts: dict[str, Any] = {"runs": len(rung), "decisions": decisions, "streams": STREAMS, "alpha": ALPHA}
     figures.tell("runs with any false alarm", float(rung.mean()), unit="share", **facts)
     return float(rung.mean())
 
 
-def tuned(figures: Figures, *, rate: float, runs: int, decisions: int) -> dict[str, Callable[[int], Any]]:
-    """River's detectors with the same share of runs with a false alarm, `rate`, in runs as long as ours."""
+def _rung(group: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """Which runs of a group of undrifted ones ring."""
+    number, decisions = group
+    traffic, headrace = Traffic(_GROUP, _SEED + number), Headrace(_GROUP, ALPHA, number)
+    rung = np.zeros(_GROUP, bool)
+    for stretch in _stretches(traffic, decisions):
+        rung |= headrace.take(stretch).at >= 0
+    return rung
+
+
+def _stretches(traffic: Traffic, decisions: int, *, at_once: int = 10_000) -> Iterator[Stretch]:
+    """So many decisions, a portion at a time, so that they fit in memory."""
+    for start in range(0, decisions, at_once):
+        yield traffic.next(min(at_once, decisions - start))
+
+
+def tuned(figures: Figures, *, rate: float, runs: int, decisions: int, workers: int) -> dict[str, Maker]:
+    """River's detectors, one a stream, such that a run rings as seldom as ours: `rate` of the same undrifted runs.
+
+    What is made equal is the share of runs in which any of all streams rings, for that is what an operator hears.
+    """
     rate = max(rate, 1 / runs)
-    figures.tell("page-hinkley agrees with River's own", agrees_with_river(Traffic(1, 5), 20_000), unit="truth")
-    makers: dict[str, Callable[[int], Any]] = {}
-    for delta in DELTAS:
-        traffic, test = Traffic(runs, 7), PageHinkleys(runs, delta)
-        for _ in range(decisions):
-            test.take(traffic.step())
-        # One threshold a feature, all at the same rarity, so that the runs in which any is passed are `rate` of all.
-        highest = test.highest.reshape(runs, -1, len(FEATURES)).max(axis=1)
-        thresholds = _joint(highest, rate)
-        makers[f"page-hinkley, delta {delta:g}"] = lambda many, d=delta, t=thresholds: PageHinkleys(many, d, t)
-    adwin_runs = max(20, runs // 8)
-    chosen = ADWIN_DELTAS[-1]
-    for delta in ADWIN_DELTAS:
-        traffic, test = Traffic(adwin_runs, 11), Adwins(adwin_runs, delta)
-        rung = np.zeros(adwin_runs, bool)
-        for _ in range(decisions):
-            rung[test.take(traffic.step())[0]] = True
-        figures.tell("runs with any false alarm", rung.mean(), unit="share", peer=f"river ADWIN, delta {delta:g}")
-        if rung.mean() <= rate:
-            chosen = delta
-            break
-    makers[f"ADWIN, delta {chosen:g}"] = lambda many: Adwins(many, chosen)
+    figures.tell("page-hinkley agrees with River's own", agrees_with_river(20_000), unit="truth")
+    groups = range(-(-runs // _GROUP))
+    makers: dict[str, Maker] = {}
+    with ProcessPoolExecutor(workers) as pool:
+        for delta in DELTAS:
+            halves = [(some, decisions, delta) for some in (groups[::2], groups[1::2]) if some]
+            highest = np.concatenate(list(pool.map(_highest_of, halves)))
+            thresholds = _joint(highest, rate)
+            name = f"Page-Hinkley, delta {delta:g}"
+            _tell_rate(figures, name, (highest > thresholds).any(axis=1), decisions)
+            makers[name] = partial(PageHinkleys, delta=delta, thresholds=thresholds)
+        for delta in ADWIN_DELTAS:
+            rung = np.concatenate(list(pool.map(_adwins_rung, [(g, decisions, delta) for g in groups])))
+            _tell_rate(figures, f"ADWIN, delta {delta:g}", rung, decisions)
+            makers["ADWIN"] = partial(Adwins, delta=delta)
+            if rung.mean() <= rate:
+                break
     return makers
 
 
-def delays(figures: Figures, makers: dict[str, Callable[[int], Any]], *, runs: int, change_at: int) -> None:
-    """The median of decisions from a change to its alarm, and how often the loudest stream is what was changed."""
-    for shift in SHIFTS:
-        found: dict[str, list[Floats]] = {}
-        for name, make in {"headrace": _headrace, **makers}.items():
-            traffic = Traffic(runs, 13)
-            contestant = make(runs)
-            # Every contestant has seen the same normal decisions before.
-            for _ in range(change_at):
-                contestant.take(traffic.step())
-            found[name] = _raced(contestant, traffic, shift, runs)
-        for name, (late, right) in found.items():
-            peer = {} if name == "headrace" else {"peer": f"river {name}"}
+def _highest_of(group: tuple[Sequence[int], int, float]) -> Floats:
+    """How high the test of each feature gets in any stream of undrifted runs, (runs, features)."""
+    numbers, decisions, delta = group
+    runs = _GROUP * len(numbers)
+    several = [_stretches(Traffic(_GROUP, _SEED + number), decisions) for number in numbers]
+    test = PageHinkleys(runs, delta)
+    for stretches in zip(*several, strict=True):
+        test.take(joined(stretches))
+    highest: Floats = test.highest.reshape(runs, -1, len(FEATURES)).max(axis=1)
+    return highest
+
+
+def _adwins_rung(group: tuple[int, int, float]) -> npt.NDArray[np.bool_]:
+    number, decisions, delta = group
+    traffic, test = Traffic(_GROUP, _SEED + number), Adwins(_GROUP, delta)
+    rung = np.zeros(_GROUP, bool)
+    for stretch in _stretches(traffic, decisions):
+        rung |= test.take(stretch).at >= 0
+    return rung
+
+
+def _tell_rate(figures: Figures, peer: str, rung: npt.NDArray[np.bool_], decisions: int) -> None:
+    facts = {"peer": f"river {peer}", "runs": len(rung), "decisions": decisions}
+    figures.tell("runs with any false alarm", float(rung.mean()), unit="share", **facts)
+
+
+def delays(figures: Figures, makers: dict[str, Maker], *, runs: int, change_at: int, workers: int) -> None:
+    """The median of decisions from a change to its alarm; runs that rang before the change do not count."""
+    contestants: dict[str, Maker] = {"headrace": partial(Headrace, alpha=ALPHA, seed=19), **makers}
+    with ProcessPoolExecutor(workers) as pool:
+        for shift in SHIFTS:
+            races = [(make, shift, runs, change_at) for make in contestants.values()]
+            for name, late in zip(contestants, pool.map(_raced, races), strict=True):
+                peer = {} if name == "headrace" else {"peer": f"river {name}"}
+                counted = {"runs": len(late), "unheard": int((late >= PATIENCE).sum())}
+                figures.tell(
+                    "decisions to the alarm, median",
+                    np.median(late),
+                    unit="decisions",
+                    shift=shift.name,
+                    **counted,
+                    **peer,
+                )
+
+
+def _raced(race: tuple[Maker, Shift, int, int]) -> Floats:
+    """Of every run that was silent before the change, the decisions to its alarm."""
+    make, shift, runs, change_at = race
+    traffic, contestant = Traffic(runs, 13), make(runs)
+    # Every contestant has seen the same normal decisions before.
+    silent = contestant.take(traffic.next(change_at)).at < 0
+    at = contestant.take(traffic.next(PATIENCE, shift)).at
+    late: Floats = np.where(at < 0, PATIENCE, at + 1.0)[silent]
+    return late
+
+
+def causes(figures: Figures, *, runs: int, change_at: int, workers: int) -> None:
+    """How often the first alarm of the watch itself, as it runs in production, names what was changed, and where."""
+    with ProcessPoolExecutor(workers) as pool:
+        for place, shift in enumerate(SHIFTS):
+            named = list(pool.map(_named, [(shift, 1000 * place + run, change_at) for run in range(runs)]))
+            found = Counter(name for name in named if name)
+            wanted = f"{shift.feature} in {EVERYTHING if shift.segment is None else f'source=s{shift.segment}'}"
             figures.tell(
-                "decisions to the alarm, median", np.median(late), unit="decisions", shift=shift.name, runs=runs, **peer
+                "cause ranked first",
+                found[wanted] / max(1, found.total()),
+                unit="share",
+                shift=shift.name,
+                runs=found.total(),
+                others=", ".join(name for name, _ in found.most_common(4) if name != wanted),
             )
-            if name == "headrace":
-                figures.tell("cause ranked first", right.mean(), unit="share", shift=shift.name, runs=runs)
+
+
+def _named(race: tuple[Shift, int, int]) -> str:
+    """What the watch says has changed, where; nothing for a run that rang before the change, or never."""
+    shift, seed, change_at = race
+    traffic = Traffic(1, seed)
+    watch = ReleaseWatch("sha256:bench", WatchOptions(alpha=ALPHA), np.random.default_rng(seed))
+    for start in range(0, change_at + PATIENCE, _BATCH):
+        stretch = traffic.next(_BATCH, shift if start >= change_at else None)
+        found = watch.take(_sketches(stretch), [])
+        if found:
+            return f"{found[0].feature} in {found[0].segment}" if start >= change_at else ""
+    return ""
+
+
+def _sketches(stretch: Stretch) -> dict[str, WindowSketch]:
+    """What the witness makes of the decisions of one run."""
+    sketches: dict[str, WindowSketch] = {}
+    for segment, values in zip(stretch.segment[0].tolist(), stretch.values[:, 0].T.tolist(), strict=True):
+        named = dict(zip(FEATURES, values, strict=True))
+        label = f"label {named.pop('label'):.0f}"
+        seen = Seen.of(Observation(numbers=named, categories={"label": label}, tags={"source": f"s{segment}"}))
+        for name in seen.segments:
+            sketches.setdefault(name, WindowSketch()).add(seen)
+    return sketches
 
 
 def dated(figures: Figures, *, shuffles: int) -> None:
@@ -115,27 +209,6 @@ def dated(figures: Figures, *, shuffles: int) -> None:
     rate = max(float(false), 1 / shuffles)
     for name, make in _dated_peers(shuffled, rate).items():
         _tell_ring(figures, _theirs(make, features, after=flood), flood, facts | {"peer": f"river {name}"})
-
-
-def _headrace(runs: int) -> Headrace:
-    """Bins are learned from decisions of their own, as a stream does."""
-    contestant = Headrace(Traffic(1, 1), ALPHA, seed=19)
-    contestant.resize(runs)
-    return contestant
-
-
-def _raced(contestant: Any, traffic: Traffic, shift: Shift, runs: int) -> list[Floats]:
-    late, right = np.full(runs, float(PATIENCE)), np.zeros(runs)
-    wanted = FEATURES.index(shift.feature) + (0 if shift.segment is None else (shift.segment + 1) * len(FEATURES))
-    waiting = np.ones(runs, bool)
-    for place in range(PATIENCE):
-        rings, streams = contestant.take(traffic.step(shift))
-        fresh = waiting[rings]
-        late[rings[fresh]], right[rings[fresh]] = place + 1, streams[fresh] == wanted
-        waiting[rings] = False
-        if not waiting.any():
-            break
-    return [late, right]
 
 
 def _joint(highest: Floats, rate: float) -> Floats:
@@ -199,7 +272,9 @@ def _dated_peers(shuffled: Sequence[Floats], rate: float) -> dict[str, Callable[
     for delta in DELTAS:
         highest = [max(_highest(column, delta) for column in rows.T) for rows in shuffled]
         threshold = float(np.quantile(highest, 1 - rate, method="higher"))
-        peers[f"page-hinkley, delta {delta:g}"] = lambda d=delta, t=threshold: PageHinkley(delta=d, threshold=t)
+        peers[f"page-hinkley, delta {delta:g}"] = lambda d=delta, t=threshold: PageHinkley(
+            delta=d, threshold=t, alpha=1.0
+        )
     for delta in (0.1, 0.03, 0.01, 0.003, 0.001, 3e-4, 1e-4, 1e-5):
         rung = [_theirs(lambda d=delta: ADWIN(delta=d), rows, after=0) is not None for rows in shuffled]
         peers["ADWIN"] = lambda d=delta: ADWIN(delta=d)
@@ -210,7 +285,7 @@ def _dated_peers(shuffled: Sequence[Floats], rate: float) -> dict[str, Callable[
 
 def _highest(column: Floats, delta: float) -> float:
     """The highest that River's Page-Hinkley gets to over a stream."""
-    detector = PageHinkley(delta=delta, threshold=float("inf"))
+    detector = PageHinkley(delta=delta, threshold=float("inf"), alpha=1.0)
     highest = 0.0
     for place, value in enumerate(column.tolist()):
         detector.update(value)

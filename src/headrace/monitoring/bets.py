@@ -14,37 +14,52 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
-CELLS = 2048
+CELLS = 16_384
 
-_SHIFTS = (0.25, 0.5, 1.0, 2.0)
+IN_HAND = 0.01
+"""What of every bet is held back, so that no value can ruin it."""
+
+_SHIFTS = ((0.25, 0.1), (0.5, 0.3), (1.0, 0.15), (2.0, 0.05))
+"""Sizes in deviations, each with its part of the capital, which is for both ways."""
 _SPREADS = (0.6, 1.7)
-_TAILS = ((0.001, 0.03), (0.003, 0.1), (0.01, 0.05), (0.01, 0.3), (0.05, 0.3))
+_TAILS = (
+    (0.0001, 0.03),
+    (0.0003, 0.03),
+    (0.001, 0.03),
+    (0.003, 0.05),
+    (0.003, 0.15),
+    (0.01, 0.1),
+    (0.03, 0.1),
+    (0.03, 0.3),
+)
 _SLICES = 8
 _SLICE_RATIO = 2.0
+_PARTS = {"spreads": 0.05, "tails": 0.3, "slices": 0.05}
 
 
 def _table() -> tuple[Floats, Floats]:
     """The bets, (CELLS, bets), and the share of the capital that each begins with, (bets,)."""
     middles = (np.arange(CELLS) + 0.5) / CELLS
-    scores = -np.array([NormalDist().inv_cdf(float(p)) for p in middles])
+    half = np.array([NormalDist().inv_cdf(float(p)) for p in middles[: CELLS // 2]])
+    scores = np.concatenate([-half, half[::-1]])
     bets: list[npt.NDArray[Any]] = []
     shares: list[float] = []
-    for size in _SHIFTS:
+    for size, part in _SHIFTS:
         bets += [np.exp(sign * size * scores) for sign in (1.0, -1.0)]
-        shares += [0.5 / (2 * len(_SHIFTS))] * 2
+        shares += [part / 2] * 2
     for spread in _SPREADS:
         bets.append(np.exp(scores**2 / 2 * (1 - 1 / spread**2)))
-        shares.append(0.1 / len(_SPREADS))
+        shares.append(_PARTS["spreads"] / len(_SPREADS))
     for width, extra in _TAILS:
         for side in (middles < width, middles > 1 - width):
             bets.append(1 - extra + extra / width * side)
-            shares.append(0.2 / (2 * len(_TAILS)))
+            shares.append(_PARTS["tails"] / (2 * len(_TAILS)))
     for part in range(_SLICES):
         inside = (middles * _SLICES).astype(int) == part
         bets.append(np.where(inside, _SLICE_RATIO, (_SLICES - _SLICE_RATIO) / (_SLICES - 1)))
-        shares.append(0.2 / _SLICES)
+        shares.append(_PARTS["slices"] / _SLICES)
     table = np.stack(bets, axis=1)
-    return table / table.mean(axis=0), np.array(shares)
+    return IN_HAND + (1 - IN_HAND) * table / table.mean(axis=0), np.array(shares)
 
 
 BETS, SHARES = _table()

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace.monitoring.heavy_counts import OTHERS, HeavyCounts
-from headrace.monitoring.quantile_sketch import MISSING, QuantileSketch
+from headrace.monitoring.quantile_sketch import MISSING, QuantileSketch, bucket_of
 
 Ints = npt.NDArray[np.int64]
 
@@ -20,24 +20,25 @@ _NOVEL = 1
 
 
 class NumberBins(msgspec.Struct, frozen=True):
-    """Bins of a number between `edges`, which are sketch buckets; a bin holds buckets above one edge up to the next.
+    """Bins of a number between `edges`, sketch buckets from `origin`; a bin holds those above one edge up to the next.
 
     Beyond the edges there are the bin of all that is higher and, last of all, the one of NaN.
     """
 
     edges: tuple[int, ...]
+    origin: float = 0.0
 
     @classmethod
     def learned(cls, sketch: QuantileSketch, *, bins: int = BINS) -> NumberBins:
         """About `bins` bins of like weight, and one each for what lies below and above all that was seen."""
         if not sketch.count:
-            return cls(())
+            return cls((), sketch.origin)
         keys, counts = sketch.columns()
         upto = np.cumsum(counts)
         wanted = np.arange(1, bins) / bins * upto[-1]
         inner = keys[np.searchsorted(upto, wanted)]
         edges = np.unique(np.concatenate([[keys[0] - 1], inner, [keys[-1]]]))
-        return cls(tuple(int(edge) for edge in edges))
+        return cls(tuple(int(edge) for edge in edges), sketch.origin)
 
     @property
     def count(self) -> int:
@@ -47,14 +48,16 @@ class NumberBins(msgspec.Struct, frozen=True):
     def counted(self, sketch: QuantileSketch) -> Ints:
         """How many of the sketch lie in each bin, (count,)."""
         counts = np.zeros(self.count, np.int64)
-        if sketch.buckets:
-            keys, times = sketch.columns()
+        buckets = sketch.measured_from(self.origin)
+        if buckets:
+            keys, times = np.array([*buckets], np.int64), np.array([*buckets.values()], np.int64)
             np.add.at(counts, np.searchsorted(self.edges, keys, side="left"), times)
         counts[-1] = sketch.missing
         return counts
 
-    def place(self, bucket: int) -> int:
-        """The bin of one sketch bucket."""
+    def place(self, value: float) -> int:
+        """The bin of one number."""
+        bucket = bucket_of(value - self.origin)
         return self.count - 1 if bucket == MISSING else int(np.searchsorted(self.edges, bucket, side="left"))
 
 

@@ -53,11 +53,13 @@ def wasserstein(reference: QuantileSketch, window: QuantileSketch) -> float:
     """
     if not reference.count or not window.count:
         return math.nan
-    keys = np.array(sorted({*reference.buckets, *window.buckets}), np.int64)
+    sides = (reference.buckets, window.measured_from(reference.origin))
+    keys = np.array(sorted({*sides[0], *sides[1]}), np.int64)
     values = np.array([value_of(int(key)) for key in keys])
     gaps = np.diff(values)
     below = [
-        np.cumsum([sketch.buckets.get(int(key), 0) for key in keys]) / sketch.count for sketch in (reference, window)
+        np.cumsum([buckets.get(int(key), 0) for key in keys]) / count
+        for buckets, count in zip(sides, (reference.count, window.count), strict=True)
     ]
     area = float(np.sum(np.abs(below[0] - below[1])[:-1] * gaps))
     return area / max(reference.deviation, 1e-9 + abs(reference.mean) * 1e-3)

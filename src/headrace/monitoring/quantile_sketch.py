@@ -51,8 +51,12 @@ def value_of(bucket: int) -> float:
 
 
 class QuantileSketch(msgspec.Struct):
-    """Counts by bucket, with `missing` NaNs apart; `count` is of numbers, `total` and `squares` are their sums."""
+    """Counts by bucket, with `missing` NaNs apart; `count` is of numbers, `total` and `squares` are their sums.
 
+    Buckets are of the distance from `origin`, so next to it the finest differences are seen.
+    """
+
+    origin: float = 0.0
     buckets: dict[int, int] = {}
     count: int = 0
     missing: int = 0
@@ -62,7 +66,7 @@ class QuantileSketch(msgspec.Struct):
     most: float = -math.inf
 
     def add(self, value: float, bucket: int, times: int = 1) -> None:
-        """Takes a number in; `bucket` is that of `bucket_of(value)`, worked out once for many sketches."""
+        """Takes a number in; `bucket` is that of its distance from `origin`, worked out once for many sketches."""
         if bucket == MISSING:
             self.missing += times
             return
@@ -78,7 +82,9 @@ class QuantileSketch(msgspec.Struct):
 
     def merge(self, other: QuantileSketch) -> None:
         """Takes in all that `other` has seen."""
-        for bucket, times in other.buckets.items():
+        if not self.count + self.missing:
+            self.origin = other.origin
+        for bucket, times in other.measured_from(self.origin).items():
             self.buckets[bucket] = self.buckets.get(bucket, 0) + times
         self.count += other.count
         self.missing += other.missing
@@ -98,8 +104,19 @@ class QuantileSketch(msgspec.Struct):
         found = []
         for share in shares:
             place = int(np.searchsorted(upto, share * (self.count - 1), side="right"))
-            found.append(min(max(value_of(int(keys[min(place, len(keys) - 1)])), self.least), self.most))
+            middle = self.origin + value_of(int(keys[min(place, len(keys) - 1)]))
+            found.append(min(max(middle, self.least), self.most))
         return found
+
+    def measured_from(self, origin: float) -> dict[int, int]:
+        """Its counts by the buckets of another origin."""
+        if origin == self.origin:
+            return self.buckets
+        moved: dict[int, int] = {}
+        for bucket, times in self.buckets.items():
+            place = bucket_of(value_of(bucket) + self.origin - origin)
+            moved[place] = moved.get(place, 0) + times
+        return moved
 
     def columns(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Buckets in order of their numbers, and their counts."""
@@ -130,11 +147,11 @@ class QuantileSketch(msgspec.Struct):
             self.buckets[home] = self.buckets.get(home, 0) + times
 
 
-def sketch_of(values: Sequence[float] | Floats) -> QuantileSketch:
+def sketch_of(values: Sequence[float] | Floats, *, origin: float = 0.0) -> QuantileSketch:
     """A sketch of these numbers."""
-    sketch = QuantileSketch()
+    sketch = QuantileSketch(origin=origin)
     for value in values:
-        sketch.add(float(value), bucket_of(float(value)))
+        sketch.add(float(value), bucket_of(float(value) - origin))
     return sketch
 
 

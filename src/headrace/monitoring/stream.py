@@ -9,7 +9,7 @@ from headrace.monitoring.bets import Floats
 from headrace.monitoring.binning import CategoryBins, Ints, NumberBins
 from headrace.monitoring.detectors import ConformalRanks, Wagers
 from headrace.monitoring.heavy_counts import HeavyCounts
-from headrace.monitoring.quantile_sketch import QuantileSketch, bucket_of
+from headrace.monitoring.quantile_sketch import QuantileSketch
 
 LEARN = 200
 """Decisions from which the bins are learned, and which are not tested."""
@@ -43,7 +43,7 @@ class Stream:
         self._learned: QuantileSketch | HeavyCounts | None = None
         self.bins: NumberBins | CategoryBins | None = None
         self._ranks: ConformalRanks | None = None
-        self._wagers = Wagers(1)
+        self._wagers = Wagers()
         self._recent: Floats = np.empty(0)
         self.tested = 0
 
@@ -63,24 +63,24 @@ class Stream:
             return 1.0
         self._recent = self._recent * 0.5 ** (total / _RECENT) + counts
         order = rng.permutation(np.repeat(np.arange(len(counts)), counts))[:_MOST_A_BATCH]
-        p = self._ranks.next_rows(0, order, rng.random(len(order)))
+        p = self._ranks.next(order, rng.random(len(order)))
         self.tested += len(order)
-        return float(self._wagers.next_rows(0, p).max())
+        return float(self._wagers.next(p).max())
 
     def capital(self) -> float:
         """What the bets have now; 1 is where they began."""
-        return float(self._wagers.capital()[0])
+        return self._wagers.capital()
 
     def restart(self) -> None:
         """Begins the test anew, with what it knows of normal."""
-        self._wagers.restart(0)
+        self._wagers.restart()
 
     def lift(self, value: float | str) -> float:
         """How much more often than before such values have come of late; 1 is as ever."""
         if self.bins is None or self._ranks is None or not self._recent.sum():
             return 1.0
         place = self._place(value)
-        known = self._ranks.counts[0]
+        known = self._ranks.counts
         lately = (self._recent[place] + 0.5) / (self._recent.sum() + 1)
         return float(lately / ((known[place] + 0.5) / (known.sum() + 1)))
 
@@ -92,9 +92,9 @@ class Stream:
             categories=learned if isinstance(learned, HeavyCounts) else None,
             number_bins=bins if isinstance(bins, NumberBins) else None,
             category_bins=bins if isinstance(bins, CategoryBins) else None,
-            counts=[] if self._ranks is None else self._ranks.counts[0].tolist(),
-            betting=self._wagers.betting[0].tolist(),
-            steps=int(self._wagers.steps[0]),
+            counts=[] if self._ranks is None else self._ranks.counts.tolist(),
+            betting=self._wagers.betting.tolist(),
+            steps=self._wagers.steps,
             recent=self._recent.tolist(),
             tested=self.tested,
         )
@@ -108,9 +108,8 @@ class Stream:
         if bins is not None:
             stream._begin(bins)
             assert stream._ranks is not None
-            stream._ranks.counts[0] = state.counts
-            stream._wagers.betting[0] = state.betting
-            stream._wagers.steps[0] = state.steps
+            stream._ranks.counts = np.array(state.counts)
+            stream._wagers.resume(state.betting, state.steps)
             stream._recent = np.array(state.recent)
             stream.tested = state.tested
         return stream
@@ -130,7 +129,7 @@ class Stream:
 
     def _begin(self, bins: NumberBins | CategoryBins) -> None:
         self.bins, self._learned = bins, None
-        self._ranks = ConformalRanks(1, bins.count)
+        self._ranks = ConformalRanks(bins.count)
         self._recent = np.zeros(bins.count)
 
     def _counted(self, seen: QuantileSketch | HeavyCounts) -> Ints:
@@ -143,6 +142,6 @@ class Stream:
 
     def _place(self, value: float | str) -> int:
         if isinstance(self.bins, NumberBins):
-            return self.bins.place(bucket_of(float(value))) if isinstance(value, int | float) else self.bins.count - 1
+            return self.bins.place(float(value)) if isinstance(value, int | float) else self.bins.count - 1
         assert self.bins is not None
         return self.bins.place(str(value))

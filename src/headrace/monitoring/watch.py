@@ -21,12 +21,11 @@ MOST_SEGMENTS = 100
 UNTESTED = frozenset({"duration_ms", "variant"})
 """Features that vary by themselves: with load, and with what a rollout is told to do. Rules and reports have them."""
 LINKED = 10
-_WHOLE_STREAMS = 128
-_SEGMENT_STREAMS = MOST_SEGMENTS * _WHOLE_STREAMS
+WHOLE_PART = 0.6
+"""The part of alpha for the streams of all traffic; the rest is for those of segments."""
 _EXEMPLARS = 512
 _GENERATION = 100
 _CALM_PSI = 0.1
-_SOME_EVIDENCE = 3.0
 _NEARLY_ALL = 0.95
 
 
@@ -52,6 +51,7 @@ class WatchMemory(msgspec.Struct):
     streams: list[tuple[str, str, StreamState]] = []
     alarmed: list[tuple[str, str]] = []
     exemplars: list[Exemplar] = []
+    founders: int = 0
 
 
 class ReleaseWatch:
@@ -61,8 +61,9 @@ class ReleaseWatch:
         self.release = release
         self._options = options
         self._rng = rng
-        self._whole = Budget(options.alpha / 2, most=_WHOLE_STREAMS)
-        self._parts = Budget(options.alpha / 2, most=_SEGMENT_STREAMS)
+        self._whole = Budget(options.alpha * WHOLE_PART)
+        self._parts = Budget(options.alpha * (1 - WHOLE_PART))
+        self._founders = 0
         self._streams: dict[tuple[str, str], Stream] = {}
         self._alarmed: set[tuple[str, str]] = set()
         self.reference: dict[str, WindowSketch] = {}
@@ -82,6 +83,8 @@ class ReleaseWatch:
         """What has newly changed by this batch, the clearest first; sketches are by segment."""
         self._exemplars = [*self._exemplars, *exemplars][-_EXEMPLARS:]
         crossed: list[tuple[float, str, str]] = []
+        if not self._founders and any(not stream.is_learning for stream in self._streams.values()):
+            self._found(len(self._streams))
         if self.state is WatchState.LEARNING:
             merged(self._mix, {segment: labels_only(sketch) for segment, sketch in sketches.items()})
         # The whole first, then segments as they turn up: that is the order in which alpha is given out.
@@ -101,21 +104,13 @@ class ReleaseWatch:
         return [self.cause(feature, segment, evidence) for (feature, segment), evidence in named.items()]
 
     def _home(self, feature: str, segment: str) -> str:
-        """Where a change has its home: the segment that moved most among those with evidence of their own.
+        """Where a change has its home: the segment in which the evidence for it is strongest.
 
-        What changes in one segment of many shows in the whole too, and may cross there first.
+        What changes in one segment of many shows in the whole too, and may pass the lower bound there first.
         """
-        best, furthest = segment, 1.2 * self._moved(feature, segment)
-        for (name, other), stream in self._streams.items():
-            if name == feature and not self._is_whole(other) and stream.capital() >= _SOME_EVIDENCE:
-                moved = self._moved(feature, other)
-                if moved > furthest:
-                    best, furthest = other, moved
+        rivals = [(stream.capital(), other) for (name, other), stream in self._streams.items() if name == feature]
+        _, best = max(rivals, default=(0.0, segment))
         return EVERYTHING if self._is_whole(best) else best
-
-    def _moved(self, feature: str, segment: str) -> float:
-        effect = self.effect(feature, segment)
-        return 0.0 if effect is None else effect.psi.value
 
     def _is_whole(self, segment: str) -> bool:
         """Whether nearly every decision belongs to it: then it says nothing beyond the whole."""
@@ -168,6 +163,7 @@ class ReleaseWatch:
             streams=[(*key, stream.state()) for key, stream in self._streams.items()],
             alarmed=sorted(self._alarmed),
             exemplars=self._exemplars,
+            founders=self._founders,
         )
 
     def resume(self, memory: WatchMemory) -> None:
@@ -178,6 +174,8 @@ class ReleaseWatch:
         self._alarmed = {(feature, segment) for feature, segment in memory.alarmed}
         for feature, segment, state in memory.streams:
             self._streams[feature, segment] = Stream.resumed(state, learn=self._options.learn)
+        self._found(memory.founders)
+        for feature, segment in self._streams:
             self._share(feature, segment)
 
     def _tested(self, feature: str, segment: str, seen: QuantileSketch | HeavyCounts) -> float:
@@ -185,9 +183,16 @@ class ReleaseWatch:
         stream = self._streams.get((feature, segment))
         if stream is None:
             stream = self._streams[feature, segment] = Stream(learn=self._options.learn)
-        share = self._share(feature, segment)
         capital = stream.take(seen, self._rng)
-        return math.log10(capital * share) if share > 0 and capital > 0 else -math.inf
+        # Without founders every stream is still learning, for they are named before the first one is tested.
+        return math.log10(capital * self._share(feature, segment)) if self._founders else -math.inf
+
+    def _found(self, founders: int) -> None:
+        """Divides alpha among the streams that are known before any of them is tested."""
+        self._founders = founders
+        known = list(self._streams)[:founders]
+        self._whole.found(key for key in known if key[1] == EVERYTHING)
+        self._parts.found(key for key in known if key[1] != EVERYTHING)
 
     def _share(self, feature: str, segment: str) -> float:
         return (self._whole if segment == EVERYTHING else self._parts).of((feature, segment))

@@ -16,6 +16,8 @@ EVERYTHING = "all"
 CONFIDENCE_BINS = 50
 MOST_FEATURES = 64
 LONGEST_EMBEDDING = 64
+ORIGINS = {"confidence": 1.0}
+"""Where numbers are looked at most closely, if not next to 0: 0.99 and 0.999 are not the same confidence."""
 WATCHED = 4
 """Directions of the embedding that are watched as numbers."""
 
@@ -41,7 +43,7 @@ class Seen:
         confidence = observation.numbers.get("confidence")
         tags = {name: value for name, value in observation.tags.items() if value}
         return cls(
-            numbers=tuple((name, value, bucket_of(value)) for name, value in numbers),
+            numbers=tuple((name, value, bucket_of(value - ORIGINS.get(name, 0.0))) for name, value in numbers),
             categories=(
                 *list(observation.categories.items())[:MOST_FEATURES],
                 *tags.items(),
@@ -76,7 +78,7 @@ class WindowSketch(msgspec.Struct):
         for name, value, bucket in seen.numbers:
             sketch = self.numbers.get(name)
             if sketch is None:
-                sketch = self.numbers[name] = QuantileSketch()
+                sketch = self.numbers[name] = QuantileSketch(origin=ORIGINS.get(name, 0.0))
             sketch.add(value, bucket)
         for name, category in seen.categories:
             counts = self.categories.get(name)
