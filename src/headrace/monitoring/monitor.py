@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from threading import Lock
 
 import msgspec
 import numpy as np
@@ -76,10 +77,19 @@ class Monitor:
         self._dirty: dict[tuple[float, str], dict[str, WindowSketch]] = {}
         self._saved_through = 0
         self._looks = 0
+        self._lock = Lock()
         self._resume()
 
     def look(self, *, is_last: bool = False) -> list[Change]:
-        """Takes in what has come since the last look; what people are to be told of it."""
+        """Takes in what has come since the last look; what people are to be told of it.
+
+        Looks never overlap: one whose caller was cancelled goes on in its thread, and a second that began meanwhile
+        would take the same batches in again.
+        """
+        with self._lock:
+            return self._look(is_last=is_last)
+
+    def _look(self, *, is_last: bool) -> list[Change]:
         changes: list[Change] = []
         self._book.hear_silences(self._store.alerts(is_open=True, cursor=None, limit=1000).items)
         while batches := self._store.batches(after=self._memory.through, limit=_A_LOOK):
@@ -93,11 +103,15 @@ class Monitor:
         self._looks += 1
         is_changed = self._dirty or self._memory.through != self._saved_through
         if is_changed and (is_last or self._looks % _SAVE_EVERY == 0):
-            self.save()
+            self._save()
         return changes
 
     def save(self) -> None:
         """Saves what is remembered; when another process has taken over, goes on from what that one saved."""
+        with self._lock:
+            self._save()
+
+    def _save(self) -> None:
         windows = list(self._windows())
         self._memory.needed = self._options.watch.reference_decisions
         self._memory.releases = {release: watch.memory() for release, watch in self._watches.items()}

@@ -1,0 +1,53 @@
+"""The monitor: what it takes in counts once, whoever asks it to look, and whenever."""
+
+from datetime import UTC, datetime
+from threading import Event, Thread
+
+import numpy as np
+
+from headrace.domain.observation import Observation
+from headrace.monitoring.monitor import Monitor, MonitorOptions
+from headrace.monitoring.reporter import Reporter
+from headrace.monitoring.window import Batch, Seen, WindowSketch, encoded
+from headrace.storage.database import Database
+from headrace.storage.reports import SqlReports
+
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+
+
+class SlowReports(SqlReports):
+    """A store that hands batches out only when it is told to."""
+
+    def __init__(self, database):
+        super().__init__(database)
+        self.is_asked, self.may_answer = Event(), Event()
+
+    def batches(self, *, after, limit):
+        found = super().batches(after=after, limit=limit)
+        self.is_asked.set()
+        assert self.may_answer.wait(30)
+        return found
+
+
+def batch_of(decisions):
+    sketch = WindowSketch()
+    for _ in range(decisions):
+        sketch.add(Seen.of(Observation(numbers={"weight": 1.0})))
+    return encoded(Batch(process="one", window_start=NOW.timestamp(), sketches={"sha256:a": {"all": sketch}}))
+
+
+def test_looks_that_overlap_take_every_batch_in_once(tmp_path):
+    store = SlowReports(Database(f"sqlite:///{tmp_path}/headrace.db"))
+    monitor = Monitor(store, MonitorOptions(), now=lambda: NOW, rng=np.random.default_rng(1))
+    store.add_batch(batch_of(7))
+    cancelled, last = Thread(target=monitor.look), Thread(target=lambda: monitor.look(is_last=True))
+
+    cancelled.start()
+    assert store.is_asked.wait(30)
+    last.start()
+    store.may_answer.set()
+    cancelled.join(30)
+    last.join(30)
+
+    report = Reporter(store, now=lambda: NOW).report("sha256:a")
+    assert report.drift.window.decisions == 7
