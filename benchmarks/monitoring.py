@@ -9,10 +9,14 @@ Headrace itself shows: over the same undrifted runs, of the same length, with a 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+# Times of the processor would count the threads of the algebra library that only wait.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from figures import Figures
 from monitoring_parts import judging, races
@@ -30,14 +34,14 @@ def main() -> None:
     given = parser.parse_args()
     figures = Figures("monitoring", is_quick=given.quick)
     parts, workers = given.only.split(","), given.workers
-    runs, decisions = (given.runs or 40, 5_000) if given.quick else (given.runs or 1_000, 100_000)
+    runs, decisions = (given.runs or 20, 5_000) if given.quick else (given.runs or 1_000, 100_000)
     rate = given.rate
     if "false_alarms" in parts:
         rate = races.false_alarms(figures, runs=runs, decisions=decisions, workers=workers)
     if "delays" in parts:
         if rate is None:
             parser.error("delays need false_alarms in the same run, or --rate as that measured it.")
-        makers = races.tuned(figures, rate=rate, runs=min(runs, 400), decisions=decisions, workers=workers)
+        makers = races.tuned(figures, rate=rate, runs=min(runs, 300), decisions=decisions, workers=workers)
         races.delays(
             figures,
             makers,
@@ -46,7 +50,7 @@ def main() -> None:
             workers=workers,
         )
     if "causes" in parts:
-        races.causes(figures, runs=5 if given.quick else 100, change_at=5_000, workers=workers)
+        races.causes(figures, runs=3 if given.quick else 60, change_at=5_000, workers=workers)
     if "dated" in parts:
         races.dated(figures, shuffles=4 if given.quick else 40)
     if "estimates" in parts:

@@ -15,7 +15,7 @@ from monitoring_parts.streams import FEATURES, LABELS, STREAMS, Stretch, Traffic
 from river.drift import ADWIN, PageHinkley
 
 from headrace.monitoring.binning import NumberBins
-from headrace.monitoring.detectors import Budget, ConformalRanks, Wagers
+from headrace.monitoring.detectors import Budget, ConformalBets, Wagers
 from headrace.monitoring.quantile_sketch import bucket_of, sketch_of
 from headrace.monitoring.watch import WHOLE_PART
 from headrace.monitoring.window import ORIGINS
@@ -23,6 +23,7 @@ from headrace.monitoring.window import ORIGINS
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 LEARN = 200
+_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +35,16 @@ class Rung:
 
 
 class Headrace:
-    """Every stream of every run, each tested by what tests it in production."""
+    """Every stream of every run, each tested by what tests it in production; bins are learned as streams learn them."""
 
     def __init__(self, runs: int, alpha: float, seed: int) -> None:
         self._rng = np.random.default_rng(seed)
-        self._edges = learned_edges(Traffic(1, 1))
+        values = Traffic(1, 1).next(LEARN).values[:, 0]
+        self._edges = [_edges(name, some) for name, some in zip(FEATURES, values, strict=True)]
+        learned = [_binned(edges, some) for edges, some in zip(self._edges, values, strict=True)]
         self._bounds = _bounds(alpha)
         self._streams = [
-            [(ConformalRanks(len(self._edges[stream % len(FEATURES)]) + 1), Wagers()) for stream in range(STREAMS)]
+            [(ConformalBets(learned[stream % len(FEATURES)]), Wagers()) for stream in range(STREAMS)]
             for _ in range(runs)
         ]
 
@@ -52,12 +55,12 @@ class Headrace:
 
     def _run(self, run: int, stretch: Stretch) -> tuple[int, int]:
         first, which = stretch.decisions, -1
-        for stream, (ranks, wagers) in enumerate(self._streams[run]):
+        for stream, (bets, wagers) in enumerate(self._streams[run]):
             places, values = stretch.stream(run, stream)
             bins = np.searchsorted(self._edges[stream % len(FEATURES)], values, side="left")
-            for start in range(0, len(bins), 1000):
-                some = bins[start : start + 1000]
-                capital = wagers.next(ranks.next(some, self._rng.random(len(some))))
+            for start in range(0, len(bins), _AT_ONCE):
+                some = bins[start : start + _AT_ONCE]
+                capital = wagers.next(bets.next(some, self._rng.random(len(some))))
                 over = capital >= self._bounds[stream]
                 if over.any():
                     at = int(places[start + int(np.argmax(over))])
@@ -66,10 +69,9 @@ class Headrace:
         return (-1, -1) if which < 0 else (first, which)
 
 
-def learned_edges(traffic: Traffic) -> list[Floats]:
-    """The bins of every feature as a stream learns them from its first decisions, in the numbers themselves."""
-    values = traffic.next(LEARN).values[:, 0]
-    return [_edges(name, some) for name, some in zip(FEATURES, values, strict=True)]
+def _binned(edges: Floats, values: Floats) -> Ints:
+    """How many values lie in each bin, with the bin of what is no number."""
+    return np.bincount(np.searchsorted(edges, values, side="left"), minlength=len(edges) + 2)
 
 
 def _edges(feature: str, values: Floats) -> Floats:

@@ -29,10 +29,12 @@ Floats = npt.NDArray[np.float64]
 ALPHA = 0.05
 PATIENCE = 20_000
 DELTAS = (0.005, 0.1, 0.25)
-ADWIN_DELTAS = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 1e-5)
+ADWIN_DELTAS = (1e-3, 3e-4, 1e-4, 3e-5, 1e-5)
+_ADWIN_GROUPS = 5
 _GROUP = 20
 _SEED = 3
 _BATCH = 25
+_STRETCH = 1_000
 
 
 def false_alarms(figures: Figures, *, runs: int, decisions: int, workers: int) -> float:
@@ -79,7 +81,9 @@ def tuned(figures: Figures, *, rate: float, runs: int, decisions: int, workers: 
             _tell_rate(figures, name, (highest > thresholds).any(axis=1), decisions)
             makers[name] = partial(PageHinkleys, delta=delta, thresholds=thresholds)
         for delta in ADWIN_DELTAS:
-            rung = np.concatenate(list(pool.map(_adwins_rung, [(g, decisions, delta) for g in groups])))
+            rung = np.concatenate(
+                list(pool.map(_adwins_rung, [(each, decisions, delta) for each in groups[:_ADWIN_GROUPS]]))
+            )
             _tell_rate(figures, f"ADWIN, delta {delta:g}", rung, decisions)
             makers["ADWIN"] = partial(Adwins, delta=delta)
             if rung.mean() <= rate:
@@ -136,9 +140,15 @@ def _raced(race: tuple[Maker, Shift, int, int]) -> Floats:
     """Of every run that was silent before the change, the decisions to its alarm."""
     make, shift, runs, change_at = race
     traffic, contestant = Traffic(runs, 13), make(runs)
+    silent, at = np.ones(runs, bool), np.full(runs, -1)
     # Every contestant has seen the same normal decisions before.
-    silent = contestant.take(traffic.next(change_at)).at < 0
-    at = contestant.take(traffic.next(PATIENCE, shift)).at
+    for stretch in _stretches(traffic, change_at):
+        silent &= contestant.take(stretch).at < 0
+    for start in range(0, PATIENCE, _STRETCH):
+        rung = contestant.take(traffic.next(_STRETCH, shift)).at
+        at = np.where((at < 0) & (rung >= 0), start + rung, at)
+        if (at >= 0).all():
+            break
     late: Floats = np.where(at < 0, PATIENCE, at + 1.0)[silent]
     return late
 

@@ -1,8 +1,7 @@
-"""Bets against "these numbers are uniform": what a test martingale multiplies its capital by.
+"""Bets on what a change looks like: how much more often than before values of each rank come.
 
-Each bet is a density on [0, 1], constant on `CELLS` cells, whose mean is exactly 1: capital that is multiplied by it at
-independent uniform numbers neither grows nor shrinks in expectation. Together they look for what happens in practice:
-a shift, a spread, a few outliers or a new category, and a share that grows.
+Each bet is a density on [0, 1], where 0 is the highest rank and 1 the lowest; together they look for what happens in
+practice: a shift, a spread, a few outliers or a new category, and a share that grows.
 """
 
 from __future__ import annotations
@@ -14,31 +13,21 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 CELLS = 16_384
 
-IN_HAND = 0.01
-"""What of every bet is held back, so that no value can ruin it."""
-
-_SHIFTS = ((0.25, 0.1), (0.5, 0.3), (1.0, 0.15), (2.0, 0.05))
+_SHIFTS = ((0.25, 0.05), (0.5, 0.45), (1.0, 0.13), (2.0, 0.02))
 """Sizes in deviations, each with its part of the capital, which is for both ways."""
 _SPREADS = (0.6, 1.7)
-_TAILS = (
-    (0.0001, 0.03),
-    (0.0003, 0.03),
-    (0.001, 0.03),
-    (0.003, 0.05),
-    (0.003, 0.15),
-    (0.01, 0.1),
-    (0.03, 0.1),
-    (0.03, 0.3),
-)
+_TAILS = ((0.0003, 0.04), (0.003, 0.05), (0.02, 0.1), (0.05, 0.2))
+"""Widths of an end of the range, and how much more often than ever such values come."""
 _SLICES = 8
 _SLICE_RATIO = 2.0
-_PARTS = {"spreads": 0.05, "tails": 0.3, "slices": 0.05}
+_PARTS = {"spreads": 0.03, "tails": 0.29, "slices": 0.03}
 
 
 def _table() -> tuple[Floats, Floats]:
-    """The bets, (CELLS, bets), and the share of the capital that each begins with, (bets,)."""
+    """The bets' distribution functions, (CELLS + 1, bets), and the share of the capital that each begins with."""
     middles = (np.arange(CELLS) + 0.5) / CELLS
     half = np.array([NormalDist().inv_cdf(float(p)) for p in middles[: CELLS // 2]])
     scores = np.concatenate([-half, half[::-1]])
@@ -59,13 +48,21 @@ def _table() -> tuple[Floats, Floats]:
         bets.append(np.where(inside, _SLICE_RATIO, (_SLICES - _SLICE_RATIO) / (_SLICES - 1)))
         shares.append(_PARTS["slices"] / _SLICES)
     table = np.stack(bets, axis=1)
-    return IN_HAND + (1 - IN_HAND) * table / table.mean(axis=0), np.array(shares)
+    below = np.cumsum(table / table.mean(axis=0), axis=0) / CELLS
+    return np.vstack([np.zeros(len(shares)), below]), np.array(shares)
 
 
-BETS, SHARES = _table()
+_BELOW, SHARES = _table()
 
 
-def stakes(p: Floats) -> Floats:
-    """What each bet pays at `p`: any shape in, that shape and one more axis for the bets out."""
-    paid: Floats = BETS[np.minimum((p * CELLS).astype(np.int64), CELLS - 1)]
-    return paid
+def odds(reference: Ints) -> Floats:
+    """By bin and bet, (bins, bets), how much more often than in `reference` a bet expects values of a bin.
+
+    `reference`, (bins,), is how often each bin came; bins are in order, the last one is the highest.
+    """
+    weights = (reference + 0.5) / (reference + 0.5).sum()
+    ends = np.append(np.cumsum(weights[::-1])[::-1], 0.0)
+    cells = np.minimum((ends * CELLS).astype(np.int64), CELLS - 1)
+    below = _BELOW[cells] + (ends * CELLS - cells)[:, None] * (_BELOW[cells + 1] - _BELOW[cells])
+    found: Floats = (below[:-1] - below[1:]) / weights[:, None]
+    return found

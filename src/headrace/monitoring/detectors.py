@@ -1,10 +1,11 @@
 """Is it different now? Tests that may be looked at after every decision and still keep their word.
 
-A stream is one feature of one segment, as bins. Each new decision is ranked among all before it: its conformal p-value,
-with ties broken at random. As long as nothing changes (the decisions are exchangeable) these are independent and
-uniform, whatever the distribution (Vovk, Gammerman and Shafer, "Algorithmic Learning in a Random World", 2nd edition
-2022, theorem 8.2). Capital that bets against that is a test martingale; by Ville's inequality it ever reaches
-`1 / alpha` with probability at most alpha, over the whole run and not just by a certain date.
+A stream is one feature of one segment, as bins. Each new decision is ranked among all before it, with ties broken at
+random. As long as nothing changes (the decisions are exchangeable) these ranks are independent and every one as likely,
+whatever the distribution (Vovk, Gammerman and Shafer, "Algorithmic Learning in a Random World", 2nd edition 2022,
+theorem 8.2), so what is bet on the next one may depend on all before it. Capital that bets so is a test martingale; by
+Ville's inequality it ever reaches `1 / alpha` with probability at most alpha, over the whole run and not just by a
+certain date.
 
 The change comes at an unknown moment, so the capital is spread over all moments at which betting may begin, as in the
 mixture of restarts that Shin, Ramdas and Rinaldo ("E-detectors", 2022, arXiv 2203.03532) take for detectors; here the
@@ -17,19 +18,20 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from headrace.monitoring.bets import SHARES, Floats, stakes
-
-Ints = npt.NDArray[np.int64]
+from headrace.monitoring.bets import SHARES, Floats, Ints, odds
 
 HEAD_START = 1000
 """Decisions within which a change is as likely as in any later tenfold or so."""
 
+IN_HAND = 0.01
+"""What of every bet is held back, so that no value can ruin it."""
+_MOST_PAID = 400.0
+_FIRST_MILESTONE = 256
 _CAP = 1e100
 _ROWS = 60
 """Rows that are worked out in one go: no bet can leave the range of floats within them."""
-LATE = 0.2
+LATE = 0.1
 """The part of alpha that is kept for streams that turn up after the first test has begun."""
 
 
@@ -39,48 +41,90 @@ def unspent(moments: Ints) -> Floats:
     return share
 
 
-class ConformalRanks:
-    """Ranks each new value among all before it; `counts`, (bins,), is how often each bin has come."""
+class ConformalBets:
+    """What the bets pay for each new value by its rank among all before it.
 
-    def __init__(self, bins: int) -> None:
-        self.counts: Ints = np.zeros(bins, np.int64)
+    Were the values so far in a row, ties in an order drawn at random, then a new one would be as likely to fall into
+    any of the n + 1 gaps, as long as nothing changes. So a bet may pay whatever it likes for each gap, as long as the
+    mean of that over all gaps is 1. Here it pays by the bin of the value below the gap, in proportion to how much more
+    often than in a reference it expects values of that bin. The reference is what had come when there was a quarter
+    of what there is now: one that goes along would soon hold as much of the new as of the old.
+    """
+
+    def __init__(self, learned: Ints) -> None:
+        self.counts: Ints = np.zeros_like(learned)
+        self.learned = learned
+        self.milestones: list[Ints] = []
+        self._odds = odds(learned)
 
     def next(self, bins: Ints, ties: Floats) -> Floats:
-        """The p-values of `(rows,)` values, one after the other; small is high among the values so far.
+        """What each bet pays, (rows, bets), for `(rows,)` values one after the other.
 
         `ties`, (rows,), are uniform in [0, 1) and independent of everything else.
         """
+        self._look_back()
         rows = np.arange(len(bins))
         once = np.zeros((len(bins), len(self.counts)), np.int64)
         once[rows, bins] = 1
         before = self.counts + np.cumsum(once, axis=0) - once
-        upto = np.cumsum(before, axis=1)
-        equal, above = before[rows, bins], upto[:, -1] - upto[rows, bins]
         self.counts = self.counts + once.sum(axis=0)
-        p: Floats = (above + ties * (equal + 1)) / (upto[:, -1] + 1)
-        return p
+        gaps = before.astype(np.float64)
+        gaps[:, -1] += 1
+        mean = (gaps @ self._odds) / gaps.sum(axis=1)[:, None]
+        paid: Floats = self._odds[_landed(before, bins, ties)] / mean
+        return np.minimum(IN_HAND + (1 - IN_HAND) * paid, _MOST_PAID)
+
+    def resume(self, counts: Sequence[int], milestones: Sequence[Sequence[int]]) -> None:
+        """Goes on from what was stored."""
+        self.counts = np.array(counts, np.int64)
+        self.milestones = [np.array(each, np.int64) for each in milestones]
+        self._refer()
+
+    def _look_back(self) -> None:
+        """Notes what has come by every doubling, and takes for reference what had come at a quarter of now."""
+        latest = int(self.milestones[-1].sum()) if self.milestones else _FIRST_MILESTONE // 2
+        if self.counts.sum() >= 2 * latest:
+            self.milestones = [*self.milestones[-3:], self.counts]
+            self._refer()
+
+    def _refer(self) -> None:
+        old = [each for each in self.milestones if 4 * each.sum() <= self.counts.sum()]
+        self._odds = odds(self.learned + old[-1] if old else self.learned)
+
+
+def _landed(before: Ints, bins: Ints, ties: Floats) -> Ints:
+    """The bins that pay, (rows,): a value's own, or that of the next above when it falls above all of its own.
+
+    The highest gap of all belongs to the last bin, which has that one more than values.
+    """
+    rows, last = np.arange(len(bins)), before.shape[1] - 1
+    is_above = (ties * (before[rows, bins] + 1) < 1) & (bins < last)
+    held = before > 0
+    held[:, last] = True
+    above = (held & (np.arange(last + 1) > bins[:, None])).argmax(axis=1)
+    return np.where(is_above, above, bins)
 
 
 class Wagers:
-    """The capital of one test, which begins at 1 and grows only when the p-values are not uniform."""
+    """The capital of one test, which begins at 1 and grows only when bets pay more than they should."""
 
     def __init__(self) -> None:
         self.betting: Floats = np.zeros(len(SHARES))
         self.steps = 0
 
-    def next(self, p: Floats) -> Floats:
-        """The capital after each of `(rows,)` p-values."""
-        capital = [self._some_rows(p[start : start + _ROWS]) for start in range(0, len(p), _ROWS)]
+    def next(self, paid: Floats) -> Floats:
+        """The capital, (rows,), after each of `(rows, bets)` that bets have paid."""
+        capital = [self._some_rows(paid[start : start + _ROWS]) for start in range(0, len(paid), _ROWS)]
         return np.concatenate(capital) if capital else np.empty(0)
 
-    def _some_rows(self, p: Floats) -> Floats:
+    def _some_rows(self, paid: Floats) -> Floats:
         """In one go: after row t a bet has grown by F(t), so it holds F(t) * (before + sum of begun(j) / F(j-1))."""
-        left = unspent(self.steps + np.arange(len(p) + 1))
-        grown = np.cumprod(stakes(p), axis=0)
+        left = unspent(self.steps + np.arange(len(paid) + 1))
+        grown = np.cumprod(paid, axis=0)
         begun = (left[:-1] - left[1:])[:, None] / np.vstack([np.ones_like(SHARES), grown[:-1]])
         betting = np.minimum(grown * (self.betting + np.cumsum(begun, axis=0)), _CAP)
         self.betting = betting[-1]
-        self.steps += len(p)
+        self.steps += len(paid)
         capital: Floats = betting @ SHARES + left[1:]
         return capital
 

@@ -7,14 +7,14 @@ import numpy as np
 
 from headrace.monitoring.bets import Floats
 from headrace.monitoring.binning import CategoryBins, Ints, NumberBins
-from headrace.monitoring.detectors import ConformalRanks, Wagers
+from headrace.monitoring.detectors import ConformalBets, Wagers
 from headrace.monitoring.heavy_counts import HeavyCounts
 from headrace.monitoring.quantile_sketch import QuantileSketch
 
 LEARN = 200
 """Decisions from which the bins are learned, and which are not tested."""
 _RECENT = 200.0
-_MOST_A_BATCH = 512
+_MOST_A_BATCH = 500
 
 
 class StreamState(msgspec.Struct):
@@ -25,6 +25,8 @@ class StreamState(msgspec.Struct):
     number_bins: NumberBins | None = None
     category_bins: CategoryBins | None = None
     counts: list[int] = []
+    learned: list[int] = []
+    milestones: list[list[int]] = []
     betting: list[float] = []
     steps: int = 0
     recent: list[float] = []
@@ -42,7 +44,7 @@ class Stream:
         self._learn = learn
         self._learned: QuantileSketch | HeavyCounts | None = None
         self.bins: NumberBins | CategoryBins | None = None
-        self._ranks: ConformalRanks | None = None
+        self._bets: ConformalBets | None = None
         self._wagers = Wagers()
         self._recent: Floats = np.empty(0)
         self.tested = 0
@@ -54,7 +56,7 @@ class Stream:
 
     def take(self, seen: QuantileSketch | HeavyCounts, rng: np.random.Generator) -> float:
         """The highest capital within this batch; 1 is where it began."""
-        if self.bins is None or self._ranks is None:
+        if self.bins is None or self._bets is None:
             self._take_lesson(seen)
             return 1.0
         counts = self._counted(seen)
@@ -63,9 +65,9 @@ class Stream:
             return 1.0
         self._recent = self._recent * 0.5 ** (total / _RECENT) + counts
         order = rng.permutation(np.repeat(np.arange(len(counts)), counts))[:_MOST_A_BATCH]
-        p = self._ranks.next(order, rng.random(len(order)))
+        paid = self._bets.next(order, rng.random(len(order)))
         self.tested += len(order)
-        return float(self._wagers.next(p).max())
+        return float(self._wagers.next(paid).max())
 
     def capital(self) -> float:
         """What the bets have now; 1 is where they began."""
@@ -77,10 +79,10 @@ class Stream:
 
     def lift(self, value: float | str) -> float:
         """How much more often than before such values have come of late; 1 is as ever."""
-        if self.bins is None or self._ranks is None or not self._recent.sum():
+        if self.bins is None or self._bets is None or not self._recent.sum():
             return 1.0
         place = self._place(value)
-        known = self._ranks.counts
+        known = self._bets.counts
         lately = (self._recent[place] + 0.5) / (self._recent.sum() + 1)
         return float(lately / ((known[place] + 0.5) / (known.sum() + 1)))
 
@@ -92,7 +94,9 @@ class Stream:
             categories=learned if isinstance(learned, HeavyCounts) else None,
             number_bins=bins if isinstance(bins, NumberBins) else None,
             category_bins=bins if isinstance(bins, CategoryBins) else None,
-            counts=[] if self._ranks is None else self._ranks.counts.tolist(),
+            counts=[] if self._bets is None else self._bets.counts.tolist(),
+            learned=[] if self._bets is None else self._bets.learned.tolist(),
+            milestones=[] if self._bets is None else [each.tolist() for each in self._bets.milestones],
             betting=self._wagers.betting.tolist(),
             steps=self._wagers.steps,
             recent=self._recent.tolist(),
@@ -106,9 +110,9 @@ class Stream:
         stream._learned = state.numbers or state.categories
         bins = state.number_bins or state.category_bins
         if bins is not None:
-            stream._begin(bins)
-            assert stream._ranks is not None
-            stream._ranks.counts = np.array(state.counts)
+            stream._begin(bins, np.array(state.learned or [0] * bins.count, np.int64))
+            assert stream._bets is not None
+            stream._bets.resume(state.counts, state.milestones)
             stream._wagers.resume(state.betting, state.steps)
             stream._recent = np.array(state.recent)
             stream.tested = state.tested
@@ -121,15 +125,17 @@ class Stream:
         if isinstance(learned, QuantileSketch) and isinstance(seen, QuantileSketch):
             learned.merge(seen)
             if learned.count + learned.missing >= self._learn:
-                self._begin(NumberBins.learned(learned))
+                number_bins = NumberBins.learned(learned)
+                self._begin(number_bins, number_bins.counted(learned))
         elif isinstance(learned, HeavyCounts) and isinstance(seen, HeavyCounts):
             learned.merge(seen)
             if learned.total >= self._learn:
-                self._begin(CategoryBins.learned(learned))
+                category_bins = CategoryBins.learned(learned)
+                self._begin(category_bins, category_bins.counted(learned))
 
-    def _begin(self, bins: NumberBins | CategoryBins) -> None:
+    def _begin(self, bins: NumberBins | CategoryBins, learned: Ints) -> None:
         self.bins, self._learned = bins, None
-        self._ranks = ConformalRanks(bins.count)
+        self._bets = ConformalBets(learned)
         self._recent = np.zeros(bins.count)
 
     def _counted(self, seen: QuantileSketch | HeavyCounts) -> Ints:

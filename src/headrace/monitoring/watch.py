@@ -21,8 +21,8 @@ MOST_SEGMENTS = 100
 UNTESTED = frozenset({"duration_ms", "variant"})
 """Features that vary by themselves: with load, and with what a rollout is told to do. Rules and reports have them."""
 LINKED = 10
-WHOLE_PART = 0.6
-"""The part of alpha for the streams of all traffic; the rest is for those of segments."""
+WHOLE_PART = 0.5
+"""The part of alpha for the streams of all traffic; those of segments, which are many more, share the rest."""
 _EXEMPLARS = 512
 _GENERATION = 100
 _CALM_PSI = 0.1
@@ -108,14 +108,12 @@ class ReleaseWatch:
 
         What changes in one segment of many shows in the whole too, and may pass the lower bound there first.
         """
-        rivals = [(stream.capital(), other) for (name, other), stream in self._streams.items() if name == feature]
-        _, best = max(rivals, default=(0.0, segment))
-        return EVERYTHING if self._is_whole(best) else best
-
-    def _is_whole(self, segment: str) -> bool:
-        """Whether nearly every decision belongs to it: then it says nothing beyond the whole."""
-        whole, part = self.lately(EVERYTHING).count, self.lately(segment).count
-        return segment == EVERYTHING or part >= _NEARLY_ALL * whole
+        rivals = {other: stream for (name, other), stream in self._streams.items() if name == feature}
+        best = max(rivals, key=lambda other: rivals[other].capital(), default=segment)
+        whole = rivals.get(EVERYTHING)
+        # A segment that nearly every decision belongs to says nothing beyond the whole.
+        is_whole = whole is not None and rivals[best].tested >= _NEARLY_ALL * whole.tested
+        return EVERYTHING if is_whole else best
 
     def cause(self, feature: str, segment: str, evidence: float) -> Cause:
         """What happened to a feature in words, and ten decisions that show it."""

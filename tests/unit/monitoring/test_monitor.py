@@ -18,7 +18,7 @@ NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 class SlowReports(SqlReports):
     """A store that hands batches out only when it is told to."""
 
-    def __init__(self, database):
+    def __init__(self, database) -> None:
         super().__init__(database)
         self.is_asked, self.may_answer = Event(), Event()
 
