@@ -7,7 +7,7 @@ from headrace.monitoring.bets import SHARES, odds
 from headrace.monitoring.detectors import Budget, ConformalBets, Wagers, unspent
 
 
-def like(*counts):
+def like(*counts: int):
     """Bets of which nothing is known but what was learned."""
     return ConformalBets(np.array(counts, np.int64))
 
