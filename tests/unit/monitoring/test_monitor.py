@@ -9,8 +9,8 @@ from headrace.domain.observation import Observation
 from headrace.monitoring.monitor import Monitor, MonitorOptions
 from headrace.monitoring.reporter import Reporter
 from headrace.monitoring.window import Batch, Seen, WindowSketch, encoded
-from headrace.storage.database import Database
 from headrace.storage.reports import SqlReports
+from headrace.storage.schema import opened_database
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
@@ -37,7 +37,7 @@ def batch_of(decisions):
 
 
 def test_looks_that_overlap_take_every_batch_in_once(tmp_path):
-    store = SlowReports(Database(f"sqlite:///{tmp_path}/headrace.db"))
+    store = SlowReports(opened_database(f"sqlite:///{tmp_path}/headrace.db"))
     monitor = Monitor(store, MonitorOptions(), now=lambda: NOW, rng=np.random.default_rng(1))
     store.add_batch(batch_of(7))
     cancelled, last = Thread(target=monitor.look), Thread(target=lambda: monitor.look(is_last=True))
