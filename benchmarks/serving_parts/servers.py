@@ -82,7 +82,7 @@ class Running:
     def proportional_bytes(self) -> int:
         """The memory of all its processes, what they share divided among them (PSS)."""
         total = 0
-        for pid in _tree(self.pid):
+        for pid in tree(self.pid):
             try:
                 rollup = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
             except OSError:
@@ -93,7 +93,7 @@ class Running:
     def cpu_s(self) -> float:
         """Processor seconds of all its processes."""
         ticks = 0
-        for pid in _tree(self.pid):
+        for pid in tree(self.pid):
             try:
                 fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
             except OSError:
@@ -112,6 +112,8 @@ def running(server: Server, request: bytes, expected: bytes, env: dict[str, str]
     data = tempfile.mkdtemp(prefix="headrace-bench-")
     command = [str(python), *(part.format(port=port, data=data) for part in server.command)]
     environment = os.environ | env | server.env | {"OMP_NUM_THREADS": "1"}
+    # What is installed is compiled for all of them, as an image of theirs would be; a start compiles nothing.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     begun = perf_counter()
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
@@ -131,7 +133,7 @@ def running(server: Server, request: bytes, expected: bytes, env: dict[str, str]
             yield Running(port, perf_counter() - begun, process.pid)
         finally:
             for number in (signal.SIGTERM, signal.SIGKILL):
-                for pid in reversed(_tree(process.pid)):
+                for pid in reversed(tree(process.pid)):
                     try:
                         os.kill(pid, number)
                     except ProcessLookupError:
@@ -167,12 +169,12 @@ def _environment(server: Server) -> Path:
     if not python.exists():
         subprocess.run([uv, "venv", "-q", str(home), "--python", sys.executable], check=True)
     if not (home / ".installed").exists():
-        subprocess.run([uv, "pip", "install", "-q", "--python", str(python), *server.packages, *COMMON], check=True)
+        subprocess.run([uv, "pip", "install", "-q", "--compile-bytecode", "--python", str(python), *server.packages, *COMMON], check=True)
         (home / ".installed").touch()
     return python
 
 
-def _tree(pid: int) -> list[int]:
+def tree(pid: int) -> list[int]:
     """A process and all that descend from it."""
     found = [pid]
     try:
@@ -180,5 +182,5 @@ def _tree(pid: int) -> list[int]:
     except OSError:
         return found
     for child in children:
-        found += _tree(int(child))
+        found += tree(int(child))
     return found
