@@ -1,4 +1,4 @@
-"""A soak of the tiny model's server with churn: does anything pile up?
+"""A soak of the tiny model's server with churn, to see whether anything piles up.
 
 `python benchmarks/soak.py [--seconds 1800] [--rate R] [--quick]` asks at a steady rate, by default 80 % of what eight
 callers get in the beginning. Every round opens its connections anew; some callers leave in mid-answer, some in
@@ -107,7 +107,7 @@ def look(up: Running) -> Look:
     descriptors = 0
     for pid in pids:
         try:
-            descriptors += len(os.listdir(f"/proc/{pid}/fd"))
+            descriptors += len(list(Path(f"/proc/{pid}/fd").iterdir()))
         except OSError:
             continue
     return Look(up.proportional_bytes(), descriptors, len(pids))

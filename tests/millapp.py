@@ -1,6 +1,7 @@
 """The mill as an application for `headrace up`, with one guarded worker besides."""
 
 import os
+import random
 
 from authored import GuardedEcho
 from served import Mill
@@ -42,6 +43,31 @@ class Place:
         self.pid = os.getpid()
 
 
+class Leak(Service):
+    """Keeps all that it was ever asked."""
+
+    def load(self, artifact):
+        """Nothing yet."""
+        return []
+
+    async def keep(self, megabytes: int) -> int:
+        """Which process holds that much more now."""
+        self.loaded.append(bytes(random.randbytes(1024)) * 1024 * megabytes)
+        return os.getpid()
+
+
+@pipeline
+class Hoard:
+    """Asks what leaks."""
+
+    def __init__(self) -> None:
+        self.leak = Leak()
+
+    async def keep(self, megabytes: int) -> int:
+        """Which process holds it."""
+        return await self.leak.keep(megabytes)
+
+
 @pipeline
 class Register:
     """Asks for the birthplace."""
@@ -57,3 +83,4 @@ class Register:
 app = Platform(Mill)
 guarded = Platform(Mill, Cellar)
 register = Platform(Register)
+hoard = Platform(Hoard)

@@ -169,7 +169,10 @@ def _environment(server: Server) -> Path:
     if not python.exists():
         subprocess.run([uv, "venv", "-q", str(home), "--python", sys.executable], check=True)
     if not (home / ".installed").exists():
-        subprocess.run([uv, "pip", "install", "-q", "--compile-bytecode", "--python", str(python), *server.packages, *COMMON], check=True)
+        subprocess.run(
+            [uv, "pip", "install", "-q", "--compile-bytecode", "--python", str(python), *server.packages, *COMMON],
+            check=True,
+        )
         (home / ".installed").touch()
     return python
 

@@ -209,7 +209,9 @@ class ReplicaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What `[services.<name>]` may say of any service, besides the service's own options.
 
     `replicas` is a number, bounds as "2..6" between which guarded workers follow the waiting, or "auto", one to one a
-    core. `fallback` names the lesser ways that may answer, best first; by default all that the service has.
+    core. `memory` bounds each guarded worker; of services in threads, a process that holds more than they may together
+    is replaced by a fresh one, and then ends. `fallback` names the lesser ways that may answer, best first; by default
+    all that the service has.
     `timeout_s` is how long one way is waited for while there is a lesser one; by default it is learned.
     `url` is a host of the Open Inference Protocol that answers instead of replicas here, or several by commas; `key` is
     what it wants as API key.

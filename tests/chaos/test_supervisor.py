@@ -7,7 +7,9 @@ import socket
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
+import httpx
 import pytest
 from raised import DEADLINE_S, children_of, command, descendants_of, is_alive, raised, surroundings
 
@@ -48,6 +50,28 @@ def test_what_may_be_preloaded_is_made_once_by_the_parent_and_used_by_every_proc
 
         assert set(made_by) == {str(server.process.pid)}
         assert set(answered_by) <= set(map(str, server.members()))
+
+
+def test_a_process_that_holds_too_much_is_relieved_by_a_fresh_one_that_is_ready_before(tmp_path):
+    memory = {"HEADRACE_SERVICES__LEAK__MEMORY": "400 MB"}
+    with raised(tmp_path, "--only", "gateway", app="millapp:hoard", **memory) as server:
+        (first,) = server.members()
+        answered_by = []
+        deadline = time.monotonic() + DEADLINE_S
+        while not answered_by or answered_by[-1] == first:
+            assert time.monotonic() < deadline
+            # A connection that is opened in the moment in which a server stops may be closed unanswered by any server.
+            with server.client() as client, suppress(httpx.RemoteProtocolError):
+                kept = client.post("/v1/hoard/keep", json={"megabytes": 20 if len(answered_by) < 20 else 0})
+                assert kept.status_code == 200
+                answered_by.append(kept.json()["output"])
+            time.sleep(0.01)
+        wait_until(lambda: first not in server.members())
+
+        assert server.wait_for("memory_ceiling_passed")["ceiling_bytes"] == 400_000_000
+        assert server.wait_for("member_relieved")["member"] == "server"
+        assert not [each for each in server.told if each.get("event") == "member_died"]
+        assert len(server.members()) == 1
 
 
 def test_killing_the_parent_ends_the_whole_tree_with_its_workers(tmp_path):

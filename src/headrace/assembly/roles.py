@@ -12,6 +12,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import MappingProxyType
 
+from headrace.assembly.ceiling import ceiling_of, keep_below
 from headrace.assembly.control import control
 from headrace.assembly.gateway import serve
 from headrace.assembly.platform import Platform, Running
@@ -63,12 +64,14 @@ async def run_roles(
     tell: Tell,
     stop: asyncio.Event,
     ready: Callable[[], None],
+    relieve: Callable[[], None] | None = None,
     siblings: Siblings | None = None,
     shelf: Shelf | None = None,
 ) -> None:
     """Runs the platform with the roles `names` until `stop` is set, then ends them one after the other.
 
-    `ready` is called once all of them do their work; `shelf` has what was loaded already.
+    `ready` is called once all of them do their work, `relieve` when the process holds more memory than it may; `shelf`
+    has what was loaded already.
 
     Raises:
         HeadraceError: the platform did not start, or a role ended by itself.
@@ -78,7 +81,7 @@ async def run_roles(
     async with platform.running(settings, tell=tell, siblings=siblings, only=only, shelf=shelf) as running:
         works = {GATEWAY: serve} if only else {name: ROLES[name] for name in roles}
         tasks = {name: asyncio.ensure_future(work(running)) for name, work in works.items()}
-        telling = asyncio.create_task(_tell_ready(running, tasks, ready))
+        telling = asyncio.create_task(_tell_ready(running, tasks, ready, relieve))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({stopping, *tasks.values()}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
@@ -91,7 +94,12 @@ async def run_roles(
             raise ServiceFailed(f"The role {name} ended by itself.") from tasks[name].exception()
 
 
-async def _tell_ready(running: Running, tasks: Mapping[str, asyncio.Future[None]], ready: Callable[[], None]) -> None:
+async def _tell_ready(
+    running: Running,
+    tasks: Mapping[str, asyncio.Future[None]],
+    ready: Callable[[], None],
+    relieve: Callable[[], None] | None,
+) -> None:
     if GATEWAY in tasks:
         await running.serving.wait()
     # What lives now lives as long as the process: collections need not look at it again, and with a few hundred short
@@ -102,3 +110,5 @@ async def _tell_ready(running: Running, tasks: Mapping[str, asyncio.Future[None]
     # A thread that records or parses may keep the event loop from the interpreter for this long, each time.
     sys.setswitchinterval(SWITCH_S)
     ready()
+    if relieve is not None and (ceiling := ceiling_of(running)) is not None:
+        await keep_below(running, ceiling, relieve=relieve)

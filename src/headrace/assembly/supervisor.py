@@ -26,27 +26,43 @@ FIRST_BACKOFF_S, LONGEST_BACKOFF_S, STEADY_S = 0.1, 10.0, 60.0
 LOOK_S = 0.1
 ORPHANED = 70
 
-Ready = Callable[[], None]
+_READY, _RELIEF = b"1", b"2"
+
+
+class Voice:
+    """What a member says to its supervisor."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def ready(self) -> None:
+        """It does its work."""
+        os.write(self._descriptor, _READY)
+
+    def wants_relief(self) -> None:
+        """Another is to take its place; it is told to end once that one is ready."""
+        os.write(self._descriptor, _RELIEF)
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One process: `run` is called in it with a function to call once it is ready, and gives its exit code.
+    """One process: `run` is called in it with its voice, and gives its exit code.
 
     One that `waits` is begun when the others are ready for the first time: they have the machine to themselves.
     """
 
     name: str
-    run: Callable[[Ready], int]
+    run: Callable[[Voice], int]
     waits: bool = False
 
 
 @dataclass(slots=True)
 class _Seat:
-    """The place of a member, whoever sits there now."""
+    """The place of a member, whoever sits there now; `outgoing` sat there before, until the new one is ready."""
 
     member: Member
     pid: int = 0
+    outgoing: int = 0
     readiness: int = -1
     is_ready: bool = False
     was_ready: bool = False
@@ -54,13 +70,18 @@ class _Seat:
     failures: int = 0
     due_at: float | None = field(default=None)
 
+    @property
+    def pids(self) -> list[int]:
+        """The processes that live for it."""
+        return [pid for pid in (self.pid, self.outgoing) if pid]
+
 
 class Supervisor:
     """Runs its members until a SIGTERM or SIGINT, then ends them; a second signal ends them at once.
 
     A member that ends by itself is replaced, after a wait that grows while it keeps failing. One that ends before it
-    was ever ready ends everything: what is wrong with the start will not mend itself. `grace_s` is how long members
-    may take to end.
+    was ever ready ends everything: what is wrong with the start will not mend itself. One that wants relief goes on
+    until its successor is ready. `grace_s` is how long members may take to end.
     """
 
     def __init__(self, members: Sequence[Member], *, tell: Tell, grace_s: float) -> None:
@@ -102,11 +123,18 @@ class Supervisor:
 
     def _look_at(self, seat: _Seat) -> None:
         """Notes that it has become ready or has ended, and begins it anew when that is due."""
+        if seat.outgoing and _ended(seat.outgoing) is not None:
+            seat.outgoing = 0
         if seat.pid:
-            if not seat.is_ready and _has_spoken(seat.readiness):
+            said = _heard(seat.readiness)
+            if _READY in said:
                 seat.is_ready = seat.was_ready = True
+                if seat.outgoing:
+                    os.kill(seat.outgoing, signal.SIGTERM)
             if (status := _ended(seat.pid)) is not None:
                 self._note_end(seat, status)
+            elif _RELIEF in said and not seat.outgoing:
+                self._relieve(seat)
         elif seat.due_at is not None:
             if monotonic() >= seat.due_at:
                 self._begin(seat)
@@ -122,6 +150,12 @@ class Supervisor:
         seat.due_at = monotonic() + wait_s
         facts = {"member": seat.member.name, "reason": _reason(status), "lived_s": round(lived_s, 3)}
         self._tell("member_died", facts | ({"again_in_s": round(wait_s, 3)} if seat.was_ready else {}))
+
+    def _relieve(self, seat: _Seat) -> None:
+        self._tell("member_relieved", {"member": seat.member.name, "lived_s": round(monotonic() - seat.begun_at, 3)})
+        os.close(seat.readiness)
+        seat.outgoing, seat.is_ready = seat.pid, False
+        self._begin(seat)
 
     def _begin(self, seat: _Seat) -> None:
         readable, writable = os.pipe()
@@ -139,19 +173,21 @@ class Supervisor:
         """Ends all: asked first, after the grace or a second signal told."""
         self._signal_all(signal.SIGTERM)
         deadline = monotonic() + self._grace_s
-        while living := [seat for seat in self._seats if seat.pid]:
+        while living := [seat for seat in self._seats if seat.pids]:
             found = signal.sigtimedwait(_WATCHED, LOOK_S)
             if monotonic() > deadline or (found is not None and found.si_signo != signal.SIGCHLD):
                 self._signal_all(signal.SIGKILL)
             for seat in living:
-                if _ended(seat.pid) is not None:
+                if seat.outgoing and _ended(seat.outgoing) is not None:
+                    seat.outgoing = 0
+                if seat.pid and _ended(seat.pid) is not None:
                     os.close(seat.readiness)
                     seat.pid = 0
 
     def _signal_all(self, number: signal.Signals) -> None:
         for seat in self._seats:
-            if seat.pid:
-                os.kill(seat.pid, number)
+            for pid in seat.pids:
+                os.kill(pid, number)
 
 
 def _live(member: Member, ready: int, lifeline: int, *, parent: int, grace_s: float) -> None:
@@ -162,7 +198,7 @@ def _live(member: Member, ready: int, lifeline: int, *, parent: int, grace_s: fl
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         _die_with(parent, lifeline, grace_s)
-        code = member.run(lambda: _say(ready))
+        code = member.run(Voice(ready))
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else 1
     # A fork must never return into its parent's stack, whatever was raised.
@@ -190,15 +226,11 @@ def _follow(lifeline: int, grace_s: float) -> None:
     os._exit(ORPHANED)
 
 
-def _say(ready: int) -> None:
-    os.write(ready, b"1")
-
-
-def _has_spoken(readable: int) -> bool:
+def _heard(readable: int) -> bytes:
     try:
-        return bool(os.read(readable, 1))
+        return os.read(readable, 16)
     except BlockingIOError:
-        return False
+        return b""
 
 
 def _ended(pid: int) -> int | None:

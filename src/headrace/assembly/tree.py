@@ -18,7 +18,7 @@ from headrace.assembly.preload import Preload, settled
 from headrace.assembly.roles import SERVICE, checked_roles, run_roles, services_in
 from headrace.assembly.siblings import Siblings
 from headrace.assembly.stores import upgrade_store
-from headrace.assembly.supervisor import Member, Ready, Supervisor
+from headrace.assembly.supervisor import Member, Supervisor, Voice
 from headrace.errors import HeadraceError, InvalidConfiguration
 from headrace.serving.cores import usable_cores
 from headrace.settings import Settings
@@ -93,10 +93,10 @@ class _Life:
     folder: Path
     parent: int
 
-    def lived(self, roles: Sequence[str], ready: Ready) -> int:
+    def lived(self, roles: Sequence[str], voice: Voice) -> int:
         """The life of one process; its exit code."""
         try:
-            asyncio.run(self._until_told(roles, ready))
+            asyncio.run(self._until_told(roles, voice))
         except HeadraceError as error:
             self.on_error(error)
             return 1
@@ -106,7 +106,7 @@ class _Life:
                 shutil.rmtree(self.folder, ignore_errors=True)
         return 0
 
-    async def _until_told(self, roles: Sequence[str], ready: Ready) -> None:
+    async def _until_told(self, roles: Sequence[str], voice: Voice) -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -114,7 +114,7 @@ class _Life:
 
         def begun() -> None:
             self.preload.let_go()
-            ready()
+            voice.ready()
 
         await run_roles(
             self.platform,
@@ -123,6 +123,7 @@ class _Life:
             tell=self.tell,
             stop=stop,
             ready=begun,
+            relieve=voice.wants_relief,
             siblings=Siblings(self.folder),
             shelf=self.preload.shelf,
         )
