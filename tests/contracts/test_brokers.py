@@ -182,7 +182,7 @@ async def taken_all_arrived(broker: Broker) -> None:
     """Puts one delivery back, by which a pushing broker has had the time to push the rest."""
     await broker.hand_back(await taken(broker, 1))
     async with asyncio.timeout(DEADLINE_S):
-        while isinstance(broker, RabbitBroker) and not all(not line.empty() for line in broker._arrived.values()):
+        while isinstance(broker, RabbitBroker) and not all(line.arrived for line in broker._lines.values()):
             await asyncio.sleep(0.01)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from time import monotonic
+from typing import Any
 
 from headrace.domain.decision import Decision
 from headrace.domain.job import Job, JobProgress
@@ -70,7 +72,7 @@ class JobCheckpoints:
         self._kept = dict(kept)
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._saving: asyncio.Queue[Checkpoint] = asyncio.Queue()
+        self._saving: deque[Checkpoint] = deque()
         self._task: asyncio.Task[None] | None = None
 
     def find(self, release: str, name: str) -> bytes | None:
@@ -93,13 +95,13 @@ class JobCheckpoints:
             self._task.cancel()
 
     def _put(self, checkpoint: Checkpoint) -> None:
-        self._saving.put_nowait(checkpoint)
-        if self._task is None:
+        self._saving.append(checkpoint)
+        if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._save_all())
 
     async def _save_all(self) -> None:
-        while True:
-            checkpoint = await self._saving.get()
+        while self._saving:
+            checkpoint = self._saving.popleft()
             try:
                 await self._store.save_checkpoint(checkpoint, now=self._clock())
             except HeadraceError:
@@ -118,7 +120,7 @@ class RunningAttempt:
         self.stopped: Stop | None = None
         self.is_elsewhere = False
         self.lost_at = 0.0
-        self.answering: asyncio.Task[JobAnswer] | None = None
+        self.answering: asyncio.Future[Any] | None = None
         self._progress = begun.job.progress
         self._told = self._progress
 
@@ -151,6 +153,33 @@ class RunningAttempt:
             return None
         self._told = self._progress
         return self._progress
+
+    async def answered_by(self, answer: Callable[[], Awaitable[JobAnswer]]) -> JobAnswer:
+        """What `answer` gives; raises `CancelledError`, like a task that was cancelled, when it is stopped.
+
+        It runs within the task of the caller, which goes on after a stop: a task of its own would cost more than many
+        a job.
+        """
+        task = asyncio.current_task()
+        assert task is not None
+        if self._is_stopped():
+            raise asyncio.CancelledError
+        self.answering = task
+        try:
+            return await answer()
+        finally:
+            self.answering = None
+            if self._is_stopped():
+                task.uncancel()
+
+    def _is_stopped(self) -> bool:
+        return self.stopped is not None
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the task that asks is cancelled itself."""
+        task = asyncio.current_task()
+        return task is not None and task.cancelling() > 0
 
     def stop(self, why: Stop) -> None:
         """Ends it from outside; the first reason counts."""

@@ -188,7 +188,7 @@ class Worker:
                 return await self._run_here(attempt)
         attempt.is_elsewhere = True
         process = asyncio.ensure_future(self._isolate(attempt.begun))
-        attempt.answering = process  # type: ignore[assignment] # stopped by cancelling it, like any other
+        attempt.answering = process
         await asyncio.wait({process})
         if process.cancelled():
             return await self._settled(attempt, lambda: self._stopped(attempt))
@@ -209,19 +209,23 @@ class Worker:
         )
 
     async def _run_here(self, attempt: RunningAttempt) -> str:
-        if attempt.stopped is not None:
-            return await self._settled(attempt, lambda: self._stopped(attempt))
-        answering = attempt.answering = asyncio.create_task(self._answered(attempt))
-        await asyncio.wait({answering}, timeout=self._rules.job_s)
-        if not answering.done():
-            attempt.stop(Stop.OVERDUE)
-            await asyncio.wait({answering})
-        if answering.cancelled():
-            return await self._settled(attempt, lambda: self._stopped(attempt))
-        failure = answering.exception()
-        if failure is None:
-            answer = answering.result()
+        overdue = asyncio.get_running_loop().call_later(self._rules.job_s, attempt.stop, Stop.OVERDUE)
+        try:
+            answer = await attempt.answered_by(lambda: self._answered(attempt))
+        except asyncio.CancelledError as cancelled:
+            if attempt.stopped is not None:
+                return await self._settled(attempt, lambda: self._stopped(attempt))
+            if attempt.is_cancelled:
+                raise
+            # The pipeline cancelled itself, which is a failure like any other.
+            failure: BaseException = cancelled
+        # The author's code may raise anything, and its job is told of it.
+        except Exception as raised:  # noqa: BLE001
+            failure = raised
+        else:
             return await self._settled(attempt, lambda: self._succeeded(attempt, answer))
+        finally:
+            overdue.cancel()
         return await self._settled(attempt, lambda: self._failed(attempt, failure))
 
     async def _answered(self, attempt: RunningAttempt) -> JobAnswer:

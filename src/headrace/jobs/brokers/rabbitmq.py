@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import count
 from time import monotonic
 
 import aio_pika
-from aio_pika.abc import (
-    AbstractIncomingMessage,
-    AbstractRobustChannel,
-    AbstractRobustConnection,
-    AbstractRobustQueue,
-    DeliveryMode,
-)
+from aio_pika.abc import AbstractChannel, AbstractConnection, DeliveryMode
 from aio_pika.exceptions import AMQPError
+from aiormq.abc import AbstractChannel as WireChannel
+from aiormq.abc import DeliveredMessage
 
 from headrace.jobs.broker import PRIORITIES, BrokerUnavailable, Delivery, Ticket, Turns
 
@@ -31,6 +28,9 @@ class RabbitBroker:
 
     `prefetch` bounds what lies in this process unanswered. A ticket brought more than `delivery_limit` times goes to
     the dead-letter queue `<prefix>.dead`, where it can be looked at; its job is in the store and is swept.
+
+    Tickets are read below the objects that aio-pika makes of messages, which cost as much as the whole of a short job.
+    So nothing heals by itself here: a connection that ended in any way is made anew by the next call.
     """
 
     def __init__(
@@ -48,15 +48,11 @@ class RabbitBroker:
         self._delivery_limit = delivery_limit
         self._timeout_s = timeout_s
         self._turns = Turns()
-        self._receipts = count(1)
-        self._connection: AbstractRobustConnection | None = None
-        self._channels: list[AbstractRobustChannel] = []
-        self._arrived: dict[str, asyncio.Queue[AbstractIncomingMessage]] = {
-            priority: asyncio.Queue() for priority in PRIORITIES
-        }
+        self._numbers = count(1)
+        self._connection: AbstractConnection | None = None
+        self._publishing: WireChannel | None = None
+        self._lines: dict[str, Line] = {}
         self._waiting = asyncio.Event()
-        self._unanswered: dict[str, AbstractIncomingMessage] = {}
-        self._consuming: set[str] = set()
         self._next_consume: dict[str, float] = {}
         self._is_stale = False
         # Several tasks call at once, and are to share one connection.
@@ -64,10 +60,7 @@ class RabbitBroker:
         self._next_look = 0.0
 
     async def open(self) -> None:
-        """Connects, declares queues and exchange; after any failure all of it is made anew.
-
-        A connection that is cut heals by itself, but not one that is cut again while it heals, nor a deleted queue.
-        """
+        """Connects, declares queues and exchange; after any failure all of it is made anew."""
         async with self._opening:
             await self._open()
 
@@ -79,26 +72,28 @@ class RabbitBroker:
         if self._connection is not None:
             return
         async with self._answering():
-            connection = await aio_pika.connect_robust(self._url, timeout=self._timeout_s, reconnect_interval=0.5)
+            connection = await aio_pika.connect(self._url, timeout=self._timeout_s)
             try:
-                publishing = await connection.channel(publisher_confirms=True, on_return_raises=True)
-                await self._declare(publishing)
+                channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+                await self._declare(channel)
+                self._publishing = await channel.get_underlay_channel()
             except BaseException:
                 await connection.close()
                 raise
+            connection.close_callbacks.add(self._lose)
             self._connection = connection
-            self._channels = [publishing]
+
+    def _lose(self, connection: object, _reason: BaseException | None = None) -> None:
+        if connection is self._connection:
+            self._is_stale = True
+            self._waiting.set()
 
     async def close(self) -> None:
         """Closes the connection, by which all that is unanswered goes back to its queue."""
         connection, self._connection = self._connection, None
-        self._channels = []
-        self._consuming.clear()
+        self._publishing = None
+        self._lines.clear()
         self._next_consume.clear()
-        self._unanswered.clear()
-        for line in self._arrived.values():
-            while not line.empty():
-                line.get_nowait()
         if connection is not None:
             async with self._answering():
                 await connection.close()
@@ -109,18 +104,20 @@ class RabbitBroker:
             return
         await self.open()
         async with self._answering():
-            exchange = self._channels[0].default_exchange
-            await asyncio.gather(
-                *(
-                    exchange.publish(
-                        aio_pika.Message(ticket.job_id.encode(), delivery_mode=DeliveryMode.PERSISTENT),
-                        routing_key=self._queue_name(ticket.priority),
-                        mandatory=True,
-                        timeout=self._timeout_s,
-                    )
-                    for ticket in tickets
-                )
-            )
+            channel = self._publishing
+            if channel is None:
+                raise _closed_meanwhile()
+            await asyncio.gather(*(self._publish(channel, ticket) for ticket in tickets))
+
+    async def _publish(self, channel: WireChannel, ticket: Ticket) -> None:
+        message = aio_pika.Message(ticket.job_id.encode(), delivery_mode=DeliveryMode.PERSISTENT)
+        await channel.basic_publish(
+            message.body,
+            routing_key=self._queue_name(ticket.priority),
+            properties=message.properties,
+            mandatory=True,
+            timeout=self._timeout_s,
+        )
 
     async def take(self, *, limit: int, timeout_s: float) -> list[Delivery]:
         """What has arrived in this process, by priority; waits for the first when there is none."""
@@ -148,7 +145,7 @@ class RabbitBroker:
     async def depth(self) -> int:
         """What is ready in the queues and what has arrived in this process."""
         await self.open()
-        count = sum(line.qsize() for line in self._arrived.values())
+        count = sum(len(line.arrived) for line in self._lines.values())
         for priority in PRIORITIES:
             count += await self._ready(priority)
         return count
@@ -172,11 +169,12 @@ class RabbitBroker:
     async def _ready(self, priority: str) -> int:
         """How many messages wait in a queue; asked of the server itself, for the channel remembers what it declared."""
         async with self._answering():
-            channel = await self._channels[0].get_underlay_channel()
-            declared = await channel.queue_declare(self._queue_name(priority), passive=True)
+            if self._publishing is None:
+                raise _closed_meanwhile()
+            declared = await self._publishing.queue_declare(self._queue_name(priority), passive=True)
         return declared.message_count or 0
 
-    async def _declare(self, channel: AbstractRobustChannel) -> None:
+    async def _declare(self, channel: AbstractChannel) -> None:
         dead = await channel.declare_exchange(f"{self._prefix}.dead", aio_pika.ExchangeType.FANOUT, durable=True)
         bin_ = await channel.declare_queue(
             f"{self._prefix}.dead", durable=True, arguments={"x-queue-type": "quorum", "x-max-length": 10_000}
@@ -185,8 +183,8 @@ class RabbitBroker:
         for priority in PRIORITIES:
             await self._declare_line(channel, priority)
 
-    async def _declare_line(self, channel: AbstractRobustChannel, priority: str) -> AbstractRobustQueue:
-        return await channel.declare_queue(
+    async def _declare_line(self, channel: AbstractChannel, priority: str) -> None:
+        await channel.declare_queue(
             self._queue_name(priority),
             durable=True,
             arguments={
@@ -199,53 +197,59 @@ class RabbitBroker:
     async def _consume(self) -> None:
         """Each line by itself: a quorum queue without a leader after a crash must not keep the other waiting."""
         for priority in PRIORITIES:
-            if priority in self._consuming or monotonic() < self._next_consume.get(priority, 0.0):
+            if priority in self._lines or monotonic() < self._next_consume.get(priority, 0.0):
                 continue
             try:
                 await self._consume_line(priority)
             except BrokerUnavailable:
                 self._next_consume[priority] = monotonic() + AGAIN_S
-                if not self._consuming and priority == PRIORITIES[-1]:
+                if not self._lines and priority == PRIORITIES[-1]:
                     self._is_stale = True
                     raise
 
     async def _consume_line(self, priority: str) -> None:
         connection = self._connection
         if connection is None:
-            raise BrokerUnavailable("The connection to RabbitMQ was closed meanwhile.", remedy="Call again.")
+            raise _closed_meanwhile()
         async with self._answering(is_all=False):
             # A channel a line: prefetch counts for each, so a flood in one line cannot fill the other's share.
             channel = await connection.channel(publisher_confirms=False)
             await channel.set_qos(prefetch_count=self._prefetch)
-            queue = await self._declare_line(channel, priority)
-            await queue.consume(self._arrival(priority))
-            self._channels.append(channel)
-            self._consuming.add(priority)
+            await self._declare_line(channel, priority)
+            underlay = await channel.get_underlay_channel()
+            line = Line(next(self._numbers), underlay, self._waiting)
+            underlay.on_consumer_cancel_callbacks.add(lambda _: self._forget_line(priority, line))
+            await underlay.basic_consume(self._queue_name(priority), line.bring, timeout=self._timeout_s)
+            self._lines[priority] = line
 
-    def _arrival(self, priority: str) -> Arrival:
-        return Arrival(self._arrived[priority], self._waiting)
+    def _forget_line(self, priority: str, line: Line) -> None:
+        """The server brings nothing more by it: the next call listens anew."""
+        if self._lines.get(priority) is line:
+            del self._lines[priority]
+            self._waiting.set()
 
     def _arrivals(self, limit: int) -> list[Delivery]:
         deliveries: list[Delivery] = []
         for priority in self._turns.order():
-            line = self._arrived[priority]
-            while len(deliveries) < limit and not line.empty():
-                message = line.get_nowait()
-                receipt = str(next(self._receipts))
-                self._unanswered[receipt] = message
-                job_id = message.body[:LONGEST_TICKET].decode(errors="replace")
-                deliveries.append(Delivery(Ticket(job_id, priority), receipt))
-        if all(line.empty() for line in self._arrived.values()):
+            line = self._lines.get(priority)
+            while line is not None and line.arrived and len(deliveries) < limit:
+                tag, job_id = line.arrived.popleft()
+                deliveries.append(Delivery(Ticket(job_id, priority), f"{line.number}:{tag}"))
+        if not any(line.arrived for line in self._lines.values()):
             self._waiting.clear()
         return deliveries
 
     async def _settle(self, deliveries: Sequence[Delivery], *, hand_back: bool) -> None:
+        tags: dict[str, list[int]] = {}
+        for delivery in deliveries:
+            number, _, tag = delivery.receipt.partition(":")
+            line = self._lines.get(delivery.ticket.priority)
+            # Tags count anew on each channel: one of a channel that is gone would answer another message.
+            if line is not None and str(line.number) == number:
+                tags.setdefault(delivery.ticket.priority, []).append(int(tag))
         async with self._answering():
-            for delivery in deliveries:
-                message = self._unanswered.pop(delivery.receipt, None)
-                if message is None or message.channel.is_closed:
-                    continue
-                await (message.nack(requeue=True) if hand_back else message.ack())
+            for priority, own in tags.items():
+                await (self._lines[priority].hand_back(own) if hand_back else self._lines[priority].acknowledge(own))
 
     def _queue_name(self, priority: str) -> str:
         return f"{self._prefix}.tickets.{priority}"
@@ -264,14 +268,45 @@ class RabbitBroker:
             ) from failure
 
 
-class Arrival:
-    """Puts a message that came into its line and wakes who waits; the channel's prefetch bounds the line."""
+class Line:
+    """What one queue has brought to this process, over a channel of its own; its prefetch bounds both collections."""
 
-    def __init__(self, line: asyncio.Queue[AbstractIncomingMessage], waiting: asyncio.Event) -> None:
-        self._line = line
+    def __init__(self, number: int, channel: WireChannel, waiting: asyncio.Event) -> None:
+        self.number = number
+        self.arrived: deque[tuple[int, str]] = deque()
+        self._channel = channel
         self._waiting = waiting
+        self._unanswered: OrderedDict[int, None] = OrderedDict()
 
-    async def __call__(self, message: AbstractIncomingMessage) -> None:
-        """Never blocks."""
-        self._line.put_nowait(message)
+    async def bring(self, message: DeliveredMessage) -> None:
+        """Called for each message; never waits."""
+        tag = message.delivery_tag or 0
+        self._unanswered[tag] = None
+        self.arrived.append((tag, message.body[:LONGEST_TICKET].decode(errors="replace")))
         self._waiting.set()
+
+    async def acknowledge(self, tags: Sequence[int]) -> None:
+        """One frame for all that came before any that still runs; what overtook a slow job has one of its own."""
+        done = {tag for tag in tags if tag in self._unanswered}
+        through = None
+        while self._unanswered and (first := next(iter(self._unanswered))) in done:
+            del self._unanswered[first]
+            done.remove(first)
+            through = first
+        for tag in done:
+            del self._unanswered[tag]
+            await self._channel.basic_ack(tag, wait=through is None)
+        if through is not None:
+            # By which the frames before it have left too: a connection may be closed right after this.
+            await self._channel.basic_ack(through, multiple=True)
+
+    async def hand_back(self, tags: Sequence[int]) -> None:
+        """Each goes to the head of its queue."""
+        for tag in tags:
+            if tag in self._unanswered:
+                del self._unanswered[tag]
+                await self._channel.basic_nack(tag, requeue=True)
+
+
+def _closed_meanwhile() -> BrokerUnavailable:
+    return BrokerUnavailable("The connection to RabbitMQ was closed meanwhile.", remedy="Call again.")
