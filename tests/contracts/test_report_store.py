@@ -90,6 +90,16 @@ def test_a_window_is_replaced_and_forgotten(store):
     assert store.windows(since=0.0, until=1.0) == []
 
 
+def test_windows_take_the_place_of_others(store):
+    narrow = [StoredWindow(start, "sha256:a", "all", b"some") for start in (3600.0, 3900.0)]
+    wide = StoredWindow(3600.0, "sha256:a", "all", b"both")
+    store.replace_windows([], narrow)
+
+    store.replace_windows(narrow, [wide])
+
+    assert store.windows(since=0.0, until=9000.0) == [wide]
+
+
 def test_alerts_are_listed_newest_first_and_by_state(store):
     for number in range(3):
         store.save_alert(alert(number))

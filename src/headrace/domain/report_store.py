@@ -81,6 +81,10 @@ class ReportStore(Protocol):
         """Windows that began in `[since, until)`, in order of their beginning."""
         ...
 
+    def replace_windows(self, gone: Sequence[StoredWindow], made: Sequence[StoredWindow]) -> None:
+        """Puts windows in the place of others, all at once."""
+        ...
+
     def forget_windows(self, *, before: float) -> int:
         """Drops windows that began before; how many."""
         ...

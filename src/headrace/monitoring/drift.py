@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -65,60 +66,107 @@ def wasserstein(reference: QuantileSketch, window: QuantileSketch) -> float:
     return area / max(reference.deviation, 1e-9 + abs(reference.mean) * 1e-3)
 
 
-def effects(reference: WindowSketch, window: WindowSketch, segment: str) -> list[Effect]:
-    """Of every feature that both sides have enough of; the largest first."""
-    found: list[Effect] = []
+@dataclass(frozen=True, slots=True)
+class NumberShift:
+    """A number on both sides, in the bins of the reference: cheap to rank by; `effect` is for those that are shown."""
+
+    feature: str
+    segment: str
+    reference: QuantileSketch
+    window: QuantileSketch
+    before: Ints
+    after: Ints
+
+    def psi(self) -> Measured:
+        """How far it has moved."""
+        return population_stability(self.before, self.after)
+
+    def effect(self) -> Effect:
+        """All that is told of it."""
+        reference, window = self.reference, self.window
+        (low, middle, high), (low_now, middle_now, high_now) = (
+            side.quantiles((0.05, 0.5, 0.95)) for side in (reference, window)
+        )
+        words = f"median {_short(middle)} → {_short(middle_now)}"
+        if not abs(middle_now - middle) > 0.1 * (high - low):
+            words += f", 90 % within {_short(low)} to {_short(high)} → {_short(low_now)} to {_short(high_now)}"
+        missing, missing_now = _missing(reference), _missing(window)
+        if abs(missing_now - missing) > 0.01:
+            words += f", not a number {missing:.0%} → {missing_now:.0%}"
+        return _effect(self, wasserstein(reference, window), words)
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryShift:
+    """A mix on both sides, as counts of the names of either."""
+
+    feature: str
+    segment: str
+    reference: HeavyCounts
+    window: HeavyCounts
+    before: Ints
+    after: Ints
+
+    def psi(self) -> Measured:
+        """How far it has moved."""
+        return population_stability(self.before, self.after)
+
+    def effect(self) -> Effect:
+        """All that is told of it."""
+        return _effect(self, None, mix_in_words(self.reference.shares(), self.window.shares()))
+
+
+Shift = NumberShift | CategoryShift
+
+
+def shifts(reference: WindowSketch, window: WindowSketch, segment: str) -> list[Shift]:
+    """Of every feature that both sides have enough of."""
+    found: list[Shift] = []
     for name, numbers in window.numbers.items():
         before = reference.numbers.get(name)
         if before is not None and min(before.count + before.missing, numbers.count + numbers.missing) >= FEWEST:
-            found.append(number_effect(name, segment, before, numbers))
+            found.append(number_shift(name, segment, before, numbers))
     for name, counts in window.categories.items():
         known = reference.categories.get(name)
         if known is not None and min(known.total, counts.total) >= FEWEST:
-            found.append(category_effect(name, segment, known, counts))
-    return sorted(found, key=lambda effect: (-effect.psi.low, -effect.psi.value, effect.feature))
+            found.append(category_shift(name, segment, known, counts))
+    return found
 
 
-def number_effect(name: str, segment: str, reference: QuantileSketch, window: QuantileSketch) -> Effect:
-    """How far a number has moved."""
-    bins = NumberBins.learned(reference, bins=EFFECT_BINS)
-    before, after = bins.counted(reference), bins.counted(window)
-    (low, middle), (low_now, middle_now) = reference.quantiles((0.05, 0.5)), window.quantiles((0.05, 0.5))
-    high, high_now = reference.quantiles((0.95,))[0], window.quantiles((0.95,))[0]
-    words = f"median {_short(middle)} → {_short(middle_now)}"
-    if not abs(middle_now - middle) > 0.1 * (high - low):
-        words += f", 90 % within {_short(low)} to {_short(high)} → {_short(low_now)} to {_short(high_now)}"
-    missing, missing_now = _missing(reference), _missing(window)
-    if abs(missing_now - missing) > 0.01:
-        words += f", not a number {missing:.0%} → {missing_now:.0%}"
-    return Effect(
-        feature=name,
-        segment=segment,
-        reference_decisions=int(before.sum()),
-        decisions=int(after.sum()),
-        psi=population_stability(before, after),
-        jensen_shannon=jensen_shannon(before, after),
-        wasserstein=wasserstein(reference, window),
-        words=words,
+def most_telling(found: Sequence[Shift], *, limit: int) -> list[Effect]:
+    """The largest effects, by the lower end of their intervals; of many only those that are told are worked out."""
+    ranked = sorted(
+        ((shift.psi(), shift) for shift in found),
+        key=lambda pair: (-pair[0].low, -pair[0].value, pair[1].feature, pair[1].segment),
     )
+    return [shift.effect() for _, shift in ranked[:limit]]
 
 
-def category_effect(name: str, segment: str, reference: HeavyCounts, window: HeavyCounts) -> Effect:
-    """How far a mix has moved."""
+def number_shift(name: str, segment: str, reference: QuantileSketch, window: QuantileSketch) -> NumberShift:
+    """Both sides of a number in bins."""
+    bins = NumberBins.learned(reference, bins=EFFECT_BINS)
+    return NumberShift(name, segment, reference, window, bins.counted(reference), bins.counted(window))
+
+
+def category_shift(name: str, segment: str, reference: HeavyCounts, window: HeavyCounts) -> CategoryShift:
+    """Both sides of a mix in bins."""
     joint = HeavyCounts()
     joint.merge(reference)
     joint.merge(window)
     bins = CategoryBins.learned(joint)
-    before, after = bins.counted(reference), bins.counted(window)
+    return CategoryShift(name, segment, reference, window, bins.counted(reference), bins.counted(window))
+
+
+def _effect(shift: Shift, distance: float | None, words: str) -> Effect:
     return Effect(
-        feature=name,
-        segment=segment,
-        reference_decisions=int(before.sum()),
-        decisions=int(after.sum()),
-        psi=population_stability(before, after),
-        jensen_shannon=jensen_shannon(before, after),
-        wasserstein=None,
-        words=mix_in_words(reference.shares(), window.shares()),
+        feature=shift.feature,
+        segment=shift.segment,
+        reference_decisions=int(shift.before.sum()),
+        decisions=int(shift.after.sum()),
+        psi=shift.psi(),
+        jensen_shannon=jensen_shannon(shift.before, shift.after),
+        wasserstein=distance,
+        words=words,
     )
 
 
@@ -238,10 +286,3 @@ def _missing(sketch: QuantileSketch) -> float:
 
 def _short(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
-
-
-def most_telling(found: Sequence[Effect], *, limit: int) -> list[Effect]:
-    """The largest effects of all segments, by the lower end of their intervals."""
-    return sorted(found, key=lambda effect: (-effect.psi.low, -effect.psi.value, effect.feature, effect.segment))[
-        :limit
-    ]

@@ -15,6 +15,7 @@ from headrace.domain.report import Alert, Cause, Severity
 from headrace.domain.report_store import ReportStore, StoredWindow, WatchCheckpoint
 from headrace.monitoring.alerts import AlertBook, AlertRule, Change
 from headrace.monitoring.calibration import Calibration
+from headrace.monitoring.coarsening import DAY_S, HOUR_S, coarsened
 from headrace.monitoring.estimate import Estimator
 from headrace.monitoring.memory import MonitorMemory, memory_from
 from headrace.monitoring.watch import ReleaseWatch, WatchOptions
@@ -77,6 +78,7 @@ class Monitor:
         self._dirty: dict[tuple[float, str], dict[str, WindowSketch]] = {}
         self._saved_through = 0
         self._looks = 0
+        self._coarsened_at = 0.0
         self._lock = Lock()
         self._resume()
 
@@ -122,7 +124,18 @@ class Monitor:
             return
         self._saved_through = checkpoint.through
         self._dirty.clear()
-        self._store.forget_windows(before=self._now().timestamp() - self._options.keep_s)
+        self._coarsen()
+
+    def _coarsen(self) -> None:
+        """Once an hour, merges windows that have become old, and forgets those that are too old."""
+        now = self._now().timestamp()
+        if now < self._coarsened_at + HOUR_S:
+            return
+        # What came late may lie in hours and days that were merged before.
+        gone, made = coarsened(self._store.windows(since=now - 7 * DAY_S, until=now - HOUR_S), now=now)
+        self._store.replace_windows(gone, made)
+        self._store.forget_windows(before=now - self._options.keep_s)
+        self._coarsened_at = now
 
     def _resume(self) -> None:
         self._memory = memory_from(self._store.checkpoint())

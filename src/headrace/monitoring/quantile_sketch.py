@@ -84,8 +84,12 @@ class QuantileSketch(msgspec.Struct):
         """Takes in all that `other` has seen."""
         if not self.count + self.missing:
             self.origin = other.origin
-        for bucket, times in other.measured_from(self.origin).items():
-            self.buckets[bucket] = self.buckets.get(bucket, 0) + times
+        theirs, mine = other.measured_from(self.origin), self.buckets
+        if mine:
+            for bucket, times in theirs.items():
+                mine[bucket] = mine.get(bucket, 0) + times
+        else:
+            mine.update(theirs)
         self.count += other.count
         self.missing += other.missing
         self.total += other.total

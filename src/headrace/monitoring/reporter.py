@@ -21,12 +21,13 @@ from headrace.domain.report import (
     WatchState,
 )
 from headrace.domain.report_store import ReportStore
+from headrace.monitoring.coarsening import start_at
 from headrace.monitoring.drift import (
-    effects,
     explained_by_segments,
     explained_by_terms,
     label_that_moved,
     most_telling,
+    shifts,
 )
 from headrace.monitoring.estimate import Estimator
 from headrace.monitoring.memory import MonitorMemory, memory_from
@@ -38,6 +39,7 @@ _MOST_EFFECTS = 200
 _FEW = 100
 _CHART_WINDOWS = 60
 _NEARLY_ALL = 0.95
+_SLACK_S = 300.0
 
 
 class Reporter:
@@ -88,7 +90,7 @@ class Reporter:
         """The last `window_s` seconds against the reference; `field` limits segments to those of one tag."""
         memory, now = self._memory(), self._now()
         since = now.timestamp() - window_s
-        window, points = self._window(memory, release, since=since, until=now.timestamp() + 300)
+        window, points = self._window(memory, release, since=since, until=now.timestamp() + _SLACK_S)
         if field is not None:
             window = {name: sketch for name, sketch in window.items() if _is_of(name, field)}
         whole = window.get(EVERYTHING, WindowSketch())
@@ -128,7 +130,7 @@ class Reporter:
     def scorecards(self, release: str, *, window_s: float) -> tuple[Scorecard, ...]:
         """What the decisions of the last `window_s` seconds were worth, by metric."""
         now = self._now().timestamp()
-        window, _ = self._window(self._memory(), release, since=now - window_s, until=now + 300)
+        window, _ = self._window(self._memory(), release, since=now - window_s, until=now + _SLACK_S)
         return self._scorecards(release, datetime.fromtimestamp(now - window_s, UTC), window)
 
     def _memory(self) -> MonitorMemory:
@@ -147,22 +149,24 @@ class Reporter:
                 over_time.setdefault(start, WindowSketch()).merge(sketches[EVERYTHING])
 
         decoder = msgspec.msgpack.Decoder(WindowSketch)
-        for stored in self._store.windows(since=since - 300, until=until, release=release):
+        # Old windows are wide: the one that holds the beginning counts whole.
+        first = start_at(since - _SLACK_S, now=self._now().timestamp())
+        for stored in self._store.windows(since=first, until=until, release=release):
             take(stored.start, {stored.segment: decoder.decode(stored.content)})
         for waiting in self._store.batches(after=memory.through, limit=10_000):
             batch = decoded(waiting.content)
-            if batch.window_start >= since - 300 and release in batch.sketches:
+            if batch.window_start >= first and release in batch.sketches:
                 take(batch.window_start, batch.sketches[release])
         return window, tuple(_points(over_time))
 
     def _effects(self, reference: Mapping[str, WindowSketch], window: Mapping[str, WindowSketch]) -> list[Effect]:
         whole = _count(window)
         found = [
-            effect
+            shift
             for segment, sketch in window.items()
             # A segment that holds nearly every decision says nothing beyond the whole.
             if segment in reference and (segment == EVERYTHING or sketch.count < _NEARLY_ALL * whole)
-            for effect in effects(reference[segment], sketch, segment)
+            for shift in shifts(reference[segment], sketch, segment)
         ]
         return most_telling(found, limit=_MOST_EFFECTS)
 

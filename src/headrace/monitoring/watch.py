@@ -11,7 +11,7 @@ import numpy as np
 
 from headrace.domain.report import Cause, Effect, WatchState
 from headrace.monitoring.detectors import Budget
-from headrace.monitoring.drift import category_effect, number_effect
+from headrace.monitoring.drift import category_shift, number_shift
 from headrace.monitoring.heavy_counts import HeavyCounts
 from headrace.monitoring.quantile_sketch import QuantileSketch
 from headrace.monitoring.stream import Stream, StreamState
@@ -127,9 +127,9 @@ class ReleaseWatch:
         if reference is None or not lately.count:
             return None
         if feature in reference.numbers and feature in lately.numbers:
-            return number_effect(feature, segment, reference.numbers[feature], lately.numbers[feature])
+            return number_shift(feature, segment, reference.numbers[feature], lately.numbers[feature]).effect()
         if feature in reference.categories and feature in lately.categories:
-            return category_effect(feature, segment, reference.categories[feature], lately.categories[feature])
+            return category_shift(feature, segment, reference.categories[feature], lately.categories[feature]).effect()
         return None
 
     def is_calm(self, feature: str, segment: str) -> bool:

@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import (
     BigInteger,
     Column,
+    Connection,
     DateTime,
     Float,
     Index,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     LargeBinary,
     String,
     Table,
+    bindparam,
     delete,
     func,
     insert,
@@ -116,26 +118,7 @@ class SqlReports:
                 connection.execute(insert(memories).values(name=_WATCH, **values))
             else:
                 connection.execute(update(memories).where(memories.c.name == _WATCH).values(**values))
-            for each in windows_:
-                key = (
-                    (windows.c.start == each.start)
-                    & (windows.c.release == each.release)
-                    & (windows.c.segment == each.segment)
-                )
-                connection.execute(delete(windows).where(key))
-            if windows_:
-                connection.execute(
-                    insert(windows),
-                    [
-                        {
-                            "start": each.start,
-                            "release": each.release,
-                            "segment": each.segment,
-                            "content": zlib.compress(each.content, 1),
-                        }
-                        for each in windows_
-                    ],
-                )
+            _put_windows(connection, gone=windows_, made=windows_)
             connection.execute(delete(batches).where(batches.c.number <= checkpoint.through))
         return True
 
@@ -149,6 +132,11 @@ class SqlReports:
                 StoredWindow(row.start, row.release, row.segment, zlib.decompress(row.content))
                 for row in connection.execute(query)
             ]
+
+    def replace_windows(self, gone: Sequence[StoredWindow], made: Sequence[StoredWindow]) -> None:
+        """In one transaction."""
+        with self._database.transaction() as connection:
+            _put_windows(connection, gone=gone, made=made)
 
     def forget_windows(self, *, before: float) -> int:
         """Drops by age."""
@@ -218,3 +206,25 @@ class SqlReports:
         with self._database.reading() as connection:
             rows = connection.execute(query).all()
         return [row.content for row in rows[:limit]], rows[limit - 1].id if len(rows) > limit else None
+
+
+def _put_windows(connection: Connection, *, gone: Sequence[StoredWindow], made: Sequence[StoredWindow]) -> None:
+    key = (
+        (windows.c.start == bindparam("at"))
+        & (windows.c.release == bindparam("of_release"))
+        & (windows.c.segment == bindparam("of_segment"))
+    )
+    if gone:
+        keys = [{"at": each.start, "of_release": each.release, "of_segment": each.segment} for each in gone]
+        connection.execute(delete(windows).where(key), keys)
+    if made:
+        rows = [
+            {
+                "start": each.start,
+                "release": each.release,
+                "segment": each.segment,
+                "content": zlib.compress(each.content, 1),
+            }
+            for each in made
+        ]
+        connection.execute(insert(windows), rows)

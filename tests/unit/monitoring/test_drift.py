@@ -9,14 +9,15 @@ from scipy.spatial import distance
 
 from headrace.domain.observation import Observation
 from headrace.monitoring.drift import (
-    category_effect,
-    effects,
+    category_shift,
     explained_by_segments,
     explained_by_terms,
     jensen_shannon,
     label_that_moved,
-    number_effect,
+    most_telling,
+    number_shift,
     population_stability,
+    shifts,
     wasserstein,
 )
 from headrace.monitoring.heavy_counts import HeavyCounts
@@ -80,7 +81,7 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say(moved):
 
 
 def test_an_effect_on_a_number_is_told_in_words():
-    effect = number_effect("characters", "all", sketch_of([500.0] * 90 + [900.0] * 10), sketch_of([60.0] * 100))
+    effect = number_shift("characters", "all", sketch_of([500.0] * 90 + [900.0] * 10), sketch_of([60.0] * 100)).effect()
 
     assert effect.words.startswith("median 503 → 60")
     assert effect.psi.low > 0.2
@@ -90,14 +91,16 @@ def test_an_effect_on_a_number_is_told_in_words():
 def test_numbers_that_went_missing_are_an_effect():
     before, after = sketch_of([1.0] * 100), sketch_of([1.0] * 60 + [math.nan] * 40)
 
-    effect = number_effect("score", "all", before, after)
+    effect = number_shift("score", "all", before, after).effect()
 
     assert "not a number 0% → 40%" in effect.words
     assert effect.psi.low > 0.2
 
 
 def test_a_new_label_is_told_in_words():
-    effect = category_effect("label", "source=erp", counted(invoice=60, letter=40), counted(invoice=30, contract=70))
+    effect = category_shift(
+        "label", "source=erp", counted(invoice=60, letter=40), counted(invoice=30, contract=70)
+    ).effect()
 
     assert effect.words.startswith("contract new: 70.0%")
     assert "letter 40.0% → 0.0%" in effect.words
@@ -106,8 +109,8 @@ def test_a_new_label_is_told_in_words():
 def test_tiny_windows_and_constant_features_say_nothing():
     reference = sketched([Observation(numbers={"size": 3.0})] * 100)["all"]
 
-    assert effects(reference, sketched([Observation(numbers={"size": 9.0})] * 5)["all"], "all") == []
-    constant = effects(reference, reference, "all")
+    assert shifts(reference, sketched([Observation(numbers={"size": 9.0})] * 5)["all"], "all") == []
+    constant = most_telling(shifts(reference, reference, "all"), limit=9)
     assert all(effect.psi.low == 0 for effect in constant)
 
 
@@ -117,7 +120,7 @@ def test_the_largest_effect_comes_first():
     def seen(mean):
         return [Observation(numbers={"a": rng.normal(), "b": rng.normal(mean)}) for _ in range(300)]
 
-    found = effects(sketched(seen(0))["all"], sketched(seen(2))["all"], "all")
+    found = most_telling(shifts(sketched(seen(0))["all"], sketched(seen(2))["all"], "all"), limit=9)
 
     assert found[0].feature == "b"
     assert found[0].psi.low > 0.5

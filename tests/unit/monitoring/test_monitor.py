@@ -1,6 +1,6 @@
 """The monitor: what it takes in counts once, whoever asks it to look, and whenever."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
 
 import numpy as np
@@ -29,11 +29,11 @@ class SlowReports(SqlReports):
         return found
 
 
-def batch_of(decisions):
+def batch_of(decisions, *, at=NOW):
     sketch = WindowSketch()
     for _ in range(decisions):
         sketch.add(Seen.of(Observation(numbers={"weight": 1.0})))
-    return encoded(Batch(process="one", window_start=NOW.timestamp(), sketches={"sha256:a": {"all": sketch}}))
+    return encoded(Batch(process="one", window_start=at.timestamp(), sketches={"sha256:a": {"all": sketch}}))
 
 
 def test_looks_that_overlap_take_every_batch_in_once(tmp_path):
@@ -51,3 +51,20 @@ def test_looks_that_overlap_take_every_batch_in_once(tmp_path):
 
     report = Reporter(store, now=lambda: NOW).report("sha256:a")
     assert report.drift.window.decisions == 7
+
+
+def test_old_windows_become_hours_and_days_and_reports_still_count_every_decision(tmp_path):
+    store = SqlReports(opened_database(f"sqlite:///{tmp_path}/headrace.db"))
+    moments = [NOW - timedelta(minutes=5 * step) for step in range(6 * 12)]
+    moments += [NOW - timedelta(days=5, hours=hour) for hour in range(3)]
+    for moment in moments:
+        store.add_batch(batch_of(2, at=moment))
+    monitor = Monitor(store, MonitorOptions(), now=lambda: NOW, rng=np.random.default_rng(1))
+
+    monitor.look(is_last=True)
+
+    stored = store.windows(since=0.0, until=NOW.timestamp() + 1)
+    # Two hours of five minutes each, four older hours, and one day five days ago.
+    assert len(stored) == 25 + 4 + 1
+    report = Reporter(store, now=lambda: NOW).report("sha256:a", window_s=6 * 24 * 3600)
+    assert report.drift.window.decisions == 2 * len(moments)
