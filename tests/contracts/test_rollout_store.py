@@ -259,3 +259,27 @@ def test_what_servers_answer_by_is_known(store):
     store.note_serving("mill", b"b")
 
     assert (before, store.serving("mill"), store.serving("other")) == (None, b"b", None)
+
+
+def test_what_old_rollouts_counted_is_forgotten_and_why_they_ended_is_not(store):
+    old, recent = begun(), begun("press")
+    for each in (old, recent):
+        store.begin(each, MANIFESTS)
+        store.observe(each.id, [seen("a", bad=True)], {Measure("champion", "requests"): Tally.of(1.0)})
+        figures = store.figures(each.id)
+        for second in range(3):
+            store.note(judged(each, figures, at=NOW, at_step_s=second))
+    ended = old.rolled_back("enough", now=NOW)
+    last = judged(old, store.figures(old.id), at=NOW, at_step_s=9)
+    store.change(ended, judgement=last)
+    store.change(recent.rolled_back("enough", now=NOW.replace(day=3)))
+
+    assert store.forget(before=NOW.replace(day=2)) == 1
+    assert store.forget(before=NOW.replace(day=2)) == 0
+
+    assert store.find(old.id) == ended
+    assert store.judgements(old.id, limit=10) == [last]
+    assert store.figures(old.id) == Figures({}, ())
+    assert store.tallies(old.id) == {}
+    assert len(store.judgements(recent.id, limit=10)) == 3
+    assert store.tallies(recent.id)

@@ -1,6 +1,8 @@
 """Rollouts on a whole platform with its real store: traffic, shadows, feedback, restarts, and who is refused."""
 
 import asyncio
+import json
+import sys
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 
@@ -234,6 +236,38 @@ async def test_over_http_one_starts_decides_and_is_refused_with_the_reason(tmp_p
     assert listed["items"][0]["state"] in {"promoted", "rolled_back"}
     assert judged.status_code == 200
     assert 'headrace_rollout_share_ratio{pipeline="mill"}' in metrics
+
+
+async def commanded(*arguments: str, code=0):
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", "from headrace.cli.main import run; run()", "rollouts", *arguments,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    async with asyncio.timeout(DEADLINE_S):
+        told, complained = await process.communicate()
+    assert process.returncode == code, complained.decode()
+    return told.decode() or complained.decode()
+
+
+async def test_a_server_far_away_is_told_by_the_command_line(tmp_path):
+    registered(tmp_path, CHAMPION, word="rye")
+    registered(tmp_path, "challenger", word="wheat")
+    async with platform_in(tmp_path) as running, http_to(running) as client:
+        server = ("--server", str(client.base_url))
+        begun = json.loads(await commanded("start", "oracle@challenger", "--steps", "10,50", "--json", *server))
+        again = await commanded("start", "oracle@challenger", *server, code=1)
+        shown = json.loads(await commanded("status", "--json", *server))
+        held = await commanded("hold", "--reason", "lunch", *server)
+        back = await commanded("rollback", begun["id"], *server)
+        listed = await commanded("list", *server)
+        none = await commanded("promote", *server, code=1)
+
+    assert begun["id"] in again
+    assert (shown["id"], shown["percent"], shown["steps"]) == (begun["id"], 10.0, [10.0, 50.0])
+    assert "held" in held
+    assert "rolled_back" in back
+    assert "rolled_back" in listed
+    assert "No rollout runs" in none
 
 
 @pytest.mark.parametrize(

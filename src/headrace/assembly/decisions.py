@@ -22,6 +22,7 @@ from headrace.serving.retention import Bounds, keep_in_bounds
 from headrace.serving.wire import Codec
 from headrace.settings import Settings, size_bytes
 from headrace.storage.artifacts import Artifacts, opened_artifacts
+from headrace.storage.rollouts import SqlRollouts
 from headrace.telemetry import Metrics
 
 
@@ -93,6 +94,7 @@ async def kept_in_bounds(stores: Stores, settings: Settings, tell: Tell) -> None
     await keep_in_bounds(
         stores.decisions,
         stores.feedback,
+        SqlRollouts(stores.database),
         Bounds(
             keep=timedelta(days=settings.store.keep_days),
             most=settings.store.keep_decisions,

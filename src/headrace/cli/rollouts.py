@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Annotated
 
 import msgspec
@@ -13,14 +12,15 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from headrace.assembly import rollout_office, settings_here
-from headrace.cli.application import DEFAULT, load_application
+from headrace.cli.application import DEFAULT
 from headrace.cli.failure import clean
+from headrace.cli.rollout_offices import MOST, Office, meant, opened_office, running_one
+from headrace.cli.server import KEY
 from headrace.cli.terminal import answers
-from headrace.domain.guard_rule import guards_of
-from headrace.domain.rollout import Rollout, RolloutPlan, percentages
-from headrace.rollouts.desk import Act, Desk
-from headrace.rollouts.report import Estimate, RolloutReport, VariantReport, report_of
+from headrace.domain.rollout import RolloutState, percentages
+from headrace.gateway.rollouts import NewRollout, RolloutLine
+from headrace.rollouts.desk import Act
+from headrace.rollouts.report import Estimate, RolloutReport, VariantReport
 
 rollouts = typer.Typer(
     help="Move traffic to another release, by evidence.",
@@ -29,6 +29,7 @@ rollouts = typer.Typer(
     pretty_exceptions_enable=False,
 )
 ID = Annotated[str | None, typer.Argument(metavar="ID", help="As rol_…; the one that runs, if left out.")]
+SERVER = Annotated[str, typer.Option(metavar="URL", help="A server to ask; the store of the settings, if not given.")]
 DATA = Annotated[str | None, typer.Option(metavar="DIR", help="Where models and decisions are kept.")]
 APP = Annotated[str, typer.Option(help="The application, as module:attribute.")]
 AS_JSON = Annotated[bool, typer.Option("--json", help="As JSON, for machines.")]
@@ -50,6 +51,8 @@ def start(
     alpha: Annotated[float, typer.Option(help="The chance that a good candidate is rolled back.")] = 0.05,
     step_minutes: Annotated[float, typer.Option(help="The shortest time at a step.")] = 0.0,
     pipeline: Annotated[str | None, typer.Option(help="The pipeline, where it does not follow from the model.")] = None,
+    server: SERVER = "",
+    key: KEY = "",
     data: DATA = None,
     app: APP = DEFAULT,
     as_json: AS_JSON = False,
@@ -58,20 +61,46 @@ def start(
 
     Example: [bold]headrace rollouts start document-classifier@challenger --shadow --steps 5,25,50[/bold]
     """
-    plan = RolloutPlan(
-        steps=percentages(steps),
-        is_shadowed=shadow,
-        is_test=ab,
+    wanted = NewRollout(
+        release=release,
+        pipeline=pipeline,
+        steps=tuple(100 * step for step in percentages(steps)),
+        shadow=shadow,
+        ab=ab,
+        guards=tuple(guard or ()),
         alpha=alpha,
+        margin=margin,
         step_s=60 * step_minutes,
-        guards=guards_of(guard or (), margin=None if margin is None else margin / 100),
     )
-    with rollout_office(load_application(app).platform, settings_here({"data": data})) as office:
-        rollout = office.start(release, pipeline, plan)
+    with opened_office(server=server, key=key, data=data, app=app) as office:
+        _tell(office.start(wanted), as_json=as_json)
+
+
+@rollouts.command("list")
+def listed(
+    *,
+    limit: Annotated[int, typer.Option(min=1, max=MOST, help="How many at most, newest first.")] = 20,
+    server: SERVER = "",
+    key: KEY = "",
+    data: DATA = None,
+    app: APP = DEFAULT,
+    as_json: AS_JSON = False,
+) -> None:
+    """List rollouts, newest first.
+
+    Example: [bold]headrace rollouts list --server http://127.0.0.1:8000[/bold]
+    """
+    with opened_office(server=server, key=key, data=data, app=app) as office:
+        found = office.newest()[:limit]
     if as_json:
-        typer.echo(msgspec.json.encode(rollout).decode())
-    else:
-        typer.echo(f"{rollout.id}: {_state(rollout)}")
+        for each in found:
+            _tell(each, as_json=True)
+        return
+    table = Table("id", "pipeline", "state", "share", "candidate", "changed", "because", box=box.SIMPLE_HEAD)
+    for each in found:
+        cells = (each.id, each.pipeline, each.state, f"{each.percent:g} %", each.candidate[:19])
+        table.add_row(*map(clean, cells), f"{each.changed_at:%Y-%m-%d %H:%M:%S}", clean(each.reason))
+    answers().print(table)
 
 
 @rollouts.command()
@@ -79,6 +108,8 @@ def status(
     rollout_id: ID = None,
     *,
     watch: Annotated[bool, typer.Option("--watch", help="Until it is over.")] = False,
+    server: SERVER = "",
+    key: KEY = "",
     data: DATA = None,
     app: APP = DEFAULT,
     as_json: AS_JSON = False,
@@ -87,12 +118,12 @@ def status(
 
     Example: [bold]headrace rollouts status --watch[/bold]
     """
-    with rollout_office(load_application(app).platform, settings_here({"data": data})) as office:
-        known = _meant(office.desk, rollout_id)
+    with opened_office(server=server, key=key, data=data, app=app) as office:
+        known = meant(office, rollout_id)
         if watch:
-            _watch(office.desk, known.id, as_json=as_json)
+            _watch(office, known, as_json=as_json)
             return
-        report = report_of(office.desk.status(known.id), at=datetime.now(UTC))
+        report = office.report(known)
     if as_json:
         typer.echo(msgspec.json.encode(report).decode())
     else:
@@ -104,13 +135,14 @@ def _deciding(act: Act, summary: str) -> Callable[..., None]:
         rollout_id: ID = None,
         *,
         reason: REASON = "",
+        server: SERVER = "",
+        key: KEY = "",
         data: DATA = None,
         app: APP = DEFAULT,
         as_json: AS_JSON = False,
     ) -> None:
-        with rollout_office(load_application(app).platform, settings_here({"data": data})) as office:
-            decided = office.desk.decide(act, (rollout_id or office.desk.running().id), reason=reason)
-        typer.echo(msgspec.json.encode(decided).decode() if as_json else f"{decided.id}: {_state(decided)}")
+        with opened_office(server=server, key=key, data=data, app=app) as office:
+            _tell(office.decide(act, rollout_id or running_one(office), reason), as_json=as_json)
 
     decide.__doc__ = f"{summary}\n\nExample: [bold]headrace rollouts {act.value} --reason 'as agreed'[/bold]"
     return decide
@@ -125,35 +157,30 @@ for _act, _summary in (
     rollouts.command(_act.value)(_deciding(_act, _summary))
 
 
-def _meant(desk: Desk, rollout_id: str | None) -> Rollout:
-    """The one named, else the one that runs, else the newest."""
-    if rollout_id is not None:
-        return desk.found(rollout_id)
-    newest = desk.listed(limit=1).items
-    return newest[0] if newest and newest[0].is_over else desk.running()
-
-
-def _watch(desk: Desk, rollout_id: str, *, as_json: bool) -> None:
+def _watch(office: Office, rollout_id: str, *, as_json: bool) -> None:
     """A line for each change and for each new reason, until it is over."""
     told = ""
     while True:
-        found = desk.status(rollout_id)
-        report = report_of(found, at=datetime.now(UTC))
+        report = office.report(rollout_id)
         line = (
             msgspec.json.encode(report).decode()
             if as_json
-            else f"{report.changed_at:%H:%M:%S}  {_state(found.rollout)}  {report.verdict_reason}"
+            else f"{report.changed_at:%H:%M:%S}  {_state(report)}  {report.verdict_reason}"
         )
         if line != told:
             typer.echo(clean(line) if not as_json else line)
             told = line
-        if found.rollout.is_over:
+        if RolloutState(report.state).is_final:
             return
         time.sleep(LOOK_S)
 
 
-def _state(rollout: Rollout) -> str:
-    return f"{rollout.state.value}, {100 * rollout.share:g} % of the traffic"
+def _tell(line: RolloutLine, *, as_json: bool) -> None:
+    typer.echo(msgspec.json.encode(line).decode() if as_json else f"{line.id}: {_state(line)}")
+
+
+def _state(told: RolloutLine | RolloutReport) -> str:
+    return f"{told.state}, {told.percent:g} % of the traffic"
 
 
 def _show(console: Console, report: RolloutReport) -> None:

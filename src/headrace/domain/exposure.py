@@ -41,7 +41,11 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """Where and how a decision was answered, for what is told of it later; `labels` by variant, the shadow's too."""
+    """Where and how a decision was answered, for what is told of it later; `labels` by variant, the shadow's too.
+
+    `told` is what was told of it last, the right label under "" and outcomes under their names: figures for people
+    follow a correction, while what counts as evidence stands.
+    """
 
     rollout_id: str
     key: str
@@ -49,6 +53,7 @@ class Exposure:
     share: float
     is_candidate: bool
     labels: Mapping[str, str] = field(default_factory=dict)
+    told: Mapping[str, str | float] = field(default_factory=dict)
 
 
 class SeenAs(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from headrace.domain.exposure import Exposure, Observation
@@ -98,7 +99,8 @@ class RolloutStore(Protocol):
         """Counts `observations` in their order, each key once, and adds `tallies`, in one transaction.
 
         `exposures` by decision are kept for what is told of it later. With `news`, nothing is counted when the cursor
-        is not where it was thought to be. Nothing is counted once the rollout is over.
+        is not where it was thought to be, and `exposures` take the place of those that were kept. Nothing is counted
+        once the rollout is over.
         """
         ...
 
@@ -124,6 +126,13 @@ class RolloutStore(Protocol):
 
     def judgements(self, rollout_id: str, *, limit: int) -> list[Judgement]:
         """The newest ones first."""
+        ...
+
+    def forget(self, *, before: datetime) -> int:
+        """Drops what rollouts counted and were judged by that ended before; how many that were.
+
+        Each rollout stays, with the judgement that ended it and the figures that this rests on.
+        """
         ...
 
     def close(self) -> None:

@@ -38,6 +38,10 @@ class Tally:
         """Both together."""
         return Tally(self.count + other.count, self.total + other.total, self.squares + other.squares)
 
+    def less(self, other: Tally) -> Tally:
+        """Without the other, which was part of it."""
+        return Tally(self.count - other.count, self.total - other.total, self.squares - other.squares)
+
     @classmethod
     def of(cls, value: float) -> Tally:
         """One value."""

@@ -90,20 +90,8 @@ class Desk:
         """By its id; raises `NotFound`."""
         rollout = self._store.find(rollout_id)
         if rollout is None:
-            raise NotFound(
-                f"There is no rollout {rollout_id[:80]!r}.", remedy="List them by `headrace rollouts status`."
-            )
+            raise NotFound(f"There is no rollout {rollout_id[:80]!r}.", remedy="List them by `headrace rollouts list`.")
         return rollout
-
-    def running(self) -> Rollout:
-        """The one that runs; raises `NotFound` when none does, and `InvalidInput` when several do."""
-        running = [each for each in self._store.listed(cursor=None, limit=200).items if not each.is_over]
-        if not running:
-            raise NotFound("No rollout runs.", remedy="Start one: headrace rollouts start RELEASE.")
-        if len(running) > 1:
-            ids = ", ".join(each.id for each in running)
-            raise InvalidInput(f"{len(running)} rollouts run: {ids}.", remedy="Name the one that you mean.")
-        return running[0]
 
     def listed(self, *, cursor: str | None = None, limit: int = 50) -> RolloutListing:
         """Newest first."""

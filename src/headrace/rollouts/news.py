@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from headrace.domain.exposure import Observation
+from headrace.domain.exposure import Exposure, Observation
 from headrace.domain.rollout import Rollout
 from headrace.domain.rollout_store import NewsMove, RolloutStore
 from headrace.domain.tally import Measure, Tally, added
@@ -71,10 +71,26 @@ class NewsReader:
         exposures = self.store.exposures([news.decision_id for news in fresh])
         observations: list[Observation] = []
         tallies: dict[Measure, Tally] = {}
-        for news in fresh:
-            exposure = exposures.get(news.decision_id)
+        told: dict[str, Exposure] = {}
+        for news in _last_words(fresh):
+            exposure = told.get(news.decision_id) or exposures.get(news.decision_id)
             if exposure is not None and exposure.rollout_id == rollout.id:
-                more, figures = news.told(rollout, exposure)
+                more, figures, told[news.decision_id] = news.told(rollout, exposure)
                 observations += more
                 tallies = added(tallies, figures)
-        self.store.observe(rollout.id, observations, tallies, news=move)
+        self.store.observe(rollout.id, observations, tallies, exposures=told, news=move)
+
+
+def _last_words(fresh: Sequence[News]) -> list[News]:
+    """Of what was told of one decision several times since the last look, the last; each where the first stood."""
+    labels: dict[str, News] = {}
+    outcomes: dict[tuple[str, str], News] = {}
+    order: dict[tuple[str, str | None], None] = {}
+    for news in fresh:
+        if news.label is not None:
+            labels[news.decision_id] = News(news.decision_id, label=news.label)
+            order[news.decision_id, None] = None
+        for metric, value in news.outcomes.items():
+            outcomes[news.decision_id, metric] = News(news.decision_id, outcomes={metric: value})
+            order[news.decision_id, metric] = None
+    return [labels[each] if metric is None else outcomes[each, metric] for each, metric in order]

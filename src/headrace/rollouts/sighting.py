@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from headrace.domain.exposure import Exposure, Observation
 from headrace.domain.guard_rule import (
@@ -35,6 +35,9 @@ from headrace.domain.tally import (
     added,
     bucket_of,
 )
+
+LABEL = ""
+"""What was told of a decision under no metric's name: the right label."""
 
 SHADOW = "shadow"
 """The name under which figures and labels of a candidate go that nobody sees yet."""
@@ -123,18 +126,24 @@ class News:
     label: str | None = None
     outcomes: Mapping[str, float] = field(default_factory=dict)
 
-    def told(self, rollout: Rollout, exposure: Exposure) -> tuple[list[Observation], dict[Measure, Tally]]:
-        """What it means to the rollout that the decision took part in."""
+    def told(self, rollout: Rollout, exposure: Exposure) -> tuple[list[Observation], dict[Measure, Tally], Exposure]:
+        """What it means to the rollout that the decision took part in, and the exposure with what is known now.
+
+        Figures lose what was told before and is corrected by this. As evidence a key counts once, by what was told
+        first: see `docs/explanation/rollout-statistics.md` for why a correction may not take that back.
+        """
         variant = CHALLENGER if exposure.is_candidate else CHAMPION
         bad: dict[str, bool] = {}
         tallies: list[dict[Measure, Tally]] = []
-        if self.label is not None:
-            for name, label in exposure.labels.items():
-                tallies.append({Measure(name, RIGHT): Tally.of(float(label == self.label))})
-            if rollout.plan.guard(ACCURACY) is not None and variant in exposure.labels:
-                bad[ACCURACY] = exposure.labels[variant] != self.label
+        now: dict[str, str | float] = {**self.outcomes} if self.label is None else {LABEL: self.label, **self.outcomes}
+        for what, value in now.items():
+            tallies.append(_figures(exposure, variant, what, value))
+            if what in exposure.told:
+                before = _figures(exposure, variant, what, exposure.told[what])
+                tallies.append({measure: Tally().less(tally) for measure, tally in before.items()})
+        if self.label is not None and rollout.plan.guard(ACCURACY) is not None and variant in exposure.labels:
+            bad[ACCURACY] = exposure.labels[variant] != self.label
         for metric, value in self.outcomes.items():
-            tallies.append({Measure(variant, f"{OUTCOME_VALUE}{metric}"): Tally.of(value)})
             rule = rollout.plan.guard(f"{OUTCOME}{metric}")
             if rule is not None:
                 bad[rule.name] = is_bad_outcome(rule, value, key=exposure.key)
@@ -146,7 +155,15 @@ class News:
             observation = Observation(
                 exposure.key, exposure.step, exposure.share, exposure.is_candidate, bad, is_late=True
             )
-        return [observation] if observation.bad else [], added(*tallies)
+        known = replace(exposure, told={**exposure.told, **now})
+        return [observation] if observation.bad else [], added(*tallies), known
+
+
+def _figures(exposure: Exposure, variant: str, what: str, value: str | float) -> dict[Measure, Tally]:
+    """What adds up for people of one thing that was told."""
+    if what == LABEL:
+        return {Measure(name, RIGHT): Tally.of(float(label == value)) for name, label in exposure.labels.items()}
+    return {Measure(variant, f"{OUTCOME_VALUE}{what}"): Tally.of(float(value))}
 
 
 def bad_of(seen: Seen, rollout: Rollout, *, with_latency: bool) -> dict[str, bool]:

@@ -1,4 +1,4 @@
-"""Forgets decisions that are older, more, or larger in all, than are to be kept."""
+"""Forgets decisions that are older, more, or larger in all, than are to be kept, with what was said of them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from headrace.domain.feedback_store import FeedbackStore
+from headrace.domain.rollout_store import RolloutStore
 from headrace.domain.stores import DecisionStore
 from headrace.errors import HeadraceError
 
@@ -26,6 +27,7 @@ class Bounds:
 async def keep_in_bounds(
     decisions: DecisionStore,
     feedback: FeedbackStore,
+    rollouts: RolloutStore,
     bounds: Bounds,
     *,
     drop: Callable[[str], None],
@@ -37,15 +39,22 @@ async def keep_in_bounds(
     """
     while True:
         try:
-            await asyncio.to_thread(_forget, decisions, feedback, bounds, drop)
+            await asyncio.to_thread(_forget, decisions, feedback, rollouts, bounds, drop)
         except HeadraceError as failure:
             on_failure(failure)
         await asyncio.sleep(EVERY_S)
 
 
-def _forget(decisions: DecisionStore, feedback: FeedbackStore, bounds: Bounds, drop: Callable[[str], None]) -> None:
+def _forget(
+    decisions: DecisionStore,
+    feedback: FeedbackStore,
+    rollouts: RolloutStore,
+    bounds: Bounds,
+    drop: Callable[[str], None],
+) -> None:
     before = datetime.now(UTC) - bounds.keep
     # The rows go first: a crash in between leaves inputs that nobody names, and no decision whose input is gone.
     for blob in decisions.forget(before=before, keep=bounds.most, keep_bytes=bounds.most_bytes).blobs:
         drop(blob)
     feedback.forget(before=before)
+    rollouts.forget(before=before)

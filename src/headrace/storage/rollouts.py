@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Table, and_, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Table, and_, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from headrace.domain.exposure import (
@@ -167,6 +168,10 @@ class SqlRollouts:
                 {"decision_id": decision_id, "rollout_id": rollout_id, "body": msgspec.json.encode(exposure)}
                 for decision_id, exposure in (exposures or {}).items()
             ]
+            if rows and news is not None:
+                # They were kept before, without what is told of them now.
+                known = rollout_exposures.c.decision_id.in_([row["decision_id"] for row in rows])
+                connection.execute(delete(rollout_exposures).where(known))
             if rows:
                 connection.execute(insert(rollout_exposures), rows)
 
@@ -216,6 +221,23 @@ class SqlRollouts:
         query = select(table.body).where(table.rollout_id == rollout_id).order_by(table.number.desc()).limit(limit)
         with self._database.reading() as connection:
             return [msgspec.json.decode(body, type=Judgement) for body in connection.scalars(query)]
+
+    def forget(self, *, before: datetime) -> int:
+        """All but the row and the last judgement, which says why it ended."""
+        with self._database.reading() as connection:
+            over = connection.scalars(select(rollouts.c.body).where(rollouts.c.running.is_(None)))
+            old = [each.id for each in map(_rollout, over) if each.changed_at < before]
+        gone = 0
+        for rollout_id in old:
+            with self._database.transaction() as connection:
+                table = rollout_judgements.c
+                last = select(func.max(table.number)).where(table.rollout_id == rollout_id).scalar_subquery()
+                earlier = and_(table.rollout_id == rollout_id, table.number < last)
+                removed = connection.execute(delete(rollout_judgements).where(earlier)).rowcount
+                for each in (rollout_counts, rollout_tallies):
+                    removed += connection.execute(delete(each).where(each.c.rollout_id == rollout_id)).rowcount
+            gone += bool(removed)
+        return gone
 
     def close(self) -> None:
         """Closes the database."""
