@@ -1,11 +1,11 @@
 """What every store of decisions promises: memory, SQLite, Postgres."""
 
 import os
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from secrets import token_hex
 
 import pytest
+from msgspec.structs import replace
 from stores import emptied
 
 from headrace.domain.decision import Account, Decision, DegradedStep, Step

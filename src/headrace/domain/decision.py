@@ -9,9 +9,10 @@ from datetime import datetime
 from threading import Lock
 from uuid import UUID
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Step:
+
+class Step(msgspec.Struct, frozen=True):
     """One call to a service within a decision; times in milliseconds, `model` the digest that answered.
 
     `is_cached`: nothing was computed, the answer was there from the same question under another release.
@@ -26,8 +27,7 @@ class Step:
     is_cached: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class DegradedStep:
+class DegradedStep(msgspec.Struct, frozen=True):
     """A service that did not answer in its best way: why, and what answered instead."""
 
     service: str
@@ -35,8 +35,7 @@ class DegradedStep:
     used: str
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """One answered question. `body` and `explanation` are JSON as sent; offsets in them count characters of `text`.
 
     `answer_digest` is of the part of `body` that the same question to the same release gives again, byte for byte:

@@ -6,6 +6,8 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import cache
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -16,6 +18,7 @@ from sqlalchemy import (
     DateTime,
     Float,
     Index,
+    Insert,
     LargeBinary,
     String,
     Table,
@@ -25,6 +28,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Row
 
 from headrace.domain.decision import Account, Decision, DegradedStep, Step
@@ -143,14 +147,13 @@ class SqlDecisions:
 
 def add_decisions(connection: Connection, added: Sequence[Decision]) -> None:
     """Those that are not there yet, within a transaction of the caller's; one that was not complete is completed."""
-    query = select(decisions.c.id, decisions.c.answer_digest).where(decisions.c.id.in_([each.id for each in added]))
-    known = {row.id: row.answer_digest for row in connection.execute(query)}
-    fresh = [_row(each) for each in added if each.id not in known]
-    if fresh:
-        _insert(connection, fresh)
-    for each in added:
-        if each.answer_digest and known.get(each.id) == "":
-            connection.execute(update(decisions).where(decisions.c.id == each.id).values(_row(each)))
+    rows = [_row(each) for each in added]
+    for start in range(0, len(rows), _ROWS_A_STATEMENT):
+        part = rows[start : start + _ROWS_A_STATEMENT]
+        if connection.dialect.name == "sqlite":
+            _upsert_in_sqlite(connection, part)
+        else:
+            connection.execute(_upserting(), [dict(zip(_NAMES, row, strict=True)) for row in part])
 
 
 def _settle(connection: Connection, settles: Account) -> None:
@@ -175,38 +178,64 @@ def _first_over(connection: Connection, keep_bytes: int) -> str | None:
     return found
 
 
-def _insert(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    if connection.dialect.name != "sqlite":
-        connection.execute(insert(decisions), rows)
-        return
-    # SQLite's driver gives the interpreter lock back for each row of an `executemany`, and takes it again when the
-    # event loop lets it: with a busy loop a few hundred rows a second. One statement for many rows does so once.
-    for start in range(0, len(rows), _ROWS_A_STATEMENT):
-        part = rows[start : start + _ROWS_A_STATEMENT]
-        values: list[object] = []
-        for row in part:
-            row["created_at"] = row["created_at"].astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
-            values += [row[name] for name in _NAMES]
-        places = ",".join([_PLACES] * len(part))
-        connection.exec_driver_sql(f"INSERT INTO decisions ({_COLUMNS}) VALUES {places}", tuple(values))  # noqa: S608
+def _upsert_in_sqlite(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """One statement for many rows.
+
+    SQLite's driver gives the interpreter lock back for each row of an `executemany`, and takes it again when the event
+    loop lets it: with a busy loop a few hundred rows a second.
+    """
+    values: list[Any] = []
+    for row in rows:
+        values += row
+        values[_CREATED_AT - len(row)] = _sqlite_time(row[_CREATED_AT])
+    places = ",".join([_PLACES] * len(rows))
+    statement = f"INSERT INTO decisions ({_COLUMNS}) VALUES {places} {_COMPLETING}"  # noqa: S608 - our own names
+    connection.exec_driver_sql(statement, tuple(values))
+
+
+@cache
+def _upserting() -> Insert:
+    """The same for Postgres, which the driver sends for many rows at once."""
+    fresh = postgresql.insert(decisions)
+    return fresh.on_conflict_do_update(
+        index_elements=[decisions.c.id],
+        set_={name: fresh.excluded[name] for name in _NAMES if name != "id"},
+        where=(decisions.c.answer_digest == "") & (fresh.excluded.answer_digest != ""),
+    )
 
 
 _NAMES = tuple(column.name for column in decisions.columns)
+_CREATED_AT = _NAMES.index("created_at")
+_plain = attrgetter(*_NAMES[: _NAMES.index("head")])
 _COLUMNS = ", ".join(f'"{name}"' for name in _NAMES)
 _PLACES = f"({','.join('?' * len(_NAMES))})"
+_CHANGES = ", ".join(f'"{name}" = excluded."{name}"' for name in _NAMES if name != "id")
+_COMPLETING = (
+    f"ON CONFLICT (id) DO UPDATE SET {_CHANGES} WHERE decisions.answer_digest = '' AND excluded.answer_digest <> ''"
+)
 _ROWS_A_STATEMENT = 64
 
 
-def _row(decision: Decision) -> dict[str, Any]:
-    head = msgspec.msgpack.encode(_Head(decision.steps, decision.degraded, decision.body))
-    packed = {
-        "head": _packed(head),
-        "text": None if decision.text is None else _packed(decision.text.encode("utf-8", "surrogatepass")),
-        "explanation": _packed(decision.explanation),
-        "input": _packed(decision.input),
-    }
-    plain = {name: getattr(decision, name) for name in _PLAIN}
-    return plain | packed | {"size_bytes": sum(len(part) for part in packed.values() if part is not None)}
+def _sqlite_time(moment: datetime) -> str:
+    """As SQLAlchemy writes it: SQLite keeps no time zone."""
+    return moment.astimezone(UTC).isoformat(" ", "microseconds")[:26]
+
+
+def _row(decision: Decision) -> tuple[Any, ...]:
+    """What stands in each column, in their order."""
+    head = _packed(msgspec.msgpack.encode(_Head(decision.steps, decision.degraded, decision.body)))
+    text = None if decision.text is None else _packed(decision.text.encode("utf-8", "surrogatepass"))
+    explanation, asked = _packed(decision.explanation), _packed(decision.input)
+    packed = (head, text, explanation, asked)
+    return (
+        *_plain(decision),
+        head,
+        text,
+        explanation,
+        asked,
+        decision.input_blob,
+        sum(len(part) for part in packed if part is not None),
+    )
 
 
 def _packed(part: bytes | None) -> bytes | None:

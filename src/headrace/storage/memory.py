@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from threading import Lock
+
+from msgspec.structs import replace
 
 from headrace.domain.decision import Account, Decision
 from headrace.domain.stores import Forgotten, Listing
@@ -31,8 +32,11 @@ class MemoryDecisions:
                 del self._decisions[oldest]
             if settles is not None:
                 account = self.account(settles.process)
-                self._accounts[settles.process] = replace(
-                    settles, stored=account.stored + settles.stored, refused=account.refused + settles.refused
+                self._accounts[settles.process] = Account(
+                    settles.process,
+                    settles.through,
+                    stored=account.stored + settles.stored,
+                    refused=account.refused + settles.refused,
                 )
 
     def account(self, process: str) -> Account:

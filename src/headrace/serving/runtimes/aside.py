@@ -10,7 +10,7 @@ from headrace.serving.driving import never_awaits
 from headrace.serving.replica import Replica, settle_here
 from headrace.serving.service import Method
 
-QUICK_S, TYPICAL_S = 200e-6, 2e-3
+QUICK_S, TYPICAL_S = 400e-6, 2e-3
 """A question may come to the loop when the shortest time that it lately took is below the first figure, and what is
 typical below the second: the shortest tells what it computes, the rest is the wait for a core on a busy machine."""
 
