@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from time import time
 from typing import Any
 
@@ -55,7 +56,7 @@ class Monitoring:
     def observe(self, answered: Answered) -> None:
         """Notes what was seen of an answer; never waits."""
         if self.recorder is not None:
-            self.recorder(answered.decision, observation_of(answered))
+            self.recorder(answered.decision, partial(observation_of, answered))
 
 
 async def opened_monitoring(

@@ -43,7 +43,7 @@ class WatchRecorder:
         self._on_outcome = on_outcome
         self._window_s = window_s
         self._flush_s = flush_s
-        self._line: deque[tuple[Decision, Observation]] = deque()
+        self._line: deque[tuple[Decision, Callable[[], Observation]]] = deque()
         self._bound = bound
         self._share = share
         self._random = Random(seed)  # noqa: S311 - which decisions are examples is no secret
@@ -57,12 +57,12 @@ class WatchRecorder:
         self._thread = Thread(target=self._live, name="watch", daemon=True)
         self._thread.start()
 
-    def __call__(self, decision: Decision, observation: Observation) -> None:
-        """Notes what was seen of a decision; never waits."""
+    def __call__(self, decision: Decision, observe: Callable[[], Observation]) -> None:
+        """Notes a decision; never waits. `observe` says later, in the thread, what was seen of it."""
         if len(self._line) >= self._bound:
             self.dropped += 1
             return
-        self._line.append((decision, observation))
+        self._line.append((decision, observe))
 
     def flush(self) -> None:
         """Hands on all that was noted so far. Blocking."""
@@ -90,7 +90,14 @@ class WatchRecorder:
 
     def _take_all(self) -> None:
         for _ in range(len(self._line)):
-            decision, observation = self._line.popleft()
+            decision, observe = self._line.popleft()
+            try:
+                observation = observe()
+            # The author's code may raise anything; what he does not say cannot be watched.
+            except Exception as failure:  # noqa: BLE001
+                self.failure = f"{type(failure).__name__}: {failure}"
+                self.dropped += 1
+                continue
             self._take(decision, observation)
 
     def _take(self, decision: Decision, observation: Observation) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -16,8 +15,7 @@ from headrace.serving.context import Context
 encoder = msgspec.json.Encoder(decimal_format="number")
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(msgspec.Struct, frozen=True):
     """A decision with the question, the value that the pipeline returned, and the context it was computed in.
 
     `quality` is the verdict on the input, where there is one. The decision has no explanation and no digest of the

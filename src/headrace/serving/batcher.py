@@ -10,10 +10,11 @@ import asyncio
 from collections import deque
 from contextvars import Context as Variables
 from contextvars import copy_context
-from dataclasses import dataclass, field
 from threading import Condition
 from time import monotonic
 from typing import Any
+
+import msgspec
 
 from headrace.errors import HeadraceError, Overloaded, ServiceFailed
 from headrace.serving.context import Context, Priority
@@ -25,8 +26,7 @@ TURNS_BEFORE_BATCH = 16
 """After so many calls of a higher priority in a row one of a lower priority goes first: none waits for ever."""
 
 
-@dataclass(slots=True, eq=False)
-class Call:
+class Call(msgspec.Struct, eq=False):
     """One question on its way to a replica, and the future on which its caller waits.
 
     `variables` are the caller's context variables: what it bound for its logs is bound for the replica's too. `bucket`
@@ -37,14 +37,14 @@ class Call:
     question: object
     context: Context
     future: asyncio.Future[Any]
-    queued_at: float = field(default_factory=monotonic)
-    variables: Variables = field(default_factory=copy_context)
-    bucket: int = field(init=False)
-    number: int = field(init=False, default=0)
+    queued_at: float = msgspec.field(default_factory=monotonic)
+    variables: Variables = msgspec.field(default_factory=copy_context)
+    bucket: int = 0
+    number: int = 0
 
     def __post_init__(self) -> None:
-        size = self.method.size
-        self.bucket = 0 if size is None else _bucket(self.method, self.question)
+        if self.method.size is not None:
+            self.bucket = _bucket(self.method, self.question)
 
     @property
     def is_wanted(self) -> bool:

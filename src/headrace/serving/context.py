@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import Context as Variables
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from enum import StrEnum
 from time import monotonic
 from typing import Protocol
+
+import msgspec
 
 from headrace.errors import DeadlineExceeded
 from headrace.serving.shared_work import SharedWork
@@ -23,8 +24,7 @@ class Priority(StrEnum):
     SHADOW = "shadow"
 
 
-@dataclass(frozen=True, slots=True)
-class Degraded:
+class Degraded(msgspec.Struct, frozen=True):
     """A service that did not answer in its best way: why, and what answered instead."""
 
     service: str
@@ -32,8 +32,7 @@ class Degraded:
     used: str
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(msgspec.Struct, frozen=True):
     """How far a call has come: `done` of `total` units (pages, chunks) of `stage`."""
 
     stage: str
@@ -41,8 +40,7 @@ class Progress:
     total: int
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceCall:
+class ServiceCall(msgspec.Struct, frozen=True):
     """One call to a service and what it took, in milliseconds; `model` is the digest of the version that answered.
 
     `is_shared`: the answer had been computed for the same question under another release.
@@ -79,8 +77,7 @@ def _ignore(_: Progress) -> None:
     return None
 
 
-@dataclass(slots=True)
-class Context:
+class Context(msgspec.Struct):
     """One call's luggage. `deadline` is on the clock of `time.monotonic`, in seconds; None is no deadline.
 
     `checkpoints` is there when the call is an attempt at a job.
@@ -98,12 +95,12 @@ class Context:
     input_digest: str = ""
     release: str = ""
     work: SharedWork | None = None
-    tags: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = msgspec.field(default_factory=dict)
     is_released: bool = False
     progress: Callable[[Progress], None] = _ignore
     checkpoints: Checkpoints | None = None
-    degraded: list[Degraded] = field(default_factory=list)
-    calls: list[ServiceCall] = field(default_factory=list)
+    degraded: list[Degraded] = msgspec.field(default_factory=list)
+    calls: list[ServiceCall] = msgspec.field(default_factory=list)
 
     @property
     def members(self) -> tuple[Context, ...]:
@@ -159,7 +156,6 @@ def shared_by(contexts: Sequence[Context]) -> Context:
     return SharedContext(deadline=min(deadlines, default=None), sharing=tuple(contexts))
 
 
-@dataclass(slots=True)
 class SharedContext(Context):
     """The context of a batch; `members` has those of its questions, for a service that tells them apart."""
 

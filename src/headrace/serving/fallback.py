@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from time import monotonic
+
+from msgspec.structs import replace
 
 from headrace.errors import DeadlineExceeded, HeadraceError, Overloaded, Retry, ServiceFailed
 from headrace.serving.breaker import Breaker, BreakerState

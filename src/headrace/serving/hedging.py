@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from time import monotonic
+
+from msgspec.structs import replace
 
 from headrace.errors import HeadraceError
 from headrace.serving.context import Context

@@ -50,11 +50,12 @@ class _Segment:
         """How much it still takes."""
         return len(self.content) - self.size_bytes
 
-    def fill(self, frame: bytes) -> None:
-        """Appends `frame`, which has to fit. Its head goes last: without one there is no record for who reads it."""
-        start, body = self.size_bytes + _FRAME.size, self.size_bytes + len(frame)
-        self.content[start:body] = frame[_FRAME.size :]
-        self.content[self.size_bytes : start] = frame[: _FRAME.size]
+    def fill(self, head: bytes, content: bytes) -> None:
+        """Appends a record, which has to fit. Its head goes last: without one there is no record for who reads it."""
+        start = self.size_bytes + _FRAME.size
+        body = start + len(content)
+        self.content[start:body] = content
+        self.content[self.size_bytes : start] = head
         self.size_bytes = body
 
     def close(self, *, is_kept: bool) -> None:
@@ -100,7 +101,7 @@ class Journal:
             number = self._number + 1
             segment = self._open_segment(size)
             checksum = zlib.crc32(content, zlib.crc32(number.to_bytes(8, "little")))
-            segment.fill(_FRAME.pack(len(content), checksum, number) + content)
+            segment.fill(_FRAME.pack(len(content), checksum, number), content)
             segment.last = self._number = number
             return number
 

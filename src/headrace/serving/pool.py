@@ -113,7 +113,7 @@ class Pool:
         kept: _Kept | None = context.work.kept(key)
         if kept is not None:
             context.degraded.extend(kept.degraded)
-            return kept.way, replace(kept.reply, queued_ms=0.0, compute_ms=0.0), True
+            return kept.way, Reply(kept.reply.value, 0.0, 0.0, kept.reply.batch_size), True
         way, reply = await ladder.ask(question, context)
         degraded = tuple(each for each in context.degraded if each.service == self.name)
         context.work.keep(key, _Kept(way, reply, degraded))

@@ -18,8 +18,8 @@ from headrace.serving.journal import Journal, abandoned_in
 from headrace.serving.keeping import Keeping
 
 BATCH = 1024
-COMPLETED_AT_ONCE = 16
-LINGER_S = 0.1
+COMPLETED_FOR_S = 0.5e-3
+LINGER_S = 0.25
 SYNC_EVERY_S = 1.0
 SETTLING_S = 2.0
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.1, 5.0
@@ -143,13 +143,14 @@ class Recorder:
             self._is_settled([])
 
     def _completed(self, batch: list[Pending]) -> list[Pending]:
-        completed = []
-        for number, each in enumerate(batch):
+        completed, pause_at = [], monotonic() + COMPLETED_FOR_S
+        for each in batch:
             decision = self._keeping.completed(each.decision, each.answered)
             completed.append(Pending(each.number, decision, weight_bytes=each.weight_bytes))
-            if number % COMPLETED_AT_ONCE == 0:
+            if monotonic() > pause_at:
                 # Lets the event loop have the interpreter: an answer must not wait for somebody else's record.
                 time.sleep(0)
+                pause_at = monotonic() + COMPLETED_FOR_S
         return completed
 
     def _is_settled(self, batch: list[Pending]) -> bool:

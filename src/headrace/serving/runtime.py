@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
+import msgspec
+
 from headrace.serving.context import Context
 from headrace.serving.service import Method
 
@@ -19,8 +21,7 @@ class ReplicaState(StrEnum):
     STOPPED = "stopped"
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """An answer and what it took: milliseconds in the queue and in the service, and with how many it shared a call."""
 
     value: Any

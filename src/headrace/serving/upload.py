@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol, Self, runtime_checkable
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Upload:
+
+class Upload(msgspec.Struct, frozen=True):
     """A file as it came, with what the sender said of it."""
 
     content: bytes

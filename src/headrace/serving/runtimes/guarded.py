@@ -6,9 +6,10 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from time import monotonic
 from typing import Any
+
+from msgspec.structs import replace
 
 from headrace.errors import DeadlineExceeded, HeadraceError, InvalidConfiguration, Overloaded, ServiceFailed, Unreadable
 from headrace.serving.checkpoints import Scoped, scope_of
