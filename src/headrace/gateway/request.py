@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import Mapping
 from random import getrandbits
-from typing import IO, Any, Protocol
+from typing import IO, Any, Protocol, cast
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -19,6 +19,7 @@ _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _TRACE_PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 _DIGITS = re.compile(r"\d{1,18}", re.ASCII)
 QUERY_PARAMETERS = 64
+LONGEST_LENGTH = 18
 
 
 class Headers(Protocol):
@@ -74,6 +75,8 @@ class Request:
     __slots__ = (
         "_body",
         "_exchange",
+        "_is_late",
+        "_is_reading",
         "_query",
         "_scope",
         "body_limit",
@@ -92,6 +95,7 @@ class Request:
         self._exchange = exchange
         self._body: bytes | None = None
         self._query: dict[str, str] | None = None
+        self._is_reading = self._is_late = False
         self.params = params
         self.body_limit = body_limit
         self.read_s = read_s
@@ -158,7 +162,7 @@ class Request:
     def content_length(self) -> int | None:
         """What the sender says of the size of its body."""
         given = self.header("content-length")
-        return int(given) if given and _DIGITS.fullmatch(given) else None
+        return int(given) if given and given.isascii() and given.isdigit() and len(given) <= LONGEST_LENGTH else None
 
     async def body(self) -> bytes:
         """All of it, read once.
@@ -205,6 +209,19 @@ class Request:
             raise Malformed("The body ended before its end.", remedy="Send all of it.") from broken
         return size
 
+    def bound_reading(self, call: asyncio.Task[Any], *, since_s: float) -> None:
+        """Lets `call` wait for the body no longer than `read_s`, of which `since_s` are over.
+
+        Asked for late: nearly every body has come before anybody would have to look after it.
+        """
+        if self._is_reading:
+            asyncio.get_running_loop().call_later(max(0.0, self.read_s - since_s), self._give_up_reading, call)
+
+    def _give_up_reading(self, call: asyncio.Task[Any]) -> None:
+        if self._is_reading:
+            self._is_late = True
+            call.cancel()
+
     async def gone(self) -> None:
         """Returns when the client has closed its connection."""
         await self._exchange.client_disconnect()
@@ -215,14 +232,19 @@ class Request:
             return b""
         if length is not None and length > self.body_limit:
             raise self._too_large(f"{length} bytes")
+        self._is_reading = True
         try:
-            async with asyncio.timeout(self.read_s):
-                return await self._exchange() if length is not None else await self._collected()
-        except TimeoutError as late:
-            raise Malformed(f"The body did not come within {self.read_s:g} s.", remedy="Send it faster.") from late
+            return await self._exchange() if length is not None else await self._collected()
+        except asyncio.CancelledError:
+            if not self._is_late:
+                raise
+            cast("asyncio.Task[Any]", asyncio.current_task()).uncancel()
+            raise Malformed(f"The body did not come within {self.read_s:g} s.", remedy="Send it faster.") from None
         except RuntimeError as broken:
             # The server's own errors of the protocol are subclasses of it: the connection broke in mid-body.
             raise Malformed("The body ended before its end.", remedy="Send all of it.") from broken
+        finally:
+            self._is_reading = False
 
     async def _collected(self) -> bytes:
         collected = bytearray()

@@ -14,6 +14,7 @@ from headrace.telemetry.variants import VariantMetrics, short
 class _Target:
     """One variant with all that a call needs of it made beforehand."""
 
+    labels: tuple[str, str, str]
     seconds: Any
     confidence: Any
     outcomes: dict[str, Any] = field(default_factory=dict)
@@ -29,10 +30,10 @@ class VariantMeter:
     def measure(self, path: str, variant: Variant, outcome: Answered | Exception) -> None:
         """Notes what became of a question to the endpoint at `path`."""
         place = (path, variant.name, variant.release)
-        labels = (path.partition("/")[0], variant.name, short(variant.release))
         target = self._targets.get(place)
         if target is None:
-            target = _Target(self._metrics.seconds.labels(*labels), self._metrics.confidence.labels(*labels))
+            labels = (path.partition("/")[0], variant.name, short(variant.release))
+            target = _Target(labels, self._metrics.seconds.labels(*labels), self._metrics.confidence.labels(*labels))
             self._targets[place] = target
         name = "failed"
         if isinstance(outcome, Answered):
@@ -43,5 +44,5 @@ class VariantMeter:
                 target.confidence.observe(decision.confidence)
         counter = target.outcomes.get(name)
         if counter is None:
-            counter = target.outcomes[name] = self._metrics.answers.labels(*labels, name)
+            counter = target.outcomes[name] = self._metrics.answers.labels(*target.labels, name)
         counter.inc()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from time import monotonic
 
 from headrace.errors import Overloaded
@@ -81,28 +81,33 @@ class Admission:
                 retry_after_s=self.retry_after_s,
             )
 
-    @contextmanager
-    def admitted(self, context: Context | None = None) -> Iterator[None]:
-        """A place for one question while inside; raises `Overloaded` at once when there is none.
+    def admitted(self, context: Context | None = None) -> AbstractContextManager[None]:
+        """A place for one question while inside; entering raises `Overloaded` at once when there is none.
 
         What its services tell to `context` of their queues teaches the limit.
         """
+        return _Place(self, context)
+
+    def enter(self, context: Context | None) -> float:
+        """Takes a place, and gives the time at which it was taken; raises `Overloaded` when there is none."""
         self.check_room(Priority.INTERACTIVE if context is None else context.priority)
         self._in_flight += 1
-        self._is_empty.clear()
+        if self._in_flight == 1:
+            self._is_empty.clear()
         begun = self._clock()
         if self._limit is not None and self._lag_timer is None:
             self._look_at_lag(begun)
-        try:
-            yield
-        finally:
-            now = self._clock()
-            self._mean_s += WEIGHT_OF_NEWEST * (now - begun - self._mean_s)
-            if self._limit is not None and context is not None and context.calls:
-                self._learn(self._limit, context, now)
-            self._in_flight -= 1
-            if not self._in_flight:
-                self._is_empty.set()
+        return begun
+
+    def leave(self, context: Context | None, begun: float) -> None:
+        """Gives the place back that was taken at `begun`."""
+        now = self._clock()
+        self._mean_s += WEIGHT_OF_NEWEST * (now - begun - self._mean_s)
+        if self._limit is not None and context is not None and context.calls:
+            self._learn(self._limit, context, now)
+        self._in_flight -= 1
+        if not self._in_flight:
+            self._is_empty.set()
 
     async def drain(self, *, within_s: float) -> bool:
         """Turns away all that is new and waits for what is in flight; False when that was not over in time."""
@@ -117,10 +122,12 @@ class Admission:
         return True
 
     def _learn(self, limit: ConcurrencyLimit, context: Context, now: float) -> None:
-        # Calls that ran side by side waited side by side: the longest wait is the question's.
-        wait_s = max(call.queued_ms for call in context.calls) / 1000
-        compute_s = sum(call.compute_ms for call in context.calls) / 1000
-        limit.note(wait_s=wait_s + self._lag_s, compute_s=compute_s, in_flight=self._in_flight, now=now)
+        wait_ms = compute_ms = 0.0
+        for call in context.calls:
+            # Calls that ran side by side waited side by side: the longest wait is the question's.
+            wait_ms = max(wait_ms, call.queued_ms)
+            compute_ms += call.compute_ms
+        limit.note(wait_s=wait_ms / 1000 + self._lag_s, compute_s=compute_ms / 1000, in_flight=self._in_flight, now=now)
 
     def _look_at_lag(self, due: float) -> None:
         """Notes how much later than asked for the loop comes to this, and looks again while there is work."""
@@ -130,3 +137,20 @@ class Admission:
             return
         loop = asyncio.get_running_loop()
         self._lag_timer = loop.call_later(LAG_EVERY_S, self._look_at_lag, self._clock() + LAG_EVERY_S)
+
+
+class _Place(AbstractContextManager[None]):
+    """A place in an admission. No generator: that takes longer than all that it does."""
+
+    __slots__ = ("_admission", "_begun", "_context")
+
+    def __init__(self, admission: Admission, context: Context | None) -> None:
+        self._admission = admission
+        self._context = context
+        self._begun = 0.0
+
+    def __enter__(self) -> None:
+        self._begun = self._admission.enter(self._context)
+
+    def __exit__(self, *_: object) -> None:
+        self._admission.leave(self._context, self._begun)

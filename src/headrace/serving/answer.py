@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Protocol, TypeGuard, runtime_checkable
-from weakref import WeakKeyDictionary
 
 from headrace.domain.observation import Observation
 
@@ -53,11 +53,9 @@ class Answer(Protocol):
 
 def is_answer(value: object) -> TypeGuard[Answer]:
     """Whether `value` keeps the promise; looked up once for each type, for that takes longer than a small model."""
-    kind = type(value)
-    known = _known.get(kind)
-    if known is None:
-        known = _known[kind] = isinstance(value, Answer)
-    return known
+    return _keeps(type(value))  # type: ignore[arg-type] # mypy does not know that types are hashable
 
 
-_known: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
+@lru_cache(maxsize=1024)
+def _keeps(kind: type) -> bool:
+    return issubclass(kind, Answer)

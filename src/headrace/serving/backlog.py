@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
+from functools import lru_cache
 from itertools import islice
 from threading import Lock
 
@@ -146,8 +147,16 @@ def pending_of(records: Iterable[Record]) -> list[Pending]:
 
 def _weight_bytes(decision: Decision, answered: Answered) -> int:
     question = answered.question
-    values = [question]
-    if is_dataclass(question):
-        values = [getattr(question, field.name) for field in fields(question)]
-    content = sum(len(value) for value in values if isinstance(value, (str, bytes)))
-    return content + len(decision.body) + len(decision.text or "")
+    names = _fields_of(type(question))  # type: ignore[arg-type] # mypy does not know that types are hashable
+    values = (question,) if names is None else [getattr(question, name) for name in names]
+    weight_bytes = len(decision.body) + len(decision.text or "")
+    for value in values:
+        if isinstance(value, (str, bytes)):
+            weight_bytes += len(value)
+    return weight_bytes
+
+
+@lru_cache(maxsize=1024)
+def _fields_of(kind: type) -> tuple[str, ...] | None:
+    """The names of the fields of a dataclass; looked up once for each type."""
+    return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from functools import lru_cache
 from time import monotonic
 from typing import Any, Protocol
 
@@ -15,7 +16,7 @@ from headrace.serving.admission import Admission
 from headrace.serving.answer import is_answer
 from headrace.serving.answer_cache import AnswerCache
 from headrace.serving.answered import Answered, encoder
-from headrace.serving.context import Context, Priority, within
+from headrace.serving.context import Context, Priority, ServiceCall, within
 from headrace.serving.door import Arrival, Inspect, joined
 from headrace.serving.pipeline import Route
 from headrace.serving.service_time import ServiceTime
@@ -69,6 +70,7 @@ class Endpoint:
         observe: Observe | None = None,
     ) -> None:
         self.route = route
+        self.path = route.path
         self._run = run
         self._admission = admission
         self._witnesses = witnesses
@@ -81,11 +83,6 @@ class Endpoint:
         self._refused = 0
         self._inspect = inspect
         self._observe = observe
-
-    @property
-    def path(self) -> str:
-        """`pipeline/endpoint`."""
-        return self.route.path
 
     @property
     def argument(self) -> Any:
@@ -118,37 +115,30 @@ class Endpoint:
         """
         variant = self.variant_of(context.key, input_digest)
         with self._admission.admitted(context):
-            answered = await self._attended(variant, question, context, input_digest, request_id)
+            outcome: Answered | Exception | None = None
+            try:
+                answered = outcome = await self.answer_as(
+                    variant,
+                    question,
+                    context=context,
+                    input_digest=input_digest,
+                    request_id=request_id,
+                    cache=self._cache,
+                    inspect=self._inspect,
+                )
+            except Exception as failure:
+                outcome = failure
+                raise
+            finally:
+                # A caller who went away leaves no outcome: nobody knows what it would have been.
+                if self._attend is not None and outcome is not None:
+                    self._attend(self, variant, question, context, outcome)
         if self._record is not None:
             self._record(answered)
         if self._observe is not None:
             self._observe(answered)
         for witness in self._witnesses:
             witness(answered.decision)
-        return answered
-
-    async def _attended(
-        self, variant: Variant, question: object, context: Context, input_digest: str, request_id: str
-    ) -> Answered:
-        outcome: Answered | Exception | None = None
-        try:
-            answered = await self.answer_as(
-                variant,
-                question,
-                context=context,
-                input_digest=input_digest,
-                request_id=request_id,
-                cache=self._cache,
-                inspect=self._inspect,
-            )
-            outcome = answered
-        except Exception as failure:
-            outcome = failure
-            raise
-        finally:
-            # A caller who went away leaves no outcome: nobody knows what it would have been.
-            if self._attend is not None and outcome is not None:
-                self._attend(self, variant, question, context, outcome)
         return answered
 
     async def answer_as(
@@ -178,19 +168,44 @@ class Endpoint:
             value = await self._run(question) if kept is None else kept.value
             if context.is_over():
                 raise DeadlineExceeded("The answer came after the caller's time.", remedy="Give more time.")
-        degraded = tuple(DegradedStep(each.service, each.reason, each.used) for each in context.degraded)
-        fields = dict(value.body()) if is_answer(value) else {"output": value}
+        own = value if is_answer(value) else None
+        fields = {"output": value} if own is None else dict(own.body())
         # What is found of an input may depend on what came before it, so it is no part of what a replay gives again.
-        quality = fields.pop("quality", None) if is_answer(value) else None
+        quality = None if own is None else fields.pop("quality", None)
         if inspect is not None:
             quality = joined(quality, await inspect(Arrival(self.path, question, value, context)))
+        degraded = tuple([DegradedStep(each.service, each.reason, each.used) for each in context.degraded])
         answer = encoder.encode({"degraded": degraded} | fields)
         if cache is not None and kept is None:
             cache.keep(key, question, value, context, answer_bytes=len(answer))
-        decision = self._decision(value, context, variant, answer=answer, quality=quality, begun=begun)
+        duration_ms = (monotonic() - begun) * 1000
+        decision_id = new_id("dec")
+        decision = Decision(
+            id=decision_id,
+            created_at=datetime.now(UTC),
+            endpoint=self.path,
+            release=variant.release,
+            variant=variant.name,
+            input_digest=input_digest,
+            body=b'{"decision_id":"%b",%b,%b,%b'
+            % (
+                decision_id.encode(),
+                _variant_fields(variant.release, variant.name),
+                # The middle is what a replay has to give again: encoded once, it cannot differ from what was sent.
+                answer[1:-1],
+                _last_fields(context, duration_ms, quality),
+            ),
+            duration_ms=duration_ms,
+            steps=tuple([_step(each) for each in context.calls]),
+            degraded=degraded,
+            text=None if own is None else own.text(),
+            confidence=None if own is None else own.confidence(),
+            request_id=request_id,
+            trace_id=context.trace_id,
+        )
         if kept is None:
-            self._time.learn(decision.duration_ms / 1000)
-        return Answered(decision=decision, question=question, value=value, context=context, quality=quality)
+            self._time.learn(duration_ms / 1000)
+        return Answered(decision, question, value, context, quality)
 
     def _check_time(self, left_s: float) -> None:
         if self._time.count < LEARNED_AFTER or left_s >= SURE_SHARE * self._time.shortest_s:
@@ -202,57 +217,30 @@ class Endpoint:
                 f"{self.path} was never answered in {max(0.0, left_s) * 1000:.0f} ms.", remedy="Give more time."
             )
 
-    def _decision(
-        self,
-        value: object,
-        context: Context,
-        variant: Variant,
-        *,
-        answer: bytes,
-        quality: Mapping[str, Any] | None,
-        begun: float,
-    ) -> Decision:
-        degraded = tuple(DegradedStep(each.service, each.reason, each.used) for each in context.degraded)
-        duration_ms = (monotonic() - begun) * 1000
-        decision_id = new_id("dec")
-        head = encoder.encode({"decision_id": decision_id, "release": variant.release, "variant": variant.name})
-        found: dict[str, Any] = {} if quality is None else {"quality": quality}
-        if context.tags:
-            found["tags"] = dict(context.tags)
-        tail = encoder.encode({"timings_ms": _timings(context, duration_ms)} | found)
-        return Decision(
-            id=decision_id,
-            created_at=datetime.now(UTC),
-            endpoint=self.route.path,
-            release=variant.release,
-            variant=variant.name,
-            input_digest=context.input_digest,
-            # The middle is what a replay has to give again: encoded once, it cannot differ from what was sent.
-            body=b"%b,%b,%b" % (head[:-1], answer[1:-1], tail[1:]),
-            duration_ms=duration_ms,
-            steps=tuple(
-                Step(
-                    each.service,
-                    each.method,
-                    each.queued_ms,
-                    each.compute_ms,
-                    each.batch_size,
-                    each.model,
-                    each.is_shared,
-                )
-                for each in context.calls
-            ),
-            degraded=degraded,
-            text=value.text() if is_answer(value) else None,
-            confidence=value.confidence() if is_answer(value) else None,
-            request_id=context.request_id,
-            trace_id=context.trace_id,
-        )
+
+def _step(call: ServiceCall) -> Step:
+    return Step(call.service, call.method, call.queued_ms, call.compute_ms, call.batch_size, call.model, call.is_shared)
 
 
-def _timings(context: Context, total_ms: float) -> dict[str, float]:
-    """Milliseconds queued in all, of each method, and in total. Methods that ran side by side add up to more."""
-    timings: dict[str, float] = {"queued": round(sum(call.queued_ms for call in context.calls), 3)}
+@lru_cache(maxsize=256)
+def _variant_fields(release: str, variant: str) -> bytes:
+    """The fields of a body that say who answered; they are few, and the same in answer after answer."""
+    return encoder.encode({"release": release, "variant": variant})[1:-1]
+
+
+def _last_fields(context: Context, total_ms: float, quality: Mapping[str, Any] | None) -> bytes:
+    """The fields behind the answer, and the end of the body.
+
+    Milliseconds queued in all, of each method, and in total: methods that ran side by side add up to more.
+    """
+    timings: dict[str, float] = {"queued": 0.0}
     for call in context.calls:
-        timings[call.method] = round(timings.get(call.method, 0.0) + call.compute_ms, 3)
-    return timings | {"total": round(total_ms, 3)}
+        timings["queued"] += call.queued_ms
+        timings[call.method] = timings.get(call.method, 0.0) + call.compute_ms
+    timings["total"] = total_ms
+    found: dict[str, Any] = {"timings_ms": {name: round(time_ms, 3) for name, time_ms in timings.items()}}
+    if quality is not None:
+        found["quality"] = quality
+    if context.tags:
+        found["tags"] = dict(context.tags)
+    return encoder.encode(found)[1:]

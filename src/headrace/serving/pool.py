@@ -73,12 +73,12 @@ class Pool:
             way, reply, is_shared = await self._shared(ladder, question, context)
         context.calls.append(
             ServiceCall(
-                service=self.name,
-                method=way.method.name,
-                queued_ms=reply.queued_ms,
-                compute_ms=reply.compute_ms,
-                batch_size=reply.batch_size,
-                model=self.model,
+                self.name,
+                way.method.name,
+                reply.queued_ms,
+                reply.compute_ms,
+                reply.batch_size,
+                self.model,
                 is_shared=is_shared,
                 ended_at=monotonic() if context.trace_parent else 0.0,
             )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -137,20 +137,25 @@ class Releases:
         for name in parts:
             self._defaults[name] = release_id
 
-    @contextmanager
-    def held(self, release_id: str) -> Iterator[None]:
+    def held(self, release_id: str) -> AbstractContextManager[None]:
         """Keeps a release loaded while a request is answered by it; raises `Overloaded` when it is not loaded."""
+        return _Hold(self, release_id)
+
+    def take_hold(self, release_id: str) -> None:
+        """Counts a request that is answered by the release; raises `Overloaded` when it is not loaded."""
         if release_id not in self:
             raise Overloaded(f"The release {release_id[:19]} is not loaded here.", remedy="Ask again in a moment.")
         self._in_flight[release_id] += 1
-        try:
-            yield
-        finally:
-            self._in_flight[release_id] -= 1
-            if not self._in_flight[release_id]:
-                del self._in_flight[release_id]
-                if release_id in self._leaving:
-                    self._leaving[release_id].set()
+
+    def let_go(self, release_id: str) -> None:
+        """The request is answered; a release that is leaving goes with its last one."""
+        left = self._in_flight[release_id] - 1
+        if left:
+            self._in_flight[release_id] = left
+            return
+        del self._in_flight[release_id]
+        if release_id in self._leaving:
+            self._leaving[release_id].set()
 
     def pool(self, service: str, release_id: str = "") -> Pool:
         """Who answers for `service` within a release; without one, the pool of the default release."""
@@ -204,6 +209,22 @@ class Releases:
             await part.pool.close()
 
 
+class _Hold(AbstractContextManager[None]):
+    """A hold on a release, while inside."""
+
+    __slots__ = ("_release_id", "_releases")
+
+    def __init__(self, releases: Releases, release_id: str) -> None:
+        self._releases = releases
+        self._release_id = release_id
+
+    def __enter__(self) -> None:
+        self._releases.take_hold(self._release_id)
+
+    def __exit__(self, *_: object) -> None:
+        self._releases.let_go(self._release_id)
+
+
 class Switch:
     """The binding of a service on a platform: each call goes to the pool of its request's release."""
 
@@ -211,9 +232,9 @@ class Switch:
         self.name = name
         self._releases = releases
 
-    async def call(self, method: Method, question: object) -> Any:
+    def call(self, method: Method, question: object) -> Coroutine[Any, Any, Any]:
         """The answer of the release that was fixed when the request came in."""
-        return await self._releases.pool(self.name, current_context().release).call(method, question)
+        return self._releases.pool(self.name, current_context().release).call(method, question)
 
     @property
     def model(self) -> str | None:

@@ -65,22 +65,22 @@ class ThreadReplicas:
     async def ask(self, method: Method, question: object, context: Context) -> Reply:
         """Waits in line until the deadline; a call whose caller has gone is dropped before it begins."""
         context.check()
-        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        call = Call(method=method, question=question, context=context, future=future)
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Reply] = loop.create_future()
+        call = Call(method, question, context, future)
         if self._aside is None or self._state is not ReplicaState.READY or not self._aside.takes(call):
             self._line.put(call)
+        # The future fails at the deadline by itself: a timeout around it would cost more than many a model.
+        left_s = context.remaining_s()
+        alarm = None if left_s is None else loop.call_later(left_s, self._give_up, call)
         try:
-            async with asyncio.timeout(context.remaining_s()):
-                return await future
-        except TimeoutError as late:
-            self._line.withdraw(call)
-            asyncio.get_running_loop().call_later(GRACE_S, self._replace_the_hanging)
-            raise DeadlineExceeded(
-                f"{method.name} did not answer within the caller's time.", remedy="Give more time or send less."
-            ) from late
+            return await future
         except asyncio.CancelledError:
             self._line.withdraw(call)
             raise
+        finally:
+            if alarm is not None:
+                alarm.cancel()
 
     async def close(self) -> None:
         """Ends the threads after what they are computing; those who still wait are told. Safe to call twice."""
@@ -104,6 +104,18 @@ class ThreadReplicas:
         alive = sum(seat.thread.is_alive() for seat in self._seats)
         return Health(
             state=self._state, replicas=alive, queued=len(self._line), restarts=self._restarts, detail=self._detail
+        )
+
+    def _give_up(self, call: Call) -> None:
+        """The caller's time is over."""
+        if call.future.done():
+            return
+        self._line.withdraw(call)
+        asyncio.get_running_loop().call_later(GRACE_S, self._replace_the_hanging)
+        call.future.set_exception(
+            DeadlineExceeded(
+                f"{call.method.name} did not answer within the caller's time.", remedy="Give more time or send less."
+            )
         )
 
     def _birth(self) -> asyncio.Future[None]:
