@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 from headrace.assembly.platform import Platform
@@ -96,7 +97,8 @@ class _Life:
     def lived(self, roles: Sequence[str], voice: Voice) -> int:
         """The life of one process; its exit code."""
         try:
-            asyncio.run(self._until_told(roles, voice))
+            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+                runner.run(self._until_told(roles, voice))
         except HeadraceError as error:
             self.on_error(error)
             return 1
@@ -127,3 +129,13 @@ class _Life:
             siblings=Siblings(self.folder),
             shelf=self.preload.shelf,
         )
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    """A loop that spends half as much on an answer as the standard one, where there is one for this system."""
+    try:
+        uvloop = import_module("uvloop")
+    except ModuleNotFoundError:
+        return asyncio.new_event_loop
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from headrace.domain.decision import Decision
-from headrace.serving.answer import Answer
+from headrace.serving.answer import is_answer
 from headrace.serving.context import Context
 
 encoder = msgspec.json.Encoder(decimal_format="number")
@@ -35,7 +35,7 @@ class Answered(msgspec.Struct, frozen=True):
 
     def explanation(self) -> bytes | None:
         """Everything that speaks for and against the answer, as JSON."""
-        explanation = self.value.explanation() if isinstance(self.value, Answer) else None
+        explanation = self.value.explanation() if is_answer(self.value) else None
         return None if explanation is None else encoder.encode(explanation)
 
 
