@@ -23,6 +23,9 @@ LOOK_EVERY = 16
 class Aside:
     """Answers what has come up in one turn of the event loop at the end of this turn, together where that pays.
 
+    While each turn brings one question only, as from a single caller, it is answered at once, for the turn's end would
+    cost two more turns. Now and then one waits all the same, to see whether others come up with it.
+
     Only methods whose code shows that it never awaits, and of which the threads have learned that they are quick. Used
     from one event loop; while threads have their turn with all replicas, calls go into the line as all others do.
     """
@@ -35,6 +38,8 @@ class Aside:
         self._quick: dict[tuple[str, int], bool] = {}
         self._seen = 0
         self._is_due = False
+        self._comes_alone = False
+        self._at_once = 0
 
     def offer(self, replica: Replica) -> None:
         """A replica that may answer here while its thread does not use it."""
@@ -46,13 +51,16 @@ class Aside:
             self._replicas.remove(replica)
 
     def takes(self, call: Call) -> bool:
-        """Whether `call` will be answered here; its future is then settled soon."""
+        """Whether `call` will be answered here; its future is then settled soon, or already."""
         if not self._replicas or not self._is_quick(call.method, call.bucket):
             return False
         if len(self._calls) >= self._bound:
             raise Overloaded(f"{self._bound} questions wait already.", remedy="Ask again in a moment.")
         self._calls.append(call)
-        if not self._is_due:
+        if self._comes_alone and not self._is_due and self._at_once < LOOK_EVERY:
+            self._at_once += 1
+            self._answer()
+        elif not self._is_due:
             self._is_due = True
             call.future.get_loop().call_soon(self._answer)
         return True
@@ -64,7 +72,9 @@ class Aside:
         return left
 
     def _answer(self) -> None:
-        self._is_due = False
+        if self._is_due:
+            self._is_due = False
+            self._comes_alone, self._at_once = len(self._calls) == 1, 0
         calls, self._calls = self._calls, []
         replica = next((each for each in self._replicas if each.turn.acquire(blocking=False)), None)
         if replica is None:

@@ -70,6 +70,8 @@ class ThreadReplicas:
         call = Call(method, question, context, future)
         if self._aside is None or self._state is not ReplicaState.READY or not self._aside.takes(call):
             self._line.put(call)
+        if future.done():
+            return future.result()
         # The future fails at the deadline by itself: a timeout around it would cost more than many a model.
         left_s = context.remaining_s()
         alarm = None if left_s is None else loop.call_later(left_s, self._give_up, call)
