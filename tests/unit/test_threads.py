@@ -11,6 +11,7 @@ from headrace import Service, batched
 from headrace.errors import DeadlineExceeded, Overloaded
 from headrace.serving.context import Context
 from headrace.serving.runtimes import threads
+from headrace.serving.runtimes.aside import LOOK_EVERY
 from headrace.serving.runtimes.threads import ThreadReplicas
 
 
@@ -80,14 +81,40 @@ async def test_a_caller_whose_time_runs_out_before_the_loop_comes_to_it_is_told(
     await places(replicas, "quick")
     loop = asyncio.get_running_loop()
 
-    call = asyncio.create_task(
-        replicas.ask(Places.methods["quick"], "x", Context(deadline=monotonic() + 0.002))
-    )  # fmt: skip
+    def ask(within_s: float):
+        return asyncio.create_task(
+            replicas.ask(Places.methods["quick"], "x", Context(deadline=monotonic() + within_s))
+        )  # fmt: skip
+
+    # Questions that have lately come together wait for the end of the loop's turn.
+    for _ in range(2 * LOOK_EVERY):
+        await asyncio.gather(ask(30), ask(30))
+    call = ask(0.002)
     loop.call_soon(time.sleep, 0.01)
 
     async with asyncio.timeout(30):
         with pytest.raises(DeadlineExceeded):
             await call
+
+
+async def test_a_quick_question_that_comes_alone_is_answered_within_its_own_turn(replicas):
+    await places(replicas, "quick")
+
+    def is_answered_at_once() -> bool:
+        asking = replicas.ask(Places.methods["quick"], "x", Context(deadline=monotonic() + 30))
+        try:
+            asking.send(None)
+        except StopIteration as ended:
+            return bool(ended.value.batch_size == 1)
+        asking.close()
+        return False
+
+    at_once = []
+    for _ in range(3 * LOOK_EVERY):
+        at_once.append(is_answered_at_once())
+        await asyncio.sleep(0)
+
+    assert LOOK_EVERY < at_once.count(True) < len(at_once)
 
 
 async def test_a_replica_that_hangs_is_replaced_and_the_next_caller_answered(replicas, monkeypatch):
