@@ -64,7 +64,7 @@ def anomalies(figures: Figures, *, rounds: int, most: int) -> None:
     reader = StaticReader()
 
     def embedded(texts: Sequence[str]) -> list[tuple[float, ...]]:
-        return [found for text in texts if (found := embedding_of({"static": reader.read(text)}))]
+        return [found for text in texts if (found := embedding_of({"static": reader.read(text).pooled()}))]
 
     normal = embedded([row["text"] for row in rows if row["label"] != "oos"][:most])
     bills = embedded([row["text"] for row in _lines(folder / "us_bills_107" / "bills.jsonl.gz")][:1000])

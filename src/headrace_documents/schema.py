@@ -17,6 +17,10 @@ Box = tuple[float, float, float, float]
 """`(x0, y0, x1, y1)` in PDF points (1/72 inch) from the top left of the page as it is shown."""
 
 
+# How many words can be put into lists in the time that it takes to look up one span by itself.
+_WORDS_A_SPAN = 100
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """A file as it came: its bytes and what the sender said of it, neither of which is trusted."""
@@ -151,10 +155,20 @@ class Text:
         self, starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
     ) -> Iterator[tuple[int | None, list[Box]]]:
         """What `place` gives for each span, in order; many at once cost a tenth of one by one."""
-        firsts = np.searchsorted(self.words.ends, starts, side="right").tolist()
-        lasts = np.searchsorted(self.words.starts, ends, side="left").tolist()
-        pages, boxes = self.words.pages.tolist(), self.words.boxes.tolist()
-        for first, last in zip(firsts, lasts, strict=True):
+        words = self.words
+        # In the words' own type: searching for wider numbers would first copy every word's place.
+        firsts = np.searchsorted(words.ends, starts.astype(words.ends.dtype), side="right")
+        lasts = np.searchsorted(words.starts, ends.astype(words.starts.dtype), side="left")
+        if not words.pages.any():
+            yield from ((None, []) for _ in firsts)
+            return
+        # Lists are quicker to look into than arrays; only a long list of spans is worth making them of all words.
+        least, most = (int(firsts.min()), int(lasts.max())) if len(firsts) else (0, 0)
+        if len(firsts) * _WORDS_A_SPAN < most - least:
+            yield from (self.place(start, end) for start, end in zip(starts.tolist(), ends.tolist(), strict=True))
+            return
+        pages, boxes = words.pages[least:most].tolist(), words.boxes[least:most].tolist()
+        for first, last in zip((firsts - least).tolist(), (lasts - least).tolist(), strict=True):
             page = pages[first] if first < last else 0
             if page == 0:
                 yield None, []

@@ -12,15 +12,18 @@ import numpy as np
 from headrace import InvalidConfiguration, SharedWork
 from headrace_documents.classifier.contributions import contributions_of
 from headrace_documents.classifier.embedding import embedding_of
-from headrace_documents.classifier.head import Head, Reading
+from headrace_documents.classifier.head import Head, Reading, Scored
 from headrace_documents.classifier.softmax import probabilities
 from headrace_documents.classifier.surface import Ints, Surface, surface_of
 from headrace_documents.classifier.tokens import TokenReader
 from headrace_documents.classifier.words import pairs_of
-from headrace_documents.schema import Classification, Text
+from headrace_documents.schema import Classification, Explanation, Text
 
 # Of the time that a caller has left, reading may take this share: scoring and the services beside it need the rest.
 _SHARE_OF_TIME = 0.5
+EVIDENCE = 10
+"""How many contributions an answer lists, unless its caller asks for more or fewer."""
+
 _FEWEST_TOKENS = 32
 _FEWEST_CHARACTERS = 2_000
 
@@ -103,29 +106,34 @@ class Classifier:
         is_cut = len(characters) < wanted or (limit < self.head.tokens and read < len(characters))
         return Reading(surface, pairs, entries, tokens, read, is_cut)
 
-    def classification(self, text: Text, reading: Reading, *, model: str, evidence: int = 10) -> Classification:
+    def classification(self, text: Text, reading: Reading, *, model: str, evidence: int = EVIDENCE) -> Classification:
         """The answer for a text that was read.
 
         Probabilities are rounded to six places. `total` of the explanation is the label's raw linear score; the
         softmax of all labels' scores is `probabilities`.
         """
-        scores = self.head.scores(reading)
-        shares = probabilities(scores)
-        best = int(np.argmax(shares))
-        found = contributions_of(self.head, reading, best, float(scores[best]))
+        scored = self.head.scored(reading)
+        shares = probabilities(scored.scores)
+        order = np.argsort(-shares, kind="stable")
+        ranked = [(self.head.labels[place], round(shares[place].item(), 6)) for place in order.tolist()]
+        listed, whole = self.explained(text, reading, scored, label=int(order[0]), evidence=evidence)
         return Classification(
-            label=self.head.labels[best],
-            confidence=round(float(shares[best]), 6),
-            probabilities=dict(
-                zip((self.head.labels[i] for i in np.argsort(-shares, kind="stable")),
-                    (round(share, 6) for share in sorted(shares.tolist(), reverse=True)), strict=True)
-            ),
-            explanation=found.explanation(text, found.strongest(evidence)),
-            contributions=found.explanation(text, found.every()),
+            label=ranked[0][0],
+            confidence=ranked[0][1],
+            probabilities=dict(ranked),
+            explanation=listed,
+            contributions=whole,
             characters_read=reading.read,
             model=model,
-            embedding=embedding_of(reading.tokens),
-        )  # fmt: skip
+            embedding=embedding_of(scored.pooled),
+        )
+
+    def explained(
+        self, text: Text, reading: Reading, scored: Scored, *, label: int, evidence: int = EVIDENCE
+    ) -> tuple[Explanation, Explanation]:
+        """Why the text has the score of `label`: by the strongest contributions, and by all of them."""
+        found = contributions_of(self.head, reading, scored, label)
+        return found.explanation(text, evidence=evidence), found.whole(text)
 
 
 def _words_of(characters: str) -> tuple[Surface, Ints]:

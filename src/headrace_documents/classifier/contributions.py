@@ -2,94 +2,169 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import overload
 
 import numpy as np
 
-from headrace_documents.classifier.head import Head, Reading, Scores
+from headrace_documents.classifier.head import Head, Reading, Scored, Scores
 from headrace_documents.classifier.joining_words import JOINING
 from headrace_documents.classifier.surface import Ints, is_unspaced
-from headrace_documents.classifier.tokens import Tokens
 from headrace_documents.schema import Box, Evidence, Explanation, Text
 
 METHOD = "additive"
-_LOOKED_AT = 12
+# How many of the heaviest strings are looked at for each one listed: at first, and if too few of them tell anything.
+_GLANCED_AT, _LOOKED_AT = 4, 12
 _FEWEST_TELLING = 3
 # A listing of what speaks for the label leaves a third of its places to what speaks against it.
 _SHARE_AGAINST = 1 / 3
 
+Alone = tuple[int, int, float, str]
+"""A token in no word: start, end, what it adds to the score, and what it reads without white space."""
+
 
 @dataclass(frozen=True, slots=True)
-class Contributions:
-    """One row for each distinct string: its first place `[starts, ends)`, the sum of its weights, how often it stands.
+class Table:
+    """A row for each distinct string: its first place `[starts, ends)`, the sum of its weights, how often it stands."""
 
-    The first rows are the words `keys`, then come the pairs (pairs, 4) of them, then signs. All columns are (strings,);
-    `base` + the sum of `weights` + `blank` = `total` to within 1e-4, where `blank` is what came from white space.
-    """
-
-    base: float
-    total: float
-    blank: float
     starts: Ints
     ends: Ints
     weights: Scores
     occurrences: Ints
-    keys: Sequence[str]
-    pairs: Ints
 
-    def strongest(self, limit: int) -> Ints:
-        """The rows of the `limit` most telling weights, largest first; at most a third of them against.
+    def of(self, rows: Ints) -> Table:
+        """Some of its rows, in the order of `rows`."""
+        return Table(self.starts[rows], self.ends[rows], self.weights[rows], self.occurrences[rows])
+
+
+class Contributions:
+    """What each string of a text adds to the score `total` of a label: the words, then the pairs of them, then signs.
+
+    `base` + the weights of all strings + `blank` = `total` to within 1e-4, where `blank` is what came from white space.
+    Only what a list of the strongest needs is computed at once; the table of all strings is made when one asks for it.
+    """
+
+    def __init__(self, reading: Reading, *, base: float, total: float, owned: Scores, alone: Sequence[Alone]) -> None:
+        self.base = base
+        self.total = total
+        self.blank = sum(share for _, _, share, sign in alone if not sign)
+        self._surface = reading.surface
+        self._pairs = reading.pairs
+        self._owned = owned
+        self._alone = alone
+
+    def strongest(self, limit: int) -> Table:
+        """The `limit` most telling strings, by their weight, the largest first; at most a third of them against.
 
         Words that only join others ("the", "no", "de") and lone signs are left in `rest`, as long as there is something
         else to list: they weigh, but tell nobody anything. So are pairs whose words are listed already.
         """
-        looked_at = self.every()[: _LOOKED_AT * limit]
-        telling = [row for row in looked_at.tolist() if self._is_telling(row)]
-        order = self._apart(telling if len(telling) >= _FEWEST_TELLING else looked_at.tolist())
-        against = self.weights[order] < 0
-        spare = max(int(limit * _SHARE_AGAINST), limit - int((~against).sum()))
-        kept: Ints = order[~against | (np.cumsum(against) <= spare)]
-        return kept[:limit]
+        heavy = np.abs(self._owned)
+        places: list[int] = []
+        rows = np.zeros(0, np.int64)
+        for looked_at in (_GLANCED_AT * limit, _LOOKED_AT * limit):
+            rows = _largest(heavy, looked_at)
+            places, is_full = self._listed(rows, limit)
+            if is_full or looked_at >= len(heavy):
+                break
+        if len(places) < min(_FEWEST_TELLING, limit):
+            table = self.every()
+            return table.of(np.arange(min(limit, len(table.starts))))
+        kept = rows[places]
+        starts, ends = self._places(kept)
+        return Table(starts, ends, self._owned[kept], self._times()[kept])
+
+    def every(self) -> Table:
+        """All strings that weigh anything, the largest weight first."""
+        starts, ends = self._places(np.arange(len(self._owned)))
+        signs = self._signs()
+        table = Table(
+            starts=np.concatenate([starts, signs[:, 0]]).astype(np.int64),
+            ends=np.concatenate([ends, signs[:, 1]]).astype(np.int64),
+            weights=np.concatenate([self._owned, signs[:, 3]]),
+            occurrences=np.concatenate([self._times(), signs[:, 2]]).astype(np.int64),
+        )
+        order = np.argsort(-np.abs(table.weights), kind="stable")
+        return table.of(order[table.weights[order] != 0])
+
+    def explanation(self, text: Text, *, evidence: int) -> Explanation:
+        """The strongest strings as evidence, and all others in `rest`."""
+        table = self.strongest(evidence)
+        rest = self.total - self.base - float(table.weights.sum())
+        return Explanation(METHOD, self.base, rest, self.total, EvidenceRows(text, lambda: table))
+
+    def whole(self, text: Text) -> Explanation:
+        """Every string as evidence, found when looked at, and white space in `rest`."""
+        return Explanation(METHOD, self.base, self.blank, self.total, EvidenceRows(text, self.every))
+
+    def _listed(self, rows: Ints, limit: int) -> tuple[list[int], bool]:
+        """Which of `rows` to list, by their place in them, and whether more of them could change that.
+
+        Those that tell something and overlap none before them; up to a third may be against, more if few are for it.
+        """
+        starts, ends = (column.tolist() for column in self._places(rows))
+        most_against = int(limit * _SHARE_AGAINST)
+        kept: list[tuple[int, bool]] = []
+        taken: list[tuple[int, int]] = []
+        speaking = against = 0
+        is_full = False
+        for place, (row, weight) in enumerate(zip(rows.tolist(), self._owned[rows].tolist(), strict=True)):
+            if not weight or not self._is_telling(row):
+                continue
+            start, end = starts[place], ends[place]
+            if any(start < last and first < end for first, last in taken):
+                continue
+            taken.append((start, end))
+            kept.append((place, weight < 0))
+            speaking, against = speaking + (weight > 0), against + (weight < 0)
+            if is_full := speaking + min(against, most_against) >= limit:
+                break
+        spare = max(most_against, limit - speaking)
+        found: list[int] = []
+        for place, is_against in kept:
+            if not is_against or spare > 0:
+                found.append(place)
+                spare -= is_against
+        return found[:limit], is_full
 
     def _is_telling(self, row: int) -> bool:
         """Whether a row means something by itself: a word that names something, or a pair of such.
 
         In scripts without spaces a word is a single letter here, which means little: its pairs speak for it.
         """
-        if row < len(self.keys):
-            key = self.keys[row]
-            return key not in JOINING and len(key) > 1 and not key.isdecimal() and not is_unspaced(key)
-        if row >= len(self.keys) + len(self.pairs):
-            return False
-        return all(self.keys[kind] not in JOINING for kind in self.pairs[row - len(self.keys), :2].tolist())
+        keys = self._surface.keys
+        if row < len(keys):
+            key = keys[row]
+            return (
+                key not in JOINING and len(key) > 1 and not key.isdecimal() and (key.isascii() or not is_unspaced(key))
+            )
+        first, second = self._pairs[row - len(keys), :2].tolist()
+        return keys[first] not in JOINING and keys[second] not in JOINING
 
-    def _apart(self, rows: Sequence[int]) -> Ints:
-        """Those of `rows`, the strongest first, whose place does not overlap that of one listed before."""
-        kept: list[int] = []
-        for row in rows:
-            start, end = int(self.starts[row]), int(self.ends[row])
-            if all(end <= self.starts[other] or self.ends[other] <= start for other in kept):
-                kept.append(row)
-        return np.array(kept, np.int64)
+    def _places(self, rows: Ints) -> tuple[Ints, Ints]:
+        """Where these words and pairs stand first."""
+        surface, words = self._surface, len(self._surface.keys)
+        is_pair = rows >= words
+        at = surface.first(rows)
+        at[is_pair] = self._pairs[rows[is_pair] - words, 2]
+        return surface.starts[at], surface.ends[at + is_pair]
 
-    def every(self) -> Ints:
-        """All rows that weigh anything, largest first."""
-        order = np.argsort(-np.abs(self.weights), kind="stable")
-        weighing: Ints = order[self.weights[order] != 0]
-        return weighing
+    def _times(self) -> Ints:
+        """How often each word and pair stands."""
+        words = np.bincount(self._surface.kinds, minlength=len(self._surface.keys))
+        return np.concatenate([words, self._pairs[:, 3]])
 
-    def explanation(self, text: Text, rows: Ints) -> Explanation:
-        """These rows as evidence, made when looked at, and all others in `rest`."""
-        listed = float(self.weights[rows].sum())
-        return Explanation(
-            method=METHOD,
-            base=self.base,
-            rest=float(self.weights.sum()) - listed + self.blank,
-            total=self.total,
-            evidence=EvidenceRows(self, text, rows),
-        )
+    def _signs(self) -> Scores:
+        """Tokens in no word, such as `?` and `$`, by what they read: (signs, 4) start, end, occurrences, weight."""
+        weights: dict[str, float] = {}
+        places: dict[str, set[int]] = {}
+        for start, _, share, sign in self._alone:
+            if sign:
+                weights[sign] = weights.get(sign, 0.0) + share
+                places.setdefault(sign, set()).add(self._surface.characters.index(sign, start))
+        rows = [[min(at), min(at) + len(sign), len(at), weights[sign]] for sign, at in places.items()]
+        return np.array(rows, np.float64).reshape(-1, 4)
 
 
 PlainEvidence = tuple[str, float, int, int, int | None, list[Box], int]
@@ -109,13 +184,20 @@ class EvidenceRows(Sequence[Evidence]):
     Not a dataclass: where it crosses the border of a process it goes as the list that it is.
     """
 
-    def __init__(self, contributions: Contributions, text: Text, rows: Ints) -> None:
-        self.contributions = contributions
-        self.text = text
-        self.rows = rows
+    def __init__(self, text: Text, table: Callable[[], Table]) -> None:
+        self._text = text
+        self._find = table
+        self._found: Table | None = None
+
+    @property
+    def table(self) -> Table:
+        """The rows, found when first asked for."""
+        if self._found is None:
+            self._found = self._find()
+        return self._found
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.table.starts)
 
     @overload
     def __getitem__(self, index: int) -> Evidence: ...
@@ -125,8 +207,8 @@ class EvidenceRows(Sequence[Evidence]):
 
     def __getitem__(self, index: int | slice) -> Evidence | list[Evidence]:
         if isinstance(index, slice):
-            return [self._evidence(int(row)) for row in self.rows[index]]
-        return self._evidence(int(self.rows[index]))
+            return [Evidence(*row) for row in self._plain(np.arange(len(self))[index])]
+        return Evidence(*next(self._plain(np.arange(len(self))[index].reshape(1))))
 
     def __iter__(self) -> Iterator[Evidence]:
         """All of them at once, which is much less work than one by one."""
@@ -134,75 +216,41 @@ class EvidenceRows(Sequence[Evidence]):
 
     def plain(self) -> Iterator[PlainEvidence]:
         """The fields of each, in their order, for who makes something else of them."""
-        columns = self.contributions
-        starts, ends = columns.starts[self.rows], columns.ends[self.rows]
-        characters = self.text.characters
+        return self._plain(np.arange(len(self)))
+
+    def _plain(self, rows: Ints) -> Iterator[PlainEvidence]:
+        table = self.table.of(rows)
+        characters = self._text.characters
         for start, end, weight, occurrences, (page, boxes) in zip(
-            starts.tolist(),
-            ends.tolist(),
-            columns.weights[self.rows].tolist(),
-            columns.occurrences[self.rows].tolist(),
-            self.text.places(starts, ends),
+            table.starts.tolist(),
+            table.ends.tolist(),
+            table.weights.tolist(),
+            table.occurrences.tolist(),
+            self._text.places(table.starts, table.ends),
             strict=True,
         ):
             yield characters[start:end], weight, start, end, page, boxes, occurrences
 
-    def _evidence(self, row: int) -> Evidence:
-        start, end = int(self.contributions.starts[row]), int(self.contributions.ends[row])
-        page, boxes = self.text.place(start, end)
-        return Evidence(
-            text=self.text.characters[start:end],
-            weight=float(self.contributions.weights[row]),
-            start=start,
-            end=end,
-            page=page,
-            boxes=boxes,
-            occurrences=int(self.contributions.occurrences[row]),
-        )
+
+def contributions_of(head: Head, reading: Reading, scored: Scored, label: int) -> Contributions:
+    """What every string of the text adds to the score of `label`."""
+    owned = head.owned(reading, scored, label)
+    characters = reading.surface.characters
+    alone: list[Alone] = []
+    for name, tokens in reading.tokens.items():
+        share = head.share(tokens, scored.lengths[name], name=name, label=label)
+        owners = reading.surface.owners(tokens.ends)
+        # Those of no word are counted in front, and left out of what words own.
+        owned += np.bincount(owners + 1, weights=share, minlength=len(owned) + 1)[1:]
+        rows = np.flatnonzero(owners < 0)
+        columns = (tokens.starts[rows].tolist(), tokens.ends[rows].tolist(), share[rows].tolist())
+        alone += [(start, end, part, characters[start:end].strip()) for start, end, part in zip(*columns, strict=True)]
+    total = float(scored.scores[label])
+    return Contributions(reading, base=float(head.base[label]), total=total, owned=owned, alone=alone)
 
 
-def contributions_of(head: Head, reading: Reading, label: int, total: float) -> Contributions:
-    """What every string of the text adds to the score `total` of `label`."""
-    surface = reading.surface
-    weights, dense = head.shares(reading, label)
-    first = surface.first()
-    starts, ends = surface.starts[first], surface.ends[first]
-    times = np.bincount(surface.kinds, minlength=len(surface.keys)).astype(np.int64)
-    starts = np.concatenate([starts, surface.starts[reading.pairs[:, 2]]])
-    ends = np.concatenate([ends, surface.ends[reading.pairs[:, 2] + 1]])
-    times = np.concatenate([times, reading.pairs[:, 3]])
-    outside: list[tuple[Tokens, Scores]] = []
-    for tokens, parts in dense:
-        owners = surface.owners(tokens.ends)
-        inside = owners >= 0
-        weights = weights + np.bincount(owners[inside], weights=parts[inside], minlength=len(weights))
-        outside.append((Tokens(tokens.vectors[:0], tokens.starts[~inside], tokens.ends[~inside], 0), parts[~inside]))
-    signs, blank = _signs(surface.characters, outside)
-    return Contributions(
-        base=float(head.base[label]),
-        total=total,
-        blank=blank,
-        starts=np.concatenate([starts, signs[:, 0]]).astype(np.int64),
-        ends=np.concatenate([ends, signs[:, 1]]).astype(np.int64),
-        weights=np.concatenate([weights, signs[:, 3]]),
-        occurrences=np.concatenate([times, signs[:, 2]]).astype(np.int64),
-        keys=surface.keys,
-        pairs=reading.pairs,
-    )
-
-
-def _signs(characters: str, outside: Sequence[tuple[Tokens, Scores]]) -> tuple[Scores, float]:
-    """Tokens in no word, such as `?` and `$`, by what they read: (signs, 4) start, end, occurrences, weight."""
-    weights: dict[str, float] = {}
-    places: dict[str, set[int]] = {}
-    blank = 0.0
-    for tokens, parts in outside:
-        for start, end, part in zip(tokens.starts.tolist(), tokens.ends.tolist(), parts.tolist(), strict=True):
-            sign = characters[start:end].strip()
-            if not sign:
-                blank += part
-                continue
-            weights[sign] = weights.get(sign, 0.0) + part
-            places.setdefault(sign, set()).add(characters.index(sign, start))
-    rows = [[min(at), min(at) + len(sign), len(at), weights[sign]] for sign, at in places.items()]
-    return np.array(rows, np.float64).reshape(-1, 4), blank
+def _largest(values: Scores, count: int) -> Ints:
+    """The places of the `count` largest, the largest first."""
+    rows = np.argpartition(values, -count)[-count:] if len(values) > count else np.arange(len(values))
+    ordered: Ints = rows[np.argsort(-values[rows], kind="stable")]
+    return ordered

@@ -8,17 +8,15 @@ from functools import cache
 import numpy as np
 
 from headrace_documents.classifier.head import Floats
-from headrace_documents.classifier.tokens import Tokens
 
 SIZE = 16
 
 
-def embedding_of(tokens: Mapping[str, Tokens]) -> tuple[float, ...]:
-    """The mean vector of the text's tokens at length 1; empty where no token has a vector."""
-    for _, found in sorted(tokens.items(), reverse=True):
-        pooled = found.pooled()
-        if pooled.any():
-            return tuple(pooled.tolist())
+def embedding_of(pooled: Mapping[str, Floats]) -> tuple[float, ...]:
+    """The mean vector of the text's tokens at length 1, of its `pooled` ones; empty where no token has a vector."""
+    for _, found in sorted(pooled.items(), reverse=True):
+        if found.any():
+            return tuple(found.tolist())
     return ()
 
 

@@ -47,6 +47,20 @@ class Reading:
     is_cut: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """`scores` (labels,) of a text, and what they were summed from.
+
+    `rows` (entries, labels) are the weights that its entries met, `pooled` its mean token vectors by reader, and
+    `lengths` what these were divided by.
+    """
+
+    scores: Scores
+    rows: Mapping[str, Floats]
+    pooled: Mapping[str, Floats]
+    lengths: Mapping[str, float]
+
+
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Head:
     """`base` (labels,) and for every feature `weights` (width, labels), float32; a score is their plain sum.
@@ -64,26 +78,37 @@ class Head:
 
     def scores(self, reading: Reading) -> Scores:
         """The score of every label, (labels,) float64: the log of its probability up to a constant for all labels."""
-        total = self.base.astype(np.float64)
-        for name, entries in reading.entries.items():
-            total += entries.values @ self.weights[name][entries.columns]
-        for name, tokens in reading.tokens.items():
-            total += tokens.pooled() @ self.weights[name]
-        return total
+        return self.scored(reading).scores
 
-    def shares(self, reading: Reading, label: int) -> tuple[Scores, list[tuple[Tokens, Scores]]]:
-        """What each owner among the sparse features adds to the score of `label`, and each token of each reader."""
-        owners = len(reading.surface.keys) + len(reading.pairs)
-        sparse: Scores = np.zeros(owners)
+    def scored(self, reading: Reading) -> Scored:
+        """The scores, with what they were summed from."""
+        total = self.base.astype(np.float64)
+        rows: dict[str, Floats] = {}
+        pooled: dict[str, Floats] = {}
+        lengths: dict[str, float] = {}
         for name, entries in reading.entries.items():
-            parts = entries.values * self.weights[name][entries.columns, label]
-            sparse += np.bincount(entries.owners, weights=parts, minlength=owners)
-        dense = []
+            rows[name] = self.weights[name][entries.columns]
+            total += entries.values @ rows[name]
         for name, tokens in reading.tokens.items():
-            length = tokens.length()
-            part = tokens.vectors @ self.weights[name][:, label] / length if length else np.zeros(len(tokens.ends))
-            dense.append((tokens, part.astype(np.float64)))
-        return sparse, dense
+            pooled[name], lengths[name] = tokens.mean()
+            total += pooled[name] @ self.weights[name]
+        return Scored(total, rows, pooled, lengths)
+
+    def owned(self, reading: Reading, scored: Scored, label: int) -> Scores:
+        """What each owner among the sparse features adds to the score of `label`: words, then pairs."""
+        owners = len(reading.surface.keys) + len(reading.pairs)
+        owned: Scores = np.zeros(owners)
+        for name, entries in reading.entries.items():
+            parts = entries.values * scored.rows[name][:, label]
+            owned += np.bincount(entries.owners, weights=parts, minlength=owners)
+        return owned
+
+    def share(self, tokens: Tokens, length: float, *, name: str, label: int) -> Scores:
+        """What each token of a reader adds to the score of `label`; nothing where their sum has no `length`."""
+        if not length:
+            return np.zeros(len(tokens.ends))
+        share: Scores = (tokens.vectors @ (self.weights[name][:, label] / np.float32(length))).astype(np.float64)
+        return share
 
     def files(self) -> dict[str, bytes]:
         """The head as files of JSON and safetensors; the same head gives the same bytes."""

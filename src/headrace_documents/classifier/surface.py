@@ -62,9 +62,10 @@ class Surface:
         inside = (word >= 0) & (ends <= self.ends[word])
         return np.where(inside, self.kinds[word], -1)
 
-    def first(self) -> Ints:
-        """For every kind the number of the word where it stands first."""
-        return np.unique(self.kinds, return_index=True)[1].astype(np.int64)
+    def first(self, kinds: Ints) -> Ints:
+        """The numbers of the words where `kinds` (n,) stand first; those that there are not are past the last word."""
+        # Kinds are numbered as they come, so a new one is larger than all before it.
+        return np.maximum.accumulate(self.kinds).searchsorted(kinds)
 
 
 def surface_of(characters: str) -> Surface:

@@ -34,17 +34,20 @@ class Tokens:
     read: int
 
     def length(self) -> float:
-        """The length of the mean of all vectors, times their count: what a token's vector is divided by."""
-        total = float(np.linalg.norm(self.vectors.sum(axis=0, dtype=np.float64))) if len(self.vectors) else 0.0
-        return total if np.isfinite(total) and total > 1e-9 else 0.0
+        """The length of the sum of all vectors, which a token's vector is divided by to have its share of the mean."""
+        return self.mean()[1]
 
     def pooled(self) -> Floats:
         """Their mean at length 1, (width,) float32; zeros where there are none."""
-        length = self.length()
-        if not length:
-            return np.zeros(self.vectors.shape[1], np.float32)
-        mean: Floats = (self.vectors.sum(axis=0, dtype=np.float64) / length).astype(np.float32)
-        return mean
+        return self.mean()[0]
+
+    def mean(self) -> tuple[Floats, float]:
+        """`pooled` and `length` at once."""
+        total = self.vectors.sum(axis=0, dtype=np.float64)
+        length = float(np.linalg.norm(total))
+        if not (np.isfinite(length) and length > 1e-9):
+            return np.zeros(self.vectors.shape[1], np.float32), 0.0
+        return (total / length).astype(np.float32), length
 
 
 class TokenReader(Protocol):
