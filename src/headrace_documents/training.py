@@ -69,11 +69,12 @@ class ClassifierTrainer:
         readers |= token_readers([n for n in names if n != WORDS and n not in readers], Path(self.cache), Shelf())
         course = Course(lesson, readers, tokens, seed, on_progress)
         sets = self._sets(names)
-        course.read(sets, self.descriptions)
+        # What answers without the encoder is learned as well, whether or not it is a set to choose.
+        course.read([*sets, [name for name in names if name != "minilm"]], self.descriptions)
         chosen = _chosen(course, sets, notes)
-        weights, scores = course.blended(chosen)
+        head, weights, scores = course.head(chosen)
         told = [*lesson.notes, *notes]
-        return trained_model(lesson, course.head(chosen, weights), scores, weights=weights, seed=seed, notes=told)
+        return trained_model(lesson, head, scores, weights=weights, seed=seed, notes=told)
 
     def _affordable(self) -> tuple[list[str], list[str]]:
         if self.features != "auto":

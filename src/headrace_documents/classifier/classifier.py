@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
 
@@ -68,10 +68,7 @@ class Classifier:
         if self._contextual not in self._readers:
             return self
         names = [name for name in self._readers if name != self._contextual]
-        weights = {name: value for name, value in self.head.weights.items() if name != self._contextual}
-        digests = {name: self.head.readers[name] for name in names}
-        head = replace(self.head, weights=weights, readers=digests)
-        return Classifier(head, {name: self._readers[name] for name in names})
+        return Classifier(self.head.without(self._contextual), {name: self._readers[name] for name in names})
 
     def read(self, characters: str, *, remaining_s: float | None = None, work: SharedWork | None = None) -> Reading:
         """What the head needs of a text. Less of it is read when `remaining_s` seconds would not do for all.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ TERMS = "terms"
 FORMAT = 1
 _ARTIFACT = "classifier.json"
 _TENSORS = "head.safetensors"
+_SPARE = "spare."
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,18 @@ class Scored:
     lengths: Mapping[str, float]
 
 
+@dataclass(frozen=True, slots=True)
+class Spare:
+    """What a head is without its contextual reader: how likely labels are was learned anew for what is left.
+
+    `base` (labels,) and `weights` replace those of the head; its other weights count `factors` times as much.
+    """
+
+    base: Floats
+    weights: Mapping[str, Floats]
+    factors: Mapping[str, float]
+
+
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Head:
     """`base` (labels,) and for every feature `weights` (width, labels), float32; a score is their plain sum.
@@ -75,6 +88,17 @@ class Head:
     vocabularies: Mapping[str, Vocabulary] = field(default_factory=dict)
     tokens: int = 254
     readers: Mapping[str, str] = field(default_factory=dict)
+    spare: Spare | None = None
+
+    def without(self, reader: str) -> Head:
+        """The head for readings that lack the vectors of `reader`."""
+        readers = {name: digest for name, digest in self.readers.items() if name != reader}
+        kept = {name: value for name, value in self.weights.items() if name != reader}
+        if self.spare is None:
+            return replace(self, weights=kept, readers=readers)
+        kept = {name: value * np.float32(self.spare.factors.get(name, 1.0)) for name, value in kept.items()}
+        kept |= self.spare.weights
+        return replace(self, base=self.spare.base, weights=kept, readers=readers, spare=None)
 
     def scores(self, reading: Reading) -> Scores:
         """The score of every label, (labels,) float64: the log of its probability up to a constant for all labels."""
@@ -120,6 +144,10 @@ class Head:
             "tokens": self.tokens,
             "readers": dict(self.readers),
         }
+        if self.spare is not None:
+            described["spare"] = {"features": sorted(self.spare.weights), "factors": dict(self.spare.factors)}
+            tensors |= {f"{_SPARE}base": self.spare.base}
+            tensors |= {f"{_SPARE}weights.{name}": value for name, value in self.spare.weights.items()}
         files = {_ARTIFACT: _json(described)}
         for name, vocabulary in self.vocabularies.items():
             tensors[f"idf.{name}"] = vocabulary.idf
@@ -148,6 +176,7 @@ class Head:
                 },
                 tokens=int(described["tokens"]),
                 readers=described["readers"],
+                spare=_spare(described.get("spare"), tensors),
             )
             head.check(described["format"])
         # A damaged file may fail in any of a dozen ways; each means the same.
@@ -165,11 +194,23 @@ class Head:
         widths = {name: vocabulary.width for name, vocabulary in self.vocabularies.items()}
         if any(len(vocabulary.idf) != vocabulary.width for vocabulary in self.vocabularies.values()):
             raise ValueError("its vocabulary and the rarity of its terms differ in length")
-        for name, value in {"base": self.base[None, :], **self.weights}.items():
+        parts = [("base", self.base[None, :]), *self.weights.items()]
+        if self.spare is not None:
+            parts += [("base", self.spare.base[None, :]), *self.spare.weights.items()]
+        for name, value in parts:
             if value.ndim != 2 or value.shape[1] != size or not np.isfinite(value).all():
                 raise ValueError(f"its weights of {name} do not fit {size} labels or are not finite")
             if name in widths and len(value) != widths[name]:
                 raise ValueError(f"its weights of {name} do not fit {widths[name]} terms")
+
+
+def _spare(described: Mapping[str, Any] | None, tensors: Mapping[str, Floats]) -> Spare | None:
+    if described is None:
+        return None
+    weights = {name: tensors[f"{_SPARE}weights.{name}"] for name in described["features"]}
+    return Spare(
+        tensors[f"{_SPARE}base"], weights, {name: float(value) for name, value in described["factors"].items()}
+    )
 
 
 def _vocabulary(path: Path, idf: Floats, shelf: Shelf) -> Vocabulary:

@@ -25,6 +25,10 @@ Floats = npt.NDArray[np.float32]
 # How much the examples count against the pull towards the labels' names. Ten to thirty fare alike on banking77,
 # newsgroups and bills at 8, 32 and all examples a label; below three few examples are not believed enough.
 _REGRESSION = 30.0
+# How far the spread within labels is drawn towards an even one. Beside the regression, a half to four fifths lower the
+# loss on unseen texts of all sets alike; a tenth does not.
+_EVENED = 0.5
+_LEAST_SPREAD = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,30 @@ def regressed(features: Floats, truth: Ints, labels: int, *, start: Scores) -> P
     found = minimize(loss, np.zeros((width + 1) * labels), jac=True, method="L-BFGS-B", options=bounds)
     both = found.x.reshape(width + 1, labels)
     return Part(both[:-1] + start, both[-1])
+
+
+def parted(features: Floats, truth: Ints, labels: int) -> Part:
+    """Fisher's linear discriminant (1936): how near each label's mean is, in units of the spread within labels.
+
+    The spread is drawn halfway towards an even one, as there are often fewer examples than directions. A label without
+    an example stands as far away as the farthest.
+    """
+    width = features.shape[1]
+    rows = features.astype(np.float64)
+    centre = rows.mean(axis=0)
+    counts = np.bincount(truth, minlength=labels)
+    means = np.zeros((labels, width))
+    np.add.at(means, truth, rows - centre)
+    means /= np.maximum(counts, 1)[:, None]
+    has_spread = len(rows) > np.count_nonzero(counts)
+    rest = rows - centre - (means[truth] if has_spread else 0.0)
+    spread = rest.T @ rest / max(len(rows) - np.count_nonzero(counts), 1)
+    even = max(float(np.trace(spread)) / width, _LEAST_SPREAD)
+    spread = (1 - _EVENED) * spread + _EVENED * even * np.eye(width)
+    weights = np.linalg.solve(spread, means.T)
+    distance = 0.5 * (means * weights.T).sum(axis=1)
+    distance[counts == 0] = distance.max()
+    return Part(weights, -distance - centre @ weights)
 
 
 def unseen_scores(
