@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from importlib.metadata import version
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from headrace.assembly.candidates import RolloutOffice
-from headrace.assembly.inference import desk_of
+from headrace.assembly.inference import VERSION, desk_of
 from headrace.assembly.platform import Running
 from headrace.assembly.webhooks import address_rules
 from headrace.domain.report import QuarantinedInput
@@ -55,7 +54,7 @@ def routes_of(running: Running) -> list[Route]:
     """All calls; where only services live, those of the protocol and of operators."""
     nouns = [*_probes(running), *inference.routes(desk_of(running)), *(_nouns(running) if running.endpoints else ())]
     server = running.settings.server
-    return [*nouns, *docs.routes(nouns, version=version("headrace"), needs_keys=needs_keys(server))]
+    return [*nouns, *docs.routes(nouns, version=VERSION, needs_keys=needs_keys(server))]
 
 
 def _probes(running: Running) -> list[Route]:

@@ -10,6 +10,9 @@ from headrace.gateway.inference import Desk, Offer
 from headrace.serving.context import Context
 from headrace.serving.inference import Face, face_of
 
+VERSION = version("headrace")
+"""Of what is installed. Finding it takes a while: it is done once, before processes are forked."""
+
 
 def desk_of(running: Running) -> Desk:
     """Every service that lives here."""
@@ -21,7 +24,7 @@ def desk_of(running: Running) -> Desk:
         offers={name: Offer(name, service, _faces(running, name)) for name, service in running.services.items()},
         admitted=admitted,
         budget_s=running.settings.limits.request_seconds,
-        version=version("headrace"),
+        version=VERSION,
     )
 
 

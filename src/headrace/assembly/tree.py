@@ -8,6 +8,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -39,10 +40,13 @@ def supervised(platform: Platform, settings: Settings, names: Sequence[str], *, 
     Jobs run in a process of their own; `[server] processes` answer HTTP, one of which takes the other roles as well.
     `on_error` is told, in the process that failed, what a person should read. The store is brought up to date first.
     """
-    upgrade_store(settings)
     roles = checked_roles(names)
     shares = _shares(roles, _count(settings.server.processes))
-    preload = Preload(platform, settings, only=services_in(roles))
+    # The one waits for the disc while the other computes; no thread is left when the members are forked.
+    with ThreadPoolExecutor(1) as aside:
+        upgraded = aside.submit(upgrade_store, settings)
+        preload = Preload(platform, settings, only=services_in(roles))
+    upgraded.result()
     folder = Path(tempfile.mkdtemp(prefix="headrace-"))
     try:
         life = _Life(platform, settings, preload, tell=tell, on_error=on_error, folder=folder, parent=os.getpid())

@@ -65,7 +65,7 @@ def _bring_up(database: Database, *, upgrades: bool) -> None:
 
 def _make(connection: Connection) -> None:
     """As all migrations one after the other would leave it, which a test asserts."""
-    metadata.create_all(connection)
+    metadata.create_all(connection, checkfirst=False)
     connection.execute(
         text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, PRIMARY KEY (version_num))")
     )
