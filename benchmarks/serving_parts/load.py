@@ -12,10 +12,15 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from time import perf_counter
 
+DEGRADED = b'"degraded":[{'
+
 
 @dataclass
 class Outcome:
-    """What came of a load: `latencies_s` of answers that were right, by status what came at all."""
+    """What came of a load: `latencies_s` of answers that were right, by status what came at all.
+
+    When answers came that a lesser way gave, and when what was no right answer, stands in `degraded_at`, `failed_at`.
+    """
 
     seconds: float = 0.0
     latencies_s: list[float] = field(default_factory=list)
@@ -23,6 +28,8 @@ class Outcome:
     statuses: Counter[str] = field(default_factory=Counter)
     offered: int = 0
     finished_at: list[tuple[float, float]] = field(default_factory=list)
+    degraded_at: list[float] = field(default_factory=list)
+    failed_at: list[float] = field(default_factory=list)
 
     @property
     def rate(self) -> float:
@@ -206,5 +213,9 @@ def _note(outcome: Outcome, caller: _Caller, response: tuple[str, bytes], now: f
     if status == "200":
         outcome.latencies_s.append(now - caller.due)
         outcome.finished_at.append((now, now - caller.due))
-    elif status in {"429", "503"}:
+        if DEGRADED in body:
+            outcome.degraded_at.append(now)
+        return
+    outcome.failed_at.append(now)
+    if status in {"429", "503"}:
         outcome.refusals_s.append(now - caller.due)

@@ -10,8 +10,10 @@ import pytest
 from headrace import InvalidConfiguration, Retry, Service, Unreadable, batched, fallback
 from headrace.assembly.parts import parts_of
 from headrace.errors import DeadlineExceeded, ServiceFailed
+from headrace.gateway.problems import kind_of
 from headrace.serving.context import Context, within
 from headrace.serving.pool import Pool
+from headrace.serving.runtime import Reply, Unreachable
 from headrace.serving.runtimes.threads import ThreadReplicas
 from headrace.settings import Settings
 
@@ -276,3 +278,53 @@ def test_two_ways_of_one_name_are_refused():
             @fallback("x", of=grind)
             async def two(self, corn: str) -> str:
                 return corn
+
+
+class Departed:
+    """Replicas on a host that is away for the first `times` calls."""
+
+    def __init__(self, times: int) -> None:
+        self.left = times
+
+    async def ask(self, method: Method, question: object, context: Context) -> Reply:
+        self.left -= 1
+        if self.left >= 0:
+            raise Unreachable("the mill is away")
+        return Reply(value=f"stone {question}", queued_ms=0, compute_ms=0)
+
+
+async def test_a_host_that_is_away_is_waited_for_where_nobody_else_can_answer():
+    pool = Pool("miller", Departed(5), model=None)
+
+    answer, context = await ask(pool, "rye")
+
+    assert answer == "stone rye"
+    assert told(context) == []
+
+
+async def test_a_host_that_stays_away_is_unavailable_and_not_the_servers_fault():
+    pool = Pool("miller", Departed(1000), model=None)
+
+    with pytest.raises(Unreachable) as caught:
+        await ask(pool, "rye", within_s=0.3)
+
+    assert kind_of(type(caught.value)).status == 503
+
+
+async def test_a_host_that_is_away_is_not_waited_for_where_another_way_can_answer():
+    departed = Departed(1000)
+    standby = ThreadReplicas(lambda: loaded(Miller), count=1, warms=False)
+    await standby.start()
+    pool = Pool("miller", departed, model=None, rungs={"grind": (Miller.ladders["grind"][1],)}, standby=standby)
+
+    answer, context = await ask(pool, "rye")
+    await standby.close()
+
+    assert answer == "mortar rye"
+    assert told(context) == [("miller", "failed", "hand")]
+
+
+def loaded(kind):
+    service = kind()
+    service.stand_by(None)
+    return service

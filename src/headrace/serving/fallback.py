@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
 
@@ -12,7 +13,7 @@ from headrace.serving.breaker import Breaker, BreakerState
 from headrace.serving.context import Context
 from headrace.serving.finite import finder
 from headrace.serving.retry_budget import RetryBudget
-from headrace.serving.runtime import Reply
+from headrace.serving.runtime import Reply, Unreachable
 from headrace.serving.runtimes.guarded_worker import WorkerOverdue
 from headrace.serving.service import Method
 from headrace.serving.service_time import ServiceTime
@@ -28,6 +29,8 @@ UNLEARNED_RESERVE_S = 0.25
 LEAST_PATIENCE_S = 5.0
 PATIENCE = 4.0
 LEARNED_AFTER = 20
+AWAY_S, AWAY_PAUSE_S = 3.0, 0.1
+"""How long a host that is away is waited for where nobody else can answer: its supervisor raises another meanwhile."""
 
 
 class Way:
@@ -86,7 +89,7 @@ class Ladder:
             HeadraceError: what the best way raised, when no other could answer either.
         """
         if len(self._ways) == 1:
-            return self._ways[0], await self._tried(self._ways[0], question, context)
+            return self._ways[0], await self._awaited(self._ways[0], question, context)
         first: HeadraceError | None = None
         reason = ""
         for way, following in zip(self._ways, self._ways[1:], strict=False):
@@ -111,6 +114,18 @@ class Ladder:
             raise first from error
         self._tell(context, last, reason, attempt)
         return last, reply
+
+    async def _awaited(self, way: Way, question: object, context: Context) -> Reply:
+        """The reply of the only way; while its host is away it is asked again, for a moment."""
+        ends = monotonic() + AWAY_S
+        while True:
+            try:
+                return await self._tried(way, question, context)
+            except Unreachable:
+                left_s = context.remaining_s()
+                if monotonic() + AWAY_PAUSE_S > ends or (left_s is not None and left_s < way.time.bound_s):
+                    raise
+            await asyncio.sleep(AWAY_PAUSE_S)
 
     def _tell(self, context: Context, way: Way, reason: str, attempt: Context) -> None:
         """Why this way answered, by the ladder's clock; then what the way itself left out in the time it was given."""

@@ -8,8 +8,15 @@ from typing import Any, Protocol
 
 import msgspec
 
+from headrace.errors import ServiceFailed
 from headrace.serving.context import Context
 from headrace.serving.service import Method
+
+
+class Unreachable(ServiceFailed):
+    """The place where a service lives takes no connections: it is away, and may be back in a moment."""
+
+    code = "unavailable"
 
 
 class ReplicaState(StrEnum):

@@ -15,7 +15,7 @@ from headrace import errors
 from headrace.errors import DeadlineExceeded, HeadraceError, NotFound, Overloaded, ServiceFailed
 from headrace.serving.context import Context, Degraded, Progress
 from headrace.serving.inference import CONTENT_TYPE, MSGPACK, Face, face_of
-from headrace.serving.runtime import Health, ReplicaState, Reply
+from headrace.serving.runtime import Health, ReplicaState, Reply, Unreachable
 from headrace.serving.runtimes.remote_host import Far, RemoteHost
 from headrace.serving.service import Method
 from headrace.serving.tensors import Question, Scalar, entries_of, joined, reply_in
@@ -85,7 +85,8 @@ class RemoteReplicas:
         Raises:
             Overloaded: as many calls as may be are under way, or the host is full.
             DeadlineExceeded: the caller's time is over.
-            ServiceFailed: the host is away, failed, or answered wrongly.
+            Unreachable: the host is away.
+            ServiceFailed: the host failed, or answered wrongly.
         """
         context.check()
         if self._state is not ReplicaState.READY:
@@ -131,7 +132,8 @@ class RemoteReplicas:
             raise Overloaded("The service has stopped.", remedy="Ask again in a moment.")
         failure = call.exception()
         if failure is not None:
-            raise ServiceFailed(
+            kind = Unreachable if isinstance(failure, httpx.ConnectError | httpx.ConnectTimeout) else ServiceFailed
+            raise kind(
                 f"{self._name} at {host.url} did not answer: {failure or type(failure).__name__}.",
                 remedy="Is it up? `headrace doctor` looks.",
             ) from failure
