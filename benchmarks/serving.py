@@ -1,7 +1,7 @@
 """Serving against its peers, on one machine in one run: a tiny model, and MiniLM-L6 in float32 and int8.
 
-`python benchmarks/serving.py [--quick] [--only tiny,encoder,overload] [--peers mosec,fastapi,litserve,bentoml]` prints
-one JSON line a figure. Peers are installed by uv into environments of their own below `.headrace/peers`. Every server
+`python benchmarks/serving.py [--quick] [--only start,tiny,encoder,overload] [--peers mosec,fastapi,litserve,bentoml]`
+prints one JSON line a figure. Peers are installed by uv into environments of their own below `.headrace/peers`. Every server
 has two processes; ours logs each answer as a decision. `cpu_us` is the processor time of all processes of a server for
 an answer, which other work on the machine changes least.
 """
@@ -17,10 +17,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from math import isnan
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any
 
 HERE = Path(__file__).parent
@@ -70,13 +72,15 @@ GOAL_MS = 250.0
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="A second or two for each figure, Mosec alone as a peer.")
-    parser.add_argument("--only", default="tiny,encoder,overload", help="Which parts to run.")
+    parser.add_argument("--only", default="start,tiny,encoder,overload", help="Which parts to run.")
     parser.add_argument("--peers", default="", help="Which peers to measure.")
     arguments = parser.parse_args()
     chosen = arguments.peers.split(",") if arguments.peers else (["mosec"] if arguments.quick else [])
     seconds = 2.0 if arguments.quick else 6.0
     parts = arguments.only.split(",")
     with TemporaryDirectory(prefix="headrace-bench-") as folder:
+        if "start" in parts:
+            starts(Path(folder), 3 if arguments.quick else 9, chosen)
         if "tiny" in parts:
             tiny(Path(folder), seconds, chosen)
         for precision in ("fp32", "int8"):
@@ -106,6 +110,39 @@ def served(
     expected = [f'"{label}"'.encode() for label in labels]
     with running(server, requests[0], expected[0], env) as up:
         yield up, Target("127.0.0.1", up.port, requests, expected)
+
+
+def starts(folder: Path, times: int, chosen: list[str]) -> None:
+    """From the command to the first right answer, and the memory of all processes a moment later; medians."""
+    from onnx_graphs import write_mlp  # noqa: PLC0415 - what the other parts need not have
+    from serving_parts.tiny import WIDTH  # noqa: PLC0415
+
+    home = folder / "start"
+    home.mkdir()
+    paths = {"tiny": write_mlp(home / "tiny.onnx", width=WIDTH), "encoder": _written_encoder(home / "fp32", int8=False)}
+    for model, path in paths.items():
+        env = {f"{model.upper()}_MODEL": str(path)}
+        ours = headrace(model)
+        # The job worker is a process that peers do not have.
+        alone = replace(ours, name="headrace, gateways alone", command=(*ours.command, "--only", "gateway"))
+        for server in [ours, alone, *(each for each in peers(model) if not chosen or each.name in chosen)]:
+            request = post(server.path, json.dumps({"text": "the amount due is 100"}).encode())
+            seconds, cpu_s, memory = [], [], []
+            for _ in range(times):
+                with running(server, request, b'"label"', env) as up:
+                    seconds.append(up.start_s)
+                    cpu_s.append(up.cpu_s())
+                    sleep(2)
+                    memory.append(up.proportional_bytes() / 1e6)
+            say(
+                f"{model}, start to first right answer",
+                server=server.name,
+                start_s=round(median(seconds), 2),
+                fastest_s=round(min(seconds), 2),
+                cpu_s=round(median(cpu_s), 2),
+                pss_mb=round(median(memory)),
+                times=times,
+            )
 
 
 def tiny(folder: Path, seconds: float, chosen: list[str]) -> None:

@@ -286,7 +286,7 @@ class Departed:
     def __init__(self, times: int) -> None:
         self.left = times
 
-    async def ask(self, method: Method, question: object, context: Context) -> Reply:
+    async def ask(self, method: object, question: object, context: Context) -> Reply:
         self.left -= 1
         if self.left >= 0:
             raise Unreachable("the mill is away")
