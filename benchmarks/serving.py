@@ -1,9 +1,9 @@
 """Serving against its peers, on one machine in one run: a tiny model, and MiniLM-L6 in float32 and int8.
 
 `python benchmarks/serving.py [--quick] [--only start,tiny,encoder,overload] [--peers mosec,fastapi,litserve,bentoml]`
-prints one JSON line a figure. Peers are installed by uv into environments of their own below `.headrace/peers`. Every server
-has two processes; ours logs each answer as a decision. `cpu_us` is the processor time of all processes of a server for
-an answer, which other work on the machine changes least.
+prints one JSON line a figure. Peers are installed by uv into environments of their own below `.headrace/peers`. Every
+server has two processes; ours logs each answer as a decision. `cpu_us` is the processor time of all processes of a
+server for an answer, which other work on the machine changes least.
 """
 
 from __future__ import annotations
