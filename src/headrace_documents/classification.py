@@ -48,6 +48,7 @@ class ClassificationService(Service):
     """
 
     model = "document-classifier"
+    preloaded = True
     options: ClassifierOptions = ClassifierOptions()
     loaded: Classifier | Prior
 

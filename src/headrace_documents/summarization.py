@@ -6,16 +6,18 @@ from asyncio import gather
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from headrace import Context, HeadraceError, Service, batched, current_context, fallback
 from headrace_documents.classification import plain_text, static_reader
 from headrace_documents.schema import Sentence, Summary, Text
 from headrace_documents.summarizer.abstract import Abstract, abstract_of
 from headrace_documents.summarizer.extraction import Extract, extract, lead, outline_of
-from headrace_documents.summarizer.language_model import LanguageModel
 from headrace_documents.summarizer.meaning import LineMeanings
 from headrace_documents.summarizer.selection import Length
+
+if TYPE_CHECKING:
+    from headrace_documents.summarizer.language_model import LanguageModel
 
 CHARACTERS_A_SECOND = 400_000
 """What one slow core reads; a text that the caller's time is too short for is begun at its beginning, and cut."""
@@ -69,7 +71,7 @@ class SummarizationService(Service):
     def load(self, artifact: Path | None) -> Summarizer:  # noqa: ARG002 - it needs no model from the registry
         """The table of token vectors, and how to reach the language model; it is not asked yet."""
         options = self.options
-        writer = LanguageModel(options.url, options.model, options.api_key) if options.url else None
+        writer = _writer(options) if options.url else None
         return Summarizer(LineMeanings(static_reader(self.shelf)), writer)
 
     def warm_up(self) -> Iterable[tuple[str, object]]:
@@ -148,6 +150,13 @@ class SummarizationService(Service):
             )
         outline = outline_of(text, limit=limit)
         return summary_of(text, extract(text, outline, length=options.length, vectors=self.loaded.meanings))
+
+
+def _writer(options: SummarizerOptions) -> LanguageModel:
+    # The client of its host is slow to load, and most summarizers have none.
+    from headrace_documents.summarizer.language_model import LanguageModel  # noqa: PLC0415
+
+    return LanguageModel(options.url, options.model, options.api_key)
 
 
 def summary_of(text: Text, found: Extract) -> Summary:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from headrace import ServiceFailed
 from headrace_documents.schema import Text
 from headrace_documents.summarizer.candidates import Candidate
 from headrace_documents.summarizer.extraction import Outline, all_lines, extract
 from headrace_documents.summarizer.grounding import Grounding, Support
-from headrace_documents.summarizer.language_model import LanguageModel
 from headrace_documents.summarizer.salience import LineVectors
 from headrace_documents.summarizer.selection import Length
 from headrace_documents.summarizer.writing import messages_of, sentences_of
+
+if TYPE_CHECKING:
+    from headrace_documents.summarizer.language_model import LanguageModel
 
 MOST_SOURCE_LINES = 5_000
 CHARACTERS_A_TOKEN = 3
