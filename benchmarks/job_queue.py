@@ -34,7 +34,7 @@ from headrace.jobs.brokers.redis import RedisBroker
 from headrace.jobs.job_queue import JobQueue, Question, utc_now
 from headrace.jobs.pace import Pace
 from headrace.jobs.relay import Relay
-from headrace.jobs.worker import Worker
+from headrace.jobs.worker import Note, Worker
 from headrace.storage.artifacts import opened_artifacts
 from headrace.storage.jobs import SqlJobs
 from headrace.storage.schema import opened_database
@@ -43,15 +43,19 @@ HERE = Path(__file__).resolve().parent
 PEERS = ROOT / ".headrace" / "peers"
 CALLERS = 32
 AT_ONCE = 128
+GROUP_S = 0.002
+"""The jobs that are told of within so little of the first were stored in the same commit."""
 PEER_PACKAGES = {
     "redis": {
         "raw": ["redis"],
+        "stored": ["redis"],
         "taskiq": ["taskiq", "taskiq-redis"],
         "dramatiq": ["dramatiq[redis]"],
         "celery": ["celery[redis]"],
     },
     "rabbitmq": {
         "raw": ["aio-pika"],
+        "stored": ["aio-pika"],
         "taskiq": ["taskiq", "taskiq-aio-pika"],
         "dramatiq": ["dramatiq[rabbitmq]"],
         "celery": ["celery"],
@@ -85,34 +89,66 @@ class Ground:
         await asyncio.gather(*(call(count // callers) for _ in range(callers)))
         return time.perf_counter() - begun
 
-    def worker(self, broker: Broker, answer: Callable[[Work], Awaitable[JobAnswer]]) -> Worker:
+    def worker(
+        self, broker: Broker, answer: Callable[[Work], Awaitable[JobAnswer]], *, note: Note = lambda *_: None
+    ) -> Worker:
         """A worker of a fixed number of jobs at once."""
         pace = Pace(least=AT_ONCE, most=AT_ONCE, first=AT_ONCE)
-        return Worker(self.store, broker, self.artifacts, answer, pace=pace)  # type: ignore[arg-type]
+        return Worker(self.store, broker, self.artifacts, answer, pace=pace, note=note)  # type: ignore[arg-type]
 
 
-async def drained(ground: Ground, broker: Broker, count: int) -> float:
-    """Seconds that a worker needs to answer `count` jobs, with progress, result and events stored durably."""
-    answered, done = 0, asyncio.Event()
+async def drained(ground: Ground, broker: Broker, count: int) -> Drain:
+    """How a worker answers `count` jobs, with progress, result and events stored durably.
+
+    Timed as the peers are: from the first job's end to the last one's, when all that is told of them is in the store.
+    """
+    drain, done = Drain(count), asyncio.Event()
 
     async def answer(work: Work) -> JobAnswer:
-        nonlocal answered
-        answered += 1
         work.report("nap", 1, 1)
-        if answered == count:
-            done.set()
         return JobAnswer(b'{"output": "a"}')
 
-    worker = asyncio.create_task(ground.worker(broker, answer).run())
-    begun = time.perf_counter()
+    def ended(outcome: str, _seconds: float) -> None:
+        if drain.ended(outcome):
+            done.set()
+
+    worker = asyncio.create_task(ground.worker(broker, answer, note=ended).run())
     async with asyncio.timeout(600):
         await done.wait()
-        while await ground.store.leases():  # noqa: ASYNC110 - until all are stored
-            await asyncio.sleep(0.01)
-    seconds = time.perf_counter() - begun
     worker.cancel()
     await asyncio.gather(worker, return_exceptions=True)
-    return seconds
+    return drain
+
+
+class Drain:
+    """How many jobs ended, and in what time; `seconds` and `cpu_us_each` are those of the jobs after the first."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._done = 0
+        self._first = 0
+        self._begun = self._cpu = 0.0
+        self.seconds = self.cpu_us_each = 0.0
+
+    @property
+    def rate(self) -> float:
+        """Jobs a second."""
+        return (self._count - self._first) / self.seconds
+
+    def ended(self, outcome: str) -> bool:
+        """One more was stored; whether it was the last."""
+        if outcome != "succeeded":
+            raise ValueError(outcome)
+        self._done += 1
+        if not self._begun:
+            self._begun, self._cpu = time.perf_counter(), time.process_time()
+        # A group is stored in one commit: those that ended with the first were not drained in the time measured.
+        if time.perf_counter() - self._begun < GROUP_S:
+            self._first = self._done
+        if self._done == self._count:
+            self.seconds = time.perf_counter() - self._begun
+            self.cpu_us_each = (time.process_time() - self._cpu) / (self._count - self._first) * 1e6
+        return self._done == self._count
 
 
 async def embedded(figures: Figures, *, count: int) -> None:
@@ -127,10 +163,8 @@ async def embedded(figures: Figures, *, count: int) -> None:
         figures.tell("submissions", count / seconds, unit="1/s", callers=CALLERS, cpu_us_each=round(cpu_us))
         seconds = await ground.submit(200, callers=1)
         figures.tell("submissions", 200 / seconds, unit="1/s", callers=1)
-        cpu = time.process_time()
-        seconds = await drained(ground, EmbeddedBroker(ground.store), count + 200)
-        cpu_us = (time.process_time() - cpu) / count * 1e6
-        figures.tell("drains", (count + 200) / seconds, unit="1/s", keeper="sqlite", cpu_us_each=round(cpu_us))
+        drain = await drained(ground, EmbeddedBroker(ground.store), (count + 200) // CALLERS * CALLERS)
+        figures.tell("drains", drain.rate, unit="1/s", keeper="sqlite", cpu_us_each=round(drain.cpu_us_each))
         waits = sorted(await submit_to_start_ms(ground, 300))
         figures.tell(
             "submit_to_start_p50", statistics.median(waits), unit="ms", of="from the call to the answer's begin"
@@ -231,8 +265,10 @@ async def beside(figures: Figures, broker: str, policy: str, server: tuple[Serve
         if peer == "raw":
             raw = found
             ours = await drained_over(broker, url, count)
-            ratio = ours / raw["drain"] if raw.get("drain") else 0.0
-            figures.tell("drains", ours, unit="1/s", keeper=broker, policy=policy, of_raw=round(ratio, 3))
+            for figure in ("enqueue", "drain", "through"):
+                of = raw.get("drain" if figure == "through" else figure)
+                told = {"keeper": broker, "policy": policy, "of_raw": round(ours[figure] / of, 3) if of else None}
+                figures.tell(figure, ours[figure], unit="1/s", cpu_us_each=ours.get(f"{figure}_cpu_us"), **told)
         for figure, value in found.items():
             ratio = value / raw[figure] if raw.get(figure) else 0.0
             figures.tell(
@@ -240,27 +276,37 @@ async def beside(figures: Figures, broker: str, policy: str, server: tuple[Serve
             )
 
 
-async def drained_over(broker: str, url: str, count: int) -> float:
-    """Jobs a second through a broker, from the store by the relay to the answers in the store."""
-    with tempfile.TemporaryDirectory(prefix="mill-") as name:
-        ground = Ground.at(Path(name))
-        await ground.submit(count)
+async def drained_over(broker: str, url: str, count: int) -> dict[str, float]:
+    """Jobs a second through a broker into the store.
 
-        def opened() -> Broker:
-            return (
-                RedisBroker(url, consumer=f"{os.getpid()}")
-                if broker == "redis"
-                else RabbitBroker(url, prefetch=AT_ONCE)
-            )
+    `drain`: all tickets are in the broker when the worker starts, as with the peers. `through`: the relay carries the
+    jobs from the store to the broker in the meantime, in the same process.
+    """
 
-        relayed = opened()
-        relay = asyncio.create_task(Relay(ground.store, relayed).run())
-        seconds = await drained(ground, opened(), count)
-        relay.cancel()
-        await asyncio.gather(relay, return_exceptions=True)
-        await relayed.close()
-        await ground.store.close()
-    return count / seconds
+    def opened() -> Broker:
+        return RedisBroker(url, consumer=f"{os.getpid()}") if broker == "redis" else RabbitBroker(url, prefetch=AT_ONCE)
+
+    found: dict[str, float] = {}
+    for figure, window in (("drain", count), ("through", 1024)):
+        with tempfile.TemporaryDirectory(prefix="mill-") as name:
+            ground = Ground.at(Path(name))
+            begun = time.perf_counter()
+            await ground.submit(count)
+            relayed = opened()
+            relay = asyncio.create_task(Relay(ground.store, relayed, window=window, lost_after_s=600).run())
+            if figure == "drain":
+                while sum(line.ticketed for line in await ground.store.figures(now=utc_now())) < count:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+                while await relayed.depth() < count:  # noqa: ASYNC110 - the broker counts a moment late
+                    await asyncio.sleep(0.05)
+                found["enqueue"] = count / (time.perf_counter() - begun)
+            drain = await drained(ground, opened(), count)
+            found |= {figure: drain.rate, f"{figure}_cpu_us": drain.cpu_us_each}
+            relay.cancel()
+            await asyncio.gather(relay, return_exceptions=True)
+            await relayed.close()
+            await ground.store.close()
+    return found
 
 
 def peer_figures(broker: str, peer: str, packages: list[str], url: str, count: int) -> dict[str, float]:

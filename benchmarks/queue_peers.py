@@ -1,8 +1,10 @@
 """One peer of the queue benchmark, run inside a venv of its own: prints how many no-op jobs go in and out a second.
 
-    python queue_peers.py redis|rabbitmq raw|taskiq|dramatiq|celery URL COUNT
+    python queue_peers.py redis|rabbitmq raw|stored|taskiq|dramatiq|celery URL COUNT
 
 Each job leaves one byte in a file; the drain is timed from the first byte to the last, without the worker's start.
+`stored` is a raw program that writes a row for each job to SQLite, in one flushed transaction for all that it has
+been given, before it acknowledges: what a job costs whose answer may not be lost.
 """
 
 # ruff: noqa: PLC0415 - each library is installed in the venv of its own peer alone
@@ -10,6 +12,7 @@ Each job leaves one byte in a file; the drain is timed from the first byte to th
 import asyncio
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -43,8 +46,28 @@ def seconds_of_drain(count: int, *, within_s: float = 300.0) -> float:
     raise TimeoutError(f"{size} of {count}")
 
 
-async def raw_redis(url: str, count: int) -> dict[str, float]:
+def flushed_rows() -> sqlite3.Connection:
+    """A table in a file that is flushed at every commit."""
+    rows = sqlite3.connect(f"{MARKS}.db", isolation_level=None)
+    for statement in (
+        "PRAGMA journal_mode=WAL",
+        "PRAGMA synchronous=FULL",
+        "CREATE TABLE results (id TEXT, body BLOB)",
+    ):
+        rows.execute(statement)
+    return rows
+
+
+def store(rows: sqlite3.Connection, ids: list[str]) -> None:
+    rows.execute("BEGIN IMMEDIATE")
+    rows.executemany("INSERT INTO results VALUES (?, ?)", [(each, b"a") for each in ids])
+    rows.execute("COMMIT")
+
+
+async def raw_redis(url: str, count: int, *, is_stored: bool = False) -> dict[str, float]:
     from redis.asyncio import Redis
+
+    rows = flushed_rows() if is_stored else None
 
     redis, stream = Redis.from_url(url), NAME
     await redis.xgroup_create(stream, "g", id="0", mkstream=True)
@@ -60,6 +83,8 @@ async def raw_redis(url: str, count: int) -> dict[str, float]:
     while done < count:
         found = await redis.xreadgroup("g", "c", {stream: ">"}, count=AT_ONCE, block=1000)
         for _, entries in found:
+            if rows is not None:
+                await asyncio.to_thread(store, rows, [receipt.decode() for receipt, _ in entries])
             for receipt, _ in entries:
                 mark()
                 pipe = redis.pipeline(transaction=False)
@@ -73,9 +98,10 @@ async def raw_redis(url: str, count: int) -> dict[str, float]:
     return {"enqueue": enqueue, "drain": drain}
 
 
-async def raw_rabbitmq(url: str, count: int) -> dict[str, float]:
+async def raw_rabbitmq(url: str, count: int, *, is_stored: bool = False) -> dict[str, float]:
     import aio_pika
 
+    rows = flushed_rows() if is_stored else None
     connection = await aio_pika.connect_robust(url)
     channel = await connection.channel(publisher_confirms=True)
     await channel.set_qos(prefetch_count=AT_ONCE)
@@ -89,12 +115,20 @@ async def raw_rabbitmq(url: str, count: int) -> dict[str, float]:
 
     await asyncio.gather(*(add(count // 32) for _ in range(32)))
     enqueue = count / (time.perf_counter() - begun)
-    begun, done = time.perf_counter(), 0
+    begun, done, given = time.perf_counter(), 0, []
     async with queue.iterator() as messages:
         async for message in messages:
-            mark()
-            await message.ack()
-            done += 1
+            given.append(message)
+            # The window is full, or this is the last: then all that it holds is stored at once.
+            if rows is not None and len(given) < AT_ONCE // 2 and done + len(given) < count:
+                continue
+            if rows is not None:
+                await asyncio.to_thread(store, rows, [str(each.delivery_tag) for each in given])
+            for each in given:
+                mark()
+                await each.ack()
+            done += len(given)
+            given.clear()
             if done == count:
                 break
     drain = count / (time.perf_counter() - begun)
@@ -204,8 +238,9 @@ def celery(url: str, count: int) -> dict[str, float]:
 
 
 def measured(kind: str, peer: str, url: str, count: int) -> dict[str, float]:
-    if peer == "raw":
-        return asyncio.run(raw_redis(url, count) if kind == "redis" else raw_rabbitmq(url, count))
+    if peer in {"raw", "stored"}:
+        raw = raw_redis if kind == "redis" else raw_rabbitmq
+        return asyncio.run(raw(url, count, is_stored=peer == "stored"))
     if peer == "taskiq":
         return asyncio.run(taskiq(kind, url, count))
     return dramatiq(kind, url, count) if peer == "dramatiq" else celery(url, count)
