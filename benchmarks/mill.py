@@ -19,7 +19,9 @@ from uuid import uuid4
 
 import msgspec
 import psycopg
+from mill_app import Mill as Application
 
+from headrace.assembly import planner_of
 from headrace.domain.job import Job
 from headrace.domain.stores import JobFilter
 from headrace.jobs.job_queue import JobQueue, Question
@@ -138,6 +140,7 @@ class Mill:
         self.log = self.folder / "runs.log"
         self.store = SqlJobs(opened_database(self.store_url))
         self.queue = JobQueue(self.store, opened_artifacts(self.settings().job_artifacts_url))
+        self.release = planner_of([Application], self.settings()).champion("mill").id
 
     def environment(self) -> dict[str, str]:
         """What processes are told of this platform."""
@@ -169,7 +172,7 @@ class Mill:
     async def submit(self, endpoint: str, question: object, **more: object) -> Job:
         """A job for the application."""
         content = msgspec.json.encode(question)
-        return await self.queue.submit(Question(f"mill/{endpoint}", "sha256:0", content=content, **more))
+        return await self.queue.submit(Question(f"mill/{endpoint}", self.release, content=content, **more))
 
     async def jobs(self) -> list[Job]:
         """All of them."""

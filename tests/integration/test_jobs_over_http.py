@@ -2,14 +2,18 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from httpx_sse import aconnect_sse
 from served import served
 
-from headrace.domain.job import JobError, JobProgress, RetryPolicy
+from headrace.assembly import record_of
+from headrace.assembly.worker import work
+from headrace.domain.job import JobError, JobProgress, JobState, RetryPolicy
 from headrace.domain.stores import JobSuccess
+from headrace.jobs.job_queue import Question
 
 LATER = {"Prefer": "respond-async"}
 
@@ -244,3 +248,54 @@ async def test_the_end_of_a_job_waits_to_be_delivered_to_the_address_it_named(mi
     assert (delivery["url"], delivery["type"], delivery["subject"]) == (url, "headrace.job.succeeded", job["id"])
     again = await mill.client.post(f"/v1/webhooks/deliveries/{delivery['id']}/resend")
     assert again.json()["state"] == "waiting"
+
+
+async def submitted_to(mill, release, corn):
+    return await mill.running.jobs.queue.submit(
+        Question("mill/grind", release, content=json.dumps({"corn": corn}).encode())
+    )
+
+
+async def worked_off(mill, job):
+    working = asyncio.create_task(work(mill.running))
+    try:
+        return await mill.running.jobs.queue.wait(job.id, timeout_s=60)
+    finally:
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+
+
+async def test_a_job_is_answered_by_the_release_it_was_submitted_to_though_another_serves(mill):
+    serving = mill.running.champions["mill"]
+    earlier = replace(serving, traits={**serving.traits, "mill": {"made": "earlier"}})
+    mill.running.stores.releases.add(record_of(earlier))
+    job = await submitted_to(mill, earlier.id, "wheat")
+
+    done = await worked_off(mill, job)
+
+    assert done.state is JobState.SUCCEEDED
+    result = await mill.client.get(f"/v1/jobs/{job.id}/result")
+    assert result.json()["release"] == earlier.id != serving.id
+    assert result.headers["x-headrace-release"] == earlier.id
+    assert earlier.id not in mill.running.loaded
+
+
+@pytest.mark.parametrize("is_known", [False, True], ids=["unknown", "of other code"])
+async def test_a_job_whose_release_is_gone_fails_at_once_and_a_retry_is_answered_by_what_serves(mill, is_known):
+    serving = mill.running.champions["mill"]
+    gone = replace(serving, code="sha256:" + "0" * 64)
+    if is_known:
+        mill.running.stores.releases.add(record_of(gone))
+    job = await submitted_to(mill, gone.id, "wheat")
+
+    failed = (await worked_off(mill, job)).body()
+    retried = await mill.client.post(f"/v1/jobs/{job.id}/retry")
+    done = await worked_off(mill, job)
+
+    assert (failed["state"], failed["error"]["code"], failed["error"]["retryable"]) == ("failed", "release_gone", False)
+    assert gone.id[:19] in failed["error"]["detail"]
+    assert "Retry the job" in failed["error"]["detail"]
+    assert len(failed["attempts"]) == 1
+    assert retried.status_code == 202
+    assert done.state is JobState.SUCCEEDED
+    assert (await mill.client.get(f"/v1/jobs/{job.id}/result")).json()["release"] == serving.id

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from headrace.assembly.candidates import RolloutOffice
 from headrace.assembly.inference import VERSION, desk_of
 from headrace.assembly.platform import Running
 from headrace.assembly.webhooks import address_rules
+from headrace.assembly.worker import release_now
 from headrace.domain.report import QuarantinedInput
 from headrace.errors import InvalidConfiguration
 from headrace.gateway import (
@@ -82,7 +84,7 @@ def _nouns(running: Running) -> list[Route]:
         *feedback.routes(running.recorder.find, running.stores.feedback),
         *releases.routes(running.stores.releases, lambda release_id: release_id in running.loaded),
         *models.routes(running.registry),
-        *jobs.routes(running.jobs.queue),
+        *jobs.routes(running.jobs.queue, release_of=partial(release_now, running)),
         *batches.routes(running.jobs.batches, _intake(running, fetcher)),
         *webhooks.routes(running.jobs.webhooks, check=check),
         *deliveries.routes(running.jobs.webhooks),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from typing import ClassVar
 
 from opentelemetry.trace import SpanKind
 
@@ -11,18 +14,28 @@ from headrace.assembly.isolated import isolating, origin_of
 from headrace.assembly.jobs import broker_of
 from headrace.assembly.platform import Running
 from headrace.domain.job import Job, RetryPolicy
-from headrace.errors import HeadraceError, InvalidConfiguration, NotFound
+from headrace.domain.release import Variant
+from headrace.errors import HeadraceError, InvalidConfiguration, NotFound, UnreadableArtifact
 from headrace.jobs.attempt import Answering, JobAnswer, Work
 from headrace.jobs.pace import Pace
 from headrace.jobs.worker import Worker, WorkerRules
 from headrace.serving.context import Context, Priority, Progress
 from headrace.serving.cores import usable_cores
+from headrace.serving.endpoint import Endpoint
 from headrace.serving.question import question_of
 from headrace.serving.upload import Upload
 from headrace.settings import JobSettings
 from headrace.telemetry import TraceParent
 
 MOST_A_CORE = 32
+EARLIER = "earlier"
+"""The variant in the decisions of jobs whose release serves no more."""
+
+
+class ReleaseGone(HeadraceError):
+    """The release that a job was submitted to cannot answer any more; no other answers in its place unasked."""
+
+    code: ClassVar[str] = "release_gone"
 
 
 async def work(running: Running) -> None:
@@ -71,10 +84,9 @@ def telling_of(running: Running, event: str) -> Callable[[HeadraceError], None]:
 
 
 def answering(running: Running) -> Answering:
-    """Answers a job by its endpoint, under the release that serves its key now.
+    """Answers a job by its endpoint, under the release that was fixed when it was submitted.
 
-    The release may be newer than the job: a request never mixes releases, and which one answered stands in its
-    decision.
+    One that serves no more is loaded for it; one that cannot be loaded fails it, and no other answers in its place.
     """
     spans = running.spans
 
@@ -102,7 +114,7 @@ def answering(running: Running) -> Answering:
             work.report(progress.stage, progress.done, progress.total)
 
         context = Context(
-            key=job.request.variant_key or job.input_digest,
+            key=_variant_key(job),
             priority=Priority(job.priority),
             trace_id=_trace_id(carried),
             trace_parent=carried,
@@ -110,12 +122,52 @@ def answering(running: Running) -> Answering:
             tags=job.request.tags,
             checkpoints=work.checkpoints,
         )
-        answered = await endpoint.answer(
-            question, context=context, input_digest=job.input_digest, request_id=job.request.request_id
-        )
+        async with _its_release(running, endpoint, job) as variant:
+            answered = await endpoint.answer(
+                question,
+                context=context,
+                input_digest=job.input_digest,
+                request_id=job.request.request_id,
+                variant=variant,
+            )
         return JobAnswer(answered.body, decision_id=answered.decision.id)
 
     return answer
+
+
+def release_now(running: Running, job: Job) -> str | None:
+    """The release that would answer the job if it came in now; None where nothing answers its endpoint."""
+    endpoint = running.endpoints.get(job.endpoint)
+    return None if endpoint is None else endpoint.variant_of(_variant_key(job), job.input_digest).release
+
+
+@asynccontextmanager
+async def _its_release(running: Running, endpoint: Endpoint, job: Job) -> AsyncIterator[Variant]:
+    """Who answers the job, loaded while inside."""
+    serving = endpoint.variant_of(_variant_key(job), job.input_digest)
+    if job.release == serving.release:
+        yield serving
+        return
+    record = await asyncio.to_thread(running.stores.releases.find, job.release) if job.release else None
+    if record is None or record.release.id != job.release:
+        raise _gone(job, "It is not known here.")
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(running.loaded.borrowed(record.release))
+        except (InvalidConfiguration, UnreadableArtifact, NotFound) as failure:
+            raise _gone(job, str(failure)) from failure
+        yield Variant(job.release, EARLIER)
+
+
+def _gone(job: Job, reason: str) -> ReleaseGone:
+    return ReleaseGone(
+        f"The release {job.release[:19]}, which the job was submitted to, answers no more. {reason}",
+        remedy="Retry the job: the release that serves now answers it then.",
+    )
+
+
+def _variant_key(job: Job) -> str:
+    return job.request.variant_key or job.input_digest
 
 
 def _pace(settings: JobSettings) -> Pace:

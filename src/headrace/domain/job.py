@@ -296,13 +296,17 @@ class Job:
         ended = self._with(replace(attempt, ended_at=now, outcome=AttemptOutcome.CANCELLED))
         return replace(ended, state=JobState.CANCELLED, finished_at=now)
 
-    def replayed(self, *, now: datetime) -> Job:
-        """A failed or cancelled job, queued again with its attempts kept and its allowance fresh."""
+    def replayed(self, *, now: datetime, release: str | None = None) -> Job:
+        """A failed or cancelled job, queued again with its attempts kept and its allowance fresh.
+
+        `release` answers it this time; without one that of before.
+        """
         if self.state not in {JobState.FAILED, JobState.CANCELLED}:
             raise IllegalTransition(f"Job {self.id} is {self.state}; only a failed or cancelled job is replayed.")
         return replace(
             self,
             state=JobState.QUEUED,
+            release=release or self.release,
             forgiven_attempts=len(self.attempts),
             due_at=now,
             finished_at=None,

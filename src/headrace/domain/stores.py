@@ -205,7 +205,7 @@ class JobStore(Protocol):
         """As `Job.cancelled`; raises `NotFound`."""
         ...
 
-    async def replay(self, job_id: str, *, now: datetime) -> Job:
+    async def replay(self, job_id: str, *, now: datetime, release: str | None = None) -> Job:
         """As `Job.replayed`; raises `NotFound`."""
         ...
 

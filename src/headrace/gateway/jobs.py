@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from headrace.domain.job import IllegalTransition, Job, JobResult, JobState, NotFinished
 from headrace.domain.stores import JobFilter
@@ -63,6 +63,7 @@ CANCEL = Operation(
 RETRY = Operation(
     "Run a failed or cancelled job again",
     TAG,
+    "By the release that serves now, whichever it was submitted to.",
     parameters=(_ID,),
     gives={202: JOB},
     errors=(NotFound, IllegalTransition),
@@ -87,8 +88,11 @@ RESULT = Operation(
 )
 
 
-def routes(queue: JobQueue) -> list[Route]:
-    """A caller without an administrator's key sees the jobs of its own key only."""
+def routes(queue: JobQueue, *, release_of: Callable[[Job], str | None]) -> list[Route]:
+    """A caller without an administrator's key sees the jobs of its own key only.
+
+    `release_of` says who would answer a job that came in now: a job that is run again is answered by that.
+    """
 
     async def found(request: Request) -> Job:
         return await own_job(queue, request)
@@ -107,8 +111,8 @@ def routes(queue: JobQueue) -> list[Route]:
         return json_response((await queue.cancel(request.params["id"])).body(), status=202)
 
     async def retry(request: Request) -> Response:
-        await found(request)
-        return json_response((await queue.replay(request.params["id"])).body(), status=202)
+        job = await found(request)
+        return json_response((await queue.replay(job.id, release=release_of(job))).body(), status=202)
 
     async def events(request: Request) -> Stream:
         job = await found(request)

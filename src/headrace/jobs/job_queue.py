@@ -115,9 +115,12 @@ class JobQueue:
         """
         return await self._store.cancel(job_id, now=self._clock())
 
-    async def replay(self, job_id: str) -> Job:
-        """A failed or cancelled job, queued again with a fresh allowance; raises as `cancel`."""
-        return await self._store.replay(job_id, now=self._clock())
+    async def replay(self, job_id: str, *, release: str | None = None) -> Job:
+        """A failed or cancelled job, queued again with a fresh allowance; raises as `cancel`.
+
+        `release` is to answer it, as the one that it was submitted to may be gone; without one that of before.
+        """
+        return await self._store.replay(job_id, now=self._clock(), release=release)
 
     async def replay_all(self, which: JobFilter) -> int:
         """All failed jobs of the filter, queued again; how many."""

@@ -104,8 +104,18 @@ class Endpoint:
         if context is not None and context.deadline is not None:
             self._check_time(context.deadline - monotonic())
 
-    async def answer(self, question: object, *, context: Context, input_digest: str, request_id: str = "") -> Answered:
+    async def answer(
+        self,
+        question: object,
+        *,
+        context: Context,
+        input_digest: str,
+        request_id: str = "",
+        variant: Variant | None = None,
+    ) -> Answered:
         """The answer to `question`, which was admitted, and the decision that all witnesses were told of.
+
+        `variant` answers it; without one, whom the key decides for.
 
         Raises:
             Overloaded: nothing was begun.
@@ -113,7 +123,7 @@ class Endpoint:
             Quarantined: the input is kept back.
             HeadraceError: what the pipeline raised.
         """
-        variant = self.variant_of(context.key, input_digest)
+        variant = variant or self.variant_of(context.key, input_digest)
         with self._admission.admitted(context):
             outcome: Answered | Exception | None = None
             try:

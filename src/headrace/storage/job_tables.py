@@ -126,6 +126,7 @@ checkpoints = Table(
 )
 
 CHANGING = (
+    "release",
     "state",
     "due_us",
     "finished_us",
@@ -169,7 +170,6 @@ def job_row(stored: StoredJob) -> dict[str, Any]:
         "id": job.id,
         "endpoint": job.endpoint,
         "input_digest": job.input_digest,
-        "release": job.release,
         "key": job.key,
         "priority": job.priority,
         "created_us": microseconds(job.created_at),
@@ -184,6 +184,7 @@ def job_row(stored: StoredJob) -> dict[str, Any]:
 def changing_row(job: Job, *, events: int) -> dict[str, Any]:
     """The columns that change during its life."""
     return {
+        "release": job.release,
         "state": job.state.value,
         "due_us": microseconds(job.due_at),
         "finished_us": None if job.finished_at is None else microseconds(job.finished_at),

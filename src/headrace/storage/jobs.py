@@ -84,9 +84,9 @@ class SqlJobs:
         """At once while queued; while running its worker is told."""
         return await self._change(job_id, lambda job: job.cancelled(now=now), now=now)
 
-    async def replay(self, job_id: str, *, now: datetime) -> Job:
+    async def replay(self, job_id: str, *, now: datetime, release: str | None = None) -> Job:
         """Queued again."""
-        return await self._change(job_id, lambda job: job.replayed(now=now), now=now)
+        return await self._change(job_id, lambda job: job.replayed(now=now, release=release), now=now)
 
     async def events(self, job_id: str, *, after: int, limit: int = 1000) -> list[JobEvent]:
         """In order."""
