@@ -17,8 +17,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,7 +28,7 @@ from figures import Figures
 from mill import KEEPERS, SEARCH_PATH, Mill, Server, grounds
 from mill_app import Book, Nap, noted
 
-from headrace.domain.job import AttemptOutcome, Job, JobState
+from headrace.domain.job import AttemptOutcome, Job, JobRequest, JobState
 from headrace.storage.database import StoreUnavailable
 
 
@@ -44,6 +44,10 @@ class Size:
     lease_s: float
     wait_s: float
 
+
+REFUSALS = 2
+"""Deliveries of a webhook that are refused before one is acknowledged."""
+SILENCE_S = 5.0
 
 WHOLE = Size(jobs=450, kills=6, submitter_kills=40, pages=40, outage_s=10.0, lease_s=5.0, wait_s=600.0)
 QUICK = Size(jobs=80, kills=2, submitter_kills=6, pages=4, outage_s=2.0, lease_s=2.0, wait_s=180.0)
@@ -161,10 +165,14 @@ async def submitter_killed(scene: Scene) -> Verdict:
             # The last line may have been cut in the middle.
             lines = (first + process.stdout.read()).split("\n")[:-1]
             told += [line for line in lines if line]
+    kept = await mill.jobs()
+    orphans = mill.orphans()
     mill.start("control")
     mill.start("worker")
     verdict = judged(told, await mill.ended(within_s=size.wait_s), [])
-    verdict.facts = {"kills": size.submitter_kills, "told": len(told)}
+    # Now that all have ended, a ticket that is still out leads to no job.
+    orphans += mill.orphans() + await mill.tickets_out(within_s=30.0)
+    verdict.facts = {"kills": size.submitter_kills, "told": len(told), "kept": len(kept), "orphans": orphans}
     return verdict
 
 
@@ -204,9 +212,29 @@ async def poisoned(scene: Scene) -> Verdict:
 
 
 async def pages_killed(scene: Scene) -> Verdict:
-    """The worker is killed at every page of one document."""
+    """The worker is killed at every page of one document, and whoever is told of its end refuses at first."""
     mill, size = scene.mill, scene.size
-    job = await mill.submit("read", Book("book", size.pages))
+    async with reluctant_receiver(REFUSALS) as (url, heard):
+        mill.more = {"HEADRACE_WEBHOOKS__ALLOWED_HOSTS": '["127.0.0.1"]'}
+        verdict = await _read_under_kills(scene, url)
+        async with asyncio.timeout(size.wait_s):
+            while len(heard) <= REFUSALS:  # noqa: ASYNC110 - control is a process of its own
+                await asyncio.sleep(0.1)
+        # One that was acknowledged is not delivered again.
+        await asyncio.sleep(SILENCE_S)
+    verdict.facts = {
+        **(verdict.facts or {}),
+        "deliveries": len(heard),
+        "refused": REFUSALS,
+        "webhook_ids": len(set(heard)),
+    }
+    verdict.twice += len(set(heard)) - 1 + len(heard) - REFUSALS - 1
+    return verdict
+
+
+async def _read_under_kills(scene: Scene, webhook_url: str) -> Verdict:
+    mill, size = scene.mill, scene.size
+    job = await mill.submit("read", Book("book", size.pages), request=JobRequest(webhook_url=webhook_url))
     mill.start("control")
     worker = mill.start("worker")
     killed = 0
@@ -225,6 +253,28 @@ async def pages_killed(scene: Scene) -> Verdict:
     again = sum(count - 1 for count in Counter(begun).values())
     verdict.facts = {"pages": size.pages, "kills": killed, "pages_again_a_kill": again / max(1, killed)}
     return verdict
+
+
+@asynccontextmanager
+async def reluctant_receiver(refusals: int) -> AsyncIterator[tuple[str, list[str]]]:
+    """An address that refuses so many deliveries, and the `webhook-id` of each that came."""
+    heard: list[str] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        fields = dict(line.split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)
+        await reader.readexactly(int(fields["content-length"]))
+        heard.append(fields["webhook-id"])
+        status = b"503 Service Unavailable" if len(heard) <= refusals else b"204 No Content"
+        writer.write(b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook", heard
+    finally:
+        server.close()
 
 
 CASES: dict[str, Callable[[Scene], Awaitable[Verdict | None]]] = {
@@ -278,7 +328,7 @@ def main() -> None:
             facts = {"case": case, "keeper": keeper, **(verdict.facts or {})}
             for name in ("lost", "stuck", "twice", "innocents_dead"):
                 value = getattr(verdict, name)
-                failed = failed or bool(value)
+                failed = failed or bool(value) or bool(facts.get("orphans"))
                 figures.tell(name, value, unit="jobs", **facts)
             if verdict.recovery_s:
                 figures.tell("recovery", verdict.recovery_s, unit="s", lease_s=size.lease_s, **facts)

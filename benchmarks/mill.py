@@ -7,12 +7,13 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
@@ -22,6 +23,7 @@ import psycopg
 from mill_app import Mill as Application
 
 from headrace.assembly import planner_of
+from headrace.assembly.jobs import broker_of
 from headrace.domain.job import Job
 from headrace.domain.stores import JobFilter
 from headrace.jobs.job_queue import JobQueue, Question
@@ -42,6 +44,12 @@ KEEPERS = {
     "rabbitmq": ("postgres", "rabbitmq"),
 }
 """Each keeper as a store and a broker."""
+
+
+ORPHANS = (
+    "SELECT count(*) FROM outbox WHERE job_id NOT IN (SELECT id FROM jobs WHERE state = 'queued')",
+    "SELECT count(*) FROM jobs WHERE state = 'queued' AND id NOT IN (SELECT job_id FROM outbox)",
+)
 
 
 class Server:
@@ -183,6 +191,28 @@ class Mill:
             found += page.items
             if (cursor := page.next) is None:
                 return found
+
+    def orphans(self) -> int:
+        """Rows of the outbox that lead to no queued job, and queued jobs that have no row there."""
+        is_postgres = self.store_url.startswith("postgres")
+        opened = psycopg.connect(self.store_url) if is_postgres else sqlite3.connect(self._file)
+        with closing(opened) as store:
+            return sum(store.execute(query).fetchone()[0] for query in ORPHANS)
+
+    async def tickets_out(self, *, within_s: float) -> int:
+        """Tickets in the broker, once there are none or the time is over."""
+        broker = broker_of(self.settings(), self.store)
+        deadline = time.monotonic() + within_s
+        try:
+            while (left := await broker.depth()) and time.monotonic() < deadline:  # noqa: ASYNC110 - no event tells
+                await asyncio.sleep(0.2)
+            return left
+        finally:
+            await broker.close()
+
+    @property
+    def _file(self) -> str:
+        return self.store_url.removeprefix("sqlite:///")
 
     async def ended(self, *, within_s: float) -> list[Job]:
         """All jobs, when all have ended or the time is over."""

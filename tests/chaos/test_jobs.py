@@ -63,10 +63,12 @@ async def test_no_job_is_lost_when_the_broker_is_killed_and_away(keeper):
     await verdict_of("broker", keeper)
 
 
-async def test_a_submitter_that_is_killed_leaves_nothing_half_written():
-    verdict = await verdict_of("submitter", "sqlite")
+@pytest.mark.parametrize("keeper", ["sqlite", "postgres"])
+async def test_a_submitter_that_is_killed_leaves_nothing_half_written(keeper):
+    verdict = await verdict_of("submitter", keeper)
 
     assert verdict.facts["told"] >= SIZE.submitter_kills
+    assert verdict.facts["orphans"] == 0
 
 
 async def test_connections_that_are_cut_cost_no_job():
@@ -84,6 +86,7 @@ async def test_a_document_killed_at_every_page_computes_one_page_again_a_kill():
 
     assert verdict.facts["kills"] == SIZE.pages
     assert verdict.facts["pages_again_a_kill"] <= 1
+    assert (verdict.facts["webhook_ids"], verdict.facts["deliveries"]) == (1, chaos.REFUSALS + 1)
 
 
 async def test_a_store_that_is_full_refuses_and_keeps_nothing_by_half(tmp_path):
