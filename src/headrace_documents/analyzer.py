@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asyncio import gather
+from statistics import fmean
 from typing import Any
 
 from headrace import Observation, pipeline
@@ -84,6 +85,7 @@ class Analysis:
     def facts(self) -> dict[str, Any]:
         """What the rules of quality look at."""
         document = self.reading.document
+        sure = [page.ocr_confidence for page in self.reading.pages if page.ocr_confidence is not None]
         return {
             "name": document.filename,
             "media_type": document.media_type,
@@ -92,6 +94,7 @@ class Analysis:
             "pages": document.pages,
             "text": self.reading.characters,
             "language": document.language,
+            "ocr_confidence": fmean(sure) if sure else None,
             "truncated": any(finding.code in CUT for finding in self.reading.findings),
             "embedding": self.classification.embedding or None,
         }

@@ -29,7 +29,9 @@ def joined(reading: Reading, info: DocumentInfo) -> Text:
         tables += [_moved(table, passage, offset) for table in passage.tables]
         end = offset + len(passage.characters)
         if passage.page is not None:
-            pages.append(Page(passage.page, passage.width, passage.height, offset, end, passage.ocr))
+            pages.append(
+                Page(passage.page, passage.width, passage.height, offset, end, passage.ocr, passage.ocr_confidence)
+            )
         offset = end
     characters = BETWEEN.join(parts)
     return Text(

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from headrace import Upload
+from headrace import HeadraceError, Upload
 
 Box = tuple[float, float, float, float]
 """`(x0, y0, x1, y1)` in PDF points (1/72 inch) from the top left of the page as it is shown."""
@@ -33,6 +34,17 @@ class Document:
     def from_upload(cls, upload: Upload) -> Document:
         """The document that was sent; what it is will be decided by its content."""
         return cls(upload.content, filename=upload.filename, media_type=upload.media_type)
+
+    def facts_of_failure(self, failure: HeadraceError) -> dict[str, Any]:
+        """What the rules of quality look at when it could not be read."""
+        return {
+            "name": self.filename,
+            "declared_type": None,
+            "media_type": self.media_type,
+            "size_bytes": len(self.content),
+            "encrypted": "encrypted" in failure.detail,
+            "unreadable": failure.detail,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +73,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page: its number from 1, its size in points as shown, and its span `[start, end)` of the text."""
+    """One page: its number from 1, its size in points as shown, and its span `[start, end)` of the text.
+
+    `ocr_confidence`: how sure of its words the reader of a page that is a picture was, 0 to 1.
+    """
 
     number: int
     width: float
@@ -69,6 +84,7 @@ class Page:
     start: int
     end: int
     ocr: bool = False
+    ocr_confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,6 +125,8 @@ async def test_an_answer_given_at_once_lies_below_its_call_and_a_failure_is_mark
     place = TraceParent.of(given.headers["traceparent"])
     assert (place.trace_id, place.span_id) == (asked.trace_id.hex(), asked.span_id.hex())
     assert (failed.status_code, tripped.status.code) == (500, 2)
+    (trip,) = collector.spans["answer mill/trip"]
+    assert (trip.parent_span_id, trip.status.code) == (tripped.span_id, 2)
     assert "GET unknown" in collector.spans
     (facts,) = [facts for event, facts in mill.told if event == "request_failed"]
     assert facts["trace_id"] == tripped.trace_id.hex()

@@ -16,7 +16,7 @@ from receivers import answering, receiver
 from standardwebhooks import Webhook as Verifier
 from typer.testing import CliRunner
 
-from headrace import Observation, pipeline
+from headrace import Observation, Unreadable, Upload, pipeline
 from headrace.assembly import NamedCheck, Platform, QualityRule
 from headrace.assembly.control import control
 from headrace.assembly.gateway import gateway_of
@@ -80,14 +80,33 @@ class Mill:
         return Flour(corn, grain, random.gauss(3.0 if grain == "rye" else 10.0, 0.5))
 
 
+@dataclass(frozen=True)
+class Sack:
+    content: bytes
+
+    @classmethod
+    def from_upload(cls, upload: Upload) -> "Sack":
+        return cls(upload.content)
+
+    def facts_of_failure(self, failure):
+        return {"name": "sack", "size_bytes": len(self.content), "encrypted": True, "unreadable": failure.detail}
+
+
+@pipeline
+class Store:
+    async def open(self, sack: Sack) -> str:
+        """Every sack is tied up."""
+        raise Unreadable("It is encrypted.", remedy="Untie it.")
+
+
 DRY = QualityRule(NamedCheck("dry", lambda facts: facts.get("moisture")), "Moisture {value:.0%}.", quarantine=0.5)
 
 
 @asynccontextmanager
-async def watched(tmp_path, overrides=None):
+async def watched(tmp_path, overrides=None, *, pipelines=(Mill,)):
     told = []
     settings = load_settings(tmp_path, {}, {"data": str(tmp_path / "data")} | QUICK | (overrides or {}))
-    platform = Platform(Mill, checks=[DRY])
+    platform = Platform(*pipelines, checks=[DRY])
     with closing(Place("127.0.0.1", 0)) as place:
         async with platform.running(settings, tell=lambda event, facts: told.append((event, dict(facts)))) as running:
             server = Server(gateway_of(running), host=place.host, port=place.port)
@@ -243,6 +262,27 @@ async def test_the_report_survives_a_restart_and_can_be_read_as_a_page(tmp_path)
     assert terms.causes[0].name == "weight"
     assert "<svg" in html_page(report, alerts)
     assert "| label | all |" in markdown(report, alerts)
+
+
+async def test_what_cannot_be_read_is_refused_and_kept_where_operators_see_why(tmp_path):
+    async with watched(tmp_path, pipelines=(Store,)) as mill:
+        refused = await mill.client.post("/v1/store/open", files={"file": ("sack", b"wheat")})
+        kept = (await mill.client.get("/v1/quarantine")).json()["items"]
+
+    assert (refused.status_code, refused.json()["code"]) == (422, "unreadable")
+    assert [finding["code"] for finding in kept[0]["findings"]] == ["encrypted", "unreadable"]
+    assert kept[0]["state"] == "held"
+
+
+async def test_what_cannot_be_read_is_only_told_of_where_settings_say_so(tmp_path):
+    rules = {"quality.rules": {"encrypted": {"suspect": 1.0}, "unreadable": {"suspect": 1.0}}}
+    async with watched(tmp_path, rules, pipelines=(Store,)) as mill:
+        refused = await mill.client.post("/v1/store/open", files={"file": ("sack", b"wheat")})
+        kept = (await mill.client.get("/v1/quarantine")).json()["items"]
+
+    assert refused.status_code == 422
+    assert kept == []
+    assert ("input_failed", "encrypted") in [(event, facts.get("reason")) for event, facts in mill.told]
 
 
 async def test_a_store_that_is_away_costs_no_answer(tmp_path):

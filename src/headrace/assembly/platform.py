@@ -21,7 +21,7 @@ from headrace.assembly.registry import opened_registry
 from headrace.assembly.releases import Planner, record_of
 from headrace.assembly.rollouts import Rollouts, opened_rollouts, watch_rollouts
 from headrace.assembly.siblings import Siblings
-from headrace.assembly.spans import observing, opened_spans
+from headrace.assembly.spans import mourning, observing, opened_spans
 from headrace.assembly.stores import Stores, opened_stores
 from headrace.domain.release import Release
 from headrace.domain.stores import DecisionStore, KeyStore
@@ -189,6 +189,7 @@ class Platform:
                     attend=rollouts.attend,
                     inspect=monitoring.door.inspect,
                     observe=observing(monitoring.observe, spans),
+                    mourn=mourning(monitoring.door.failed, spans),
                 )
                 for name, instance in planner.instances.items()
                 for route in routes_of(type(instance))

@@ -10,15 +10,15 @@ from typing import Any
 from headrace.assembly.decisions import codecs_of_questions
 from headrace.assembly.pools import Tell
 from headrace.domain.decision import new_id
-from headrace.domain.report import QuarantinedInput, QuarantineState, Verdict
+from headrace.domain.report import QualityFinding, QuarantinedInput, QuarantineState, Verdict
 from headrace.domain.report_store import ReportStore
-from headrace.errors import Conflict, HeadraceError, NotFound, Quarantined
+from headrace.errors import Conflict, HeadraceError, NotFound, Quarantined, Unreadable
 from headrace.monitoring.anomaly import AnomalyDetector
 from headrace.monitoring.near_duplicates import RecentTexts
 from headrace.monitoring.quality import Inspection, Inspector, QualityRule, configured, default_rules
 from headrace.serving.answered import Answered
 from headrace.serving.context import Context
-from headrace.serving.door import Arrival, Quality
+from headrace.serving.door import Arrival, Failed, Quality
 from headrace.serving.pipeline import Route
 from headrace.serving.wire import Codec
 from headrace.settings import QualitySettings, Settings
@@ -44,6 +44,10 @@ def doorkeeper_of(
         facts = {"quarantine_id": kept.id, "reason": reason, "release": kept.release}
         tell("quarantined", facts | {"request_id": context.request_id, "trace_id": context.trace_id})
 
+    def noted(findings: Sequence[QualityFinding], context: Context) -> None:
+        facts = {"reason": findings[0].code, "release": context.release}
+        tell("input_failed", facts | {"request_id": context.request_id, "trace_id": context.trace_id})
+
     return Doorkeeper(
         settings.quality,
         own,
@@ -51,6 +55,7 @@ def doorkeeper_of(
         put=artifacts.put,
         get=artifacts.get,
         on_quarantine=told,
+        on_finding=noted,
     )
 
 
@@ -69,6 +74,7 @@ class Doorkeeper:
         put: Put,
         get: Get,
         on_quarantine: Callable[[QuarantinedInput, Context], None],
+        on_finding: Callable[[Sequence[QualityFinding], Context], None],
     ) -> None:
         self._settings = settings
         self._own = tuple(own)
@@ -76,6 +82,7 @@ class Doorkeeper:
         self._put = put
         self._get = get
         self._on_quarantine = on_quarantine
+        self._on_finding = on_finding
         self._recent = RecentTexts()
         self._inspectors: dict[str, Inspector] = {}
         self._store: ReportStore | None = None
@@ -100,6 +107,18 @@ class Doorkeeper:
                 raise await self._quarantined(arrival, facts, found)
             return Quality(Verdict.SUSPECT, found.findings)
         return Quality(found.verdict, found.findings)
+
+    async def failed(self, failed: Failed) -> None:
+        """Holds what could not be read against the rules; its caller gets the failure, and operators the finding."""
+        if not isinstance(failed.failure, Unreadable) or not hasattr(failed.question, "facts_of_failure"):
+            return
+        facts = failed.question.facts_of_failure(failed.failure)
+        found = self._inspector(failed.context.release).inspect(facts)
+        if found.verdict is Verdict.QUARANTINED and not failed.context.is_released:
+            kept = await asyncio.to_thread(self._kept, failed, facts, found)
+            self._on_quarantine(kept, failed.context)
+        elif found.findings:
+            self._on_finding(found.findings, failed.context)
 
     def question_of(self, kept: QuarantinedInput) -> Any:
         """The question that was kept; blocking. Raises `NotFound` when its bytes are gone."""
@@ -130,7 +149,7 @@ class Doorkeeper:
         self._on_quarantine(kept, arrival.context)
         return Quarantined(f"The input is kept in quarantine. {words}", quarantine_id=kept.id)
 
-    def _kept(self, arrival: Arrival, facts: Mapping[str, Any], found: Inspection) -> QuarantinedInput:
+    def _kept(self, arrival: Arrival | Failed, facts: Mapping[str, Any], found: Inspection) -> QuarantinedInput:
         assert self._store is not None
         content = self._codecs[arrival.endpoint].encode(arrival.question)
         context = arrival.context

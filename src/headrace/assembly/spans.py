@@ -10,6 +10,7 @@ from typing import Any
 from headrace.errors import InvalidConfiguration
 from headrace.serving.answer_spans import AnswerSpans
 from headrace.serving.answered import Answered
+from headrace.serving.door import Failed, Mourn
 from headrace.serving.endpoint import Observe
 from headrace.settings import Settings
 from headrace.telemetry import Spans
@@ -43,6 +44,19 @@ def observing(observe: Observe, spans: Spans | None) -> Observe:
         observe(answered)
 
     return observed
+
+
+def mourning(mourn: Mourn, spans: Spans | None) -> Mourn:
+    """Hears of failures as `mourn` does, and makes spans of them where there are any."""
+    if spans is None:
+        return mourn
+    told = AnswerSpans(spans)
+
+    async def mourned(failed: Failed) -> None:
+        told.failed(failed)
+        await mourn(failed)
+
+    return mourned
 
 
 def _library() -> Any:

@@ -16,7 +16,8 @@ from headrace.monitoring.near_duplicates import RecentTexts, fingerprint
 MIB = 1024 * 1024
 Facts = Mapping[str, Any]
 """What is known of an input: `media_type`, `declared_type`, `size_bytes`, `pages`, `encrypted`, `truncated`, `text`,
-`ocr_confidence`, `language`, `embedding`, `name`; a fact that is left out breaks no rule."""
+`ocr_confidence`, `language`, `embedding`, `name`, and `unreadable`, which says why it could not be read; a fact that is
+left out breaks no rule."""
 
 
 class QualityCheck(Protocol):
@@ -118,6 +119,12 @@ def default_rules(*, anomaly: AnomalyDetector, recent: RecentTexts, languages: S
         rule("size_mib", lambda facts: _over(facts, "size_bytes", MIB), "It has {value:.1f} MiB, {bound:g} or more."),
         rule("pages", lambda facts: _over(facts, "pages", 1), "It has {value:.0f} pages, {bound:g} or more."),
         rule("encrypted", lambda facts: _flag(facts, "encrypted"), "It is encrypted.", quarantine=1.0),
+        rule(
+            "unreadable",
+            lambda facts: _flag(facts, "unreadable"),
+            "It cannot be read: it is damaged, encrypted or cut off.",
+            quarantine=1.0,
+        ),
         rule("empty", _empty, "No text was found in it.", suspect=1.0),
         rule("thin_text", _thinness, "It has few characters for its pages ({value:.0%} too few).", suspect=0.9),
         rule(

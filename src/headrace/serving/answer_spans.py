@@ -6,8 +6,10 @@ import asyncio
 import time
 
 from headrace.domain.decision import Decision
+from headrace.errors import HeadraceError
 from headrace.serving.answered import Answered
-from headrace.serving.context import ServiceCall
+from headrace.serving.context import Context, ServiceCall
+from headrace.serving.door import Failed
 from headrace.telemetry import OpenSpan, Spans
 
 MS_NS, S_NS = 1_000_000, 1_000_000_000
@@ -24,6 +26,21 @@ class AnswerSpans:
         if answered.context.trace_parent:
             asyncio.get_running_loop().call_soon(self._tell, answered)
 
+    def failed(self, failed: Failed) -> None:
+        """Sees a question that failed: its span says of what, and its calls to services are below it as ever."""
+        if failed.context.trace_parent:
+            ended_ns, failure = time.time_ns(), failed.failure
+            span = self._spans.begin(
+                f"answer {failed.endpoint}",
+                parent=failed.context.trace_parent,
+                at_ns=ended_ns - int((time.monotonic() - failed.begun) * S_NS),
+                release=failed.context.release,
+                error__type=failure.code if isinstance(failure, HeadraceError) else type(failure).__name__,
+            )
+            self._tell_calls(failed.context, span)
+            span.fail(str(failure))
+            span.end(at_ns=ended_ns)
+
     def _tell(self, answered: Answered) -> None:
         decision = answered.decision
         ended_ns = int(decision.created_at.timestamp() * S_NS)
@@ -39,12 +56,15 @@ class AnswerSpans:
         span.event("feature_flag.evaluation", _flag(decision), at_ns=begun_ns)
         for each in decision.degraded:
             span.event("degraded", {"headrace.service": each.service, "headrace.reason": each.reason}, at_ns=ended_ns)
+        self._tell_calls(answered.context, span)
+        span.end(at_ns=ended_ns)
+
+    def _tell_calls(self, context: Context, span: OpenSpan) -> None:
         monotonic_began_ns = time.time_ns() - time.monotonic_ns()
-        for call in answered.context.calls:
+        for call in context.calls:
             # What was not computed for this answer took no time of it.
             if call.ended_at:
                 self._tell_call(call, span, ended_ns=monotonic_began_ns + int(call.ended_at * S_NS))
-        span.end(at_ns=ended_ns)
 
     def _tell_call(self, call: ServiceCall, answer: OpenSpan, *, ended_ns: int) -> None:
         self._spans.begin(

@@ -21,6 +21,17 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True)
+class Failed:
+    """A question that was taken on and could not be answered, and why; `begun` is a moment of `monotonic()`."""
+
+    endpoint: str
+    question: object
+    failure: Exception
+    context: Context
+    begun: float
+
+
+@dataclass(frozen=True, slots=True)
 class Quality:
     """The verdict on an input, with findings in words."""
 
@@ -30,6 +41,9 @@ class Quality:
 
 Inspect = Callable[[Arrival], Awaitable[Quality | None]]
 """Gives the verdict, None where there is nothing to look at; raises `Quarantined` for what it keeps back."""
+
+Mourn = Callable[[Failed], Awaitable[None]]
+"""Told of every question that failed, before its caller is; must not raise."""
 
 
 def joined(own: Mapping[str, Any] | None, found: Quality | None) -> dict[str, Any] | None:

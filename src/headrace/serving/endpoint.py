@@ -17,7 +17,7 @@ from headrace.serving.answer import is_answer
 from headrace.serving.answer_cache import AnswerCache
 from headrace.serving.answered import Answered, encoder
 from headrace.serving.context import Context, Priority, ServiceCall, within
-from headrace.serving.door import Arrival, Inspect, joined
+from headrace.serving.door import Arrival, Failed, Inspect, Mourn, joined
 from headrace.serving.pipeline import Route
 from headrace.serving.service_time import ServiceTime
 from headrace.serving.shared_work import SharedWork
@@ -68,6 +68,7 @@ class Endpoint:
         cache: AnswerCache | None = None,
         inspect: Inspect | None = None,
         observe: Observe | None = None,
+        mourn: Mourn | None = None,
     ) -> None:
         self.route = route
         self.path = route.path
@@ -83,6 +84,7 @@ class Endpoint:
         self._refused = 0
         self._inspect = inspect
         self._observe = observe
+        self._mourn = mourn
 
     @property
     def argument(self) -> Any:
@@ -126,6 +128,7 @@ class Endpoint:
         variant = variant or self.variant_of(context.key, input_digest)
         with self._admission.admitted(context):
             outcome: Answered | Exception | None = None
+            begun = monotonic()
             try:
                 answered = outcome = await self.answer_as(
                     variant,
@@ -138,6 +141,8 @@ class Endpoint:
                 )
             except Exception as failure:
                 outcome = failure
+                if self._mourn is not None:
+                    await self._mourn(Failed(self.path, question, failure, context, begun))
                 raise
             finally:
                 # A caller who went away leaves no outcome: nobody knows what it would have been.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from PIL import Image
@@ -85,6 +85,8 @@ class Ocr:
             _turned_back(words, turn, picture.size, width, height), page=page, width=width, height=height, ocr=True
         )
         findings = []
+        if confidences:
+            passage = replace(passage, ocr_confidence=float(np.mean(confidences)) / 100)
         if not passage.characters:
             findings.append(Finding("no_text_on_page", "No text was found on this page.", page=page))
         elif float(np.mean(confidences)) < LOW_CONFIDENCE:

@@ -64,6 +64,7 @@ class Passage:
     """A stretch of text that belongs together: a page, or the whole of a format without pages.
 
     Offsets of `tables` and `places` count within `characters`. `width` and `height` in points, 0 without pages.
+    `ocr_confidence`: how sure of its words the reader of a picture was, 0 to 1.
     """
 
     characters: str
@@ -71,6 +72,7 @@ class Passage:
     width: float = 0.0
     height: float = 0.0
     ocr: bool = False
+    ocr_confidence: float | None = None
     places: Places | None = None
     tables: tuple[Table, ...] = ()
 
