@@ -131,7 +131,7 @@ def misplaced(text: Text) -> int:
             continue
         page = pages[word.page]
         x0, y0, x1, y1 = word.box
-        is_inside = -2 <= x0 <= x1 <= page.width + 2 and -2 <= y0 <= y1 <= page.height + 2
+        is_inside = 0 <= x0 <= x1 <= page.width + 0.01 and 0 <= y0 <= y1 <= page.height + 0.01
         wrong += not (is_inside and page.start <= word.start and word.end <= page.end)
     covered = sum(int(end - start) for start, end in zip(words.starts, words.ends, strict=True))
     return wrong + abs(covered - len("".join(text.characters.split())))

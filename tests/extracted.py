@@ -75,10 +75,8 @@ def check_places(text: Text) -> None:
             assert page.start <= word.start < word.end <= page.end
         if word.box is not None:
             x0, y0, x1, y1 = word.box
-            assert x0 <= x1
-            assert y0 <= y1
-            assert -2 <= x0 <= page.width + 2
-            assert -2 <= y0 <= page.height + 2
+            assert 0 <= x0 <= x1 <= page.width + 0.01
+            assert 0 <= y0 <= y1 <= page.height + 0.01
     for table in text.tables:
         flat = [cell for row in table.rows for cell in row if cell]
         span = text.characters[table.start : table.end]

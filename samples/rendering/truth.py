@@ -2,8 +2,8 @@
 
 from rendering.sources import Attachment, Block, Heading, Items, Lines, PageEnd, Paragraph, Region, Source, Table, plain
 
-# A bullet or a number is part of the text only where the format writes it out as a character.
-BULLETS = {"pdf": "• ", "scanned-pdf": "• ", "mixed-pdf": "• ", "png": "• ", "jpeg": "• ", "tiff": "• ", "rtf": "• "}
+# A bullet or a number is part of the text only where the format writes it as a character; on pictures it is a disc.
+BULLETS = {"pdf": "• ", "mixed-pdf": "• ", "rtf": "• "}
 BULLETS |= dict.fromkeys(("txt", "txt-cp1251", "txt-utf16", "txt-mail", "md", "eml", "eml-latin1"), "- ")
 BULLETS |= dict.fromkeys(("eml-koi8", "eml-pdf", "msg"), "- ")
 WITHOUT_NUMBERS = {"html", "epub", "eml-html"}
@@ -14,7 +14,7 @@ def expected_text(source: Source, recipe: str) -> str:
     """The text of `source` as a file made by `recipe` holds it.
 
     Blocks are parted by an empty line, table rows by a line end and cells by a tab. Running feet (page numbers) are
-    left out. A mail begins with its subject; the text of its attachment follows.
+    left out. A mail begins with its subject; its attachments are named by a reader, and not read.
     """
     parts = [source.title] if source.kind == "support_mail" else []
     if recipe == "txt-mail":
@@ -41,9 +41,7 @@ def _text(block: Block, recipe: str) -> str:
             lines = [fact.replace(": ", "\t", 1) for fact in facts]
         case Lines(role, fenced):
             lines = ["> " * (role == "quote") + line for line in fenced]
-        case Attachment(blocks):
-            lines = ["\n\n".join(_text(inner, "pdf") for inner in blocks)]
-        case PageEnd() | Region():
+        case Attachment() | PageEnd() | Region():
             lines = []
     return "\n".join(map(plain, lines))
 

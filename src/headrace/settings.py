@@ -325,7 +325,7 @@ def _environment(environ: Mapping[str, str]) -> list[tuple[str, Any]]:
     """`HEADRACE_SERVICES__CLASSIFIER__FEATURES=["words"]` as a path and its value, TOML where it is TOML."""
     found = []
     for name, text in sorted(environ.items()):
-        if name.startswith(PREFIX) and len(name) > len(PREFIX):
+        if name.startswith(PREFIX) and _is_setting(name.removeprefix(PREFIX).lower()):
             path = name.removeprefix(PREFIX).lower().replace("__", ".")
             try:
                 value = tomllib.loads(f"value = {text}")["value"]
@@ -333,6 +333,11 @@ def _environment(environ: Mapping[str, str]) -> list[tuple[str, Any]]:
                 value = text
             found.append((path, value))
     return found
+
+
+def _is_setting(name: str) -> bool:
+    """Whether a variable means a setting: other programs' scripts may keep variables of their own by our name."""
+    return "__" in name or name.partition("_")[0] in _fields_of(Settings)
 
 
 def _put(tables: dict[str, Any], path: list[str], value: Any) -> None:

@@ -45,6 +45,15 @@ def test_lines_of_a_page_are_read_with_their_places():
     assert 80 < mill.box[1] < mill.box[3] < 96
 
 
+def test_a_word_over_the_edge_has_the_box_that_is_seen_and_one_beyond_it_has_none():
+    text = extracted(page_pdf(shown(560, 700, "overfullness of a line") + shown(700, 650, "hidden")))
+
+    check_places(text)
+    places = {word.text: word.box for word in text.each_word()}
+    assert places["overfullness"][2] == 612
+    assert places["hidden"] is None
+
+
 @pytest.mark.parametrize("rotate", [0, 90, 180, 270])
 def test_a_turned_page_is_read_in_order_with_boxes_as_it_is_shown(rotate):
     content = "".join(shown(72, 700 - 14 * number, line(number)) for number in range(12))

@@ -18,6 +18,8 @@ from headrace_documents.readers.reader import Flow, Limits, Reading
 
 DAMAGED = "Save it as DOCX or PPTX and send that."
 _FIELD = re.compile("\x13[^\x13\x14\x15]*\x14([^\x13\x14\x15]*)\x15|\x13[^\x13\x14\x15]*\x15")
+# The number of a page in a header stands for no page in particular.
+_PAGE_NUMBER = re.compile("\x13\\s*(?:PAGE|NUMPAGES|SECTIONPAGES)\\b[^\x13\x15]*\x15", re.IGNORECASE)
 _CELL, _ROW_END = "\x07", "\x07\x07"
 _SPECIAL = str.maketrans({"\x0b": "\n", "\x1e": "-", "\x1f": "", "\x0c": "\r", "\x0e": "\r", "\xa0": " ", "\x01": ""})
 
@@ -46,7 +48,7 @@ def read_doc(content: bytes, limits: Limits) -> Reading:
     for paragraph in text[body + notes : body + notes + headers].split("\r"):
         if paragraph.strip() and paragraph not in seen:
             seen.add(paragraph)
-            flow.paragraph(_shown(paragraph))
+            flow.paragraph(_shown(_results(_PAGE_NUMBER.sub("", paragraph))))
     _add_body(flow, text[:body])
     _add_body(flow, text[body : body + notes])
     _add_body(flow, text[body + notes + headers :])

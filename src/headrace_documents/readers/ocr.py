@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 from tesserocr import OEM, PSM, RIL, PyTessBaseAPI, iterate_level
 
 from headrace import current_context
+from headrace_documents.readers.ink import Pixels, darkness_of, paper_of, skew_of
 from headrace_documents.readers.page_text import PageWords, passage_of
 from headrace_documents.readers.reader import NOT_READ, Passage
+from headrace_documents.readers.ruled_tables import Frame, frames_of, in_cells
+from headrace_documents.readers.rulings import unruled
 from headrace_documents.readers.tessdata import Tessdata
 from headrace_documents.schema import Finding
 
-DPI = 300
+LEAST_DPI, MOST_DPI = 70, 600
 LOW_CONFIDENCE = 60
-LEAST_CONFIDENCE = 25
+LEAST_CONFIDENCE, LEAST_OF_SIGNS = 25, 45
+LARGEST_BULLET, LEAST_FILLED = 0.6, 0.66
+"""Of a bullet: its size in heights of the word after it, and the ink in its box, of which a disc fills 0.79."""
 ENDING_S = 0.3
 """What is left of the caller's time for all that comes after a page was recognised."""
 PAGE_S = 4.0
@@ -78,9 +85,17 @@ class Ocr:
             return _empty(page, width, height), (_NO_TIME.on(page),)
         turn, script = self._orientation(picture)
         upright = picture.rotate(turn, expand=True, fillcolor=255) if turn else picture
-        words, confidences = self._words(upright, self._languages_for(script))
-        if words is None:
+        skew = skew_of(upright)
+        straight = upright.rotate(skew, Image.Resampling.BICUBIC, fillcolor=255) if skew else upright
+        dpi = 72 * picture.width / max(width, 1.0)
+        clean, rulings = unruled(straight, dpi=dpi)
+        frames = frames_of(rulings, dpi=dpi)
+        seen = self._seen(clean, frames, self._languages_for(script), dpi)
+        if seen is None:
             return _empty(page, width, height), (_NO_TIME.on(page),)
+        confidences = [word.confidence for word in seen]
+        words = in_cells(_columns_of(seen), frames)
+        words = replace(words, boxes=_skewed_back(words.boxes, skew, upright.size))
         passage = passage_of(
             _turned_back(words, turn, picture.size, width, height), page=page, width=width, height=height, ocr=True
         )
@@ -126,42 +141,121 @@ class Ocr:
             self._engines[languages] = engine
         return self._engines[languages]
 
-    def _words(self, picture: Image.Image, languages: str) -> tuple[PageWords | None, list[float]]:
+    def _seen(self, picture: Image.Image, frames: list[Frame], languages: str, dpi: float) -> list[Seen] | None:
+        """The words of a page by line; None when the time is over.
+
+        What stands in a ruled table is read by itself and line by line: among other text Tesseract takes columns of
+        figures for columns of text, and cuts figures at their points.
+        """
+        page = picture
+        if frames:
+            page, paper = picture.copy(), paper_of(picture)
+            for frame in frames:
+                page.paste(paper, frame.box)
         engine = self._engine(languages, mode=PSM.AUTO)
+        lines = self._lines(engine, page, None, dpi)
+        for frame in frames if lines is not None else ():
+            engine.SetPageSegMode(PSM.SINGLE_BLOCK)
+            inside = self._lines(engine, picture, frame.box, dpi)
+            engine.SetPageSegMode(PSM.AUTO)
+            if inside is None or lines is None:
+                return None
+            at = _place_of(frame, lines)
+            lines[at:at] = inside
+        if lines is None:
+            return None
+        ink = darkness_of(picture)
+        return [replace(word, line=number) for number, line in enumerate(lines) for word in credible(line, ink)]
+
+    def _lines(
+        self, engine: PyTessBaseAPI, picture: Image.Image, box: tuple[int, int, int, int] | None, dpi: float
+    ) -> list[list[Seen]] | None:
         engine.SetImage(picture)
-        engine.SetSourceResolution(DPI)
+        engine.SetSourceResolution(round(min(max(dpi, LEAST_DPI), MOST_DPI)))
+        if box is not None:
+            engine.SetRectangle(box[0], box[1], box[2] - box[0], box[3] - box[1])
         remaining_s = current_context().remaining_s()
         given_ms = 0 if remaining_s is None else max(1, int(1000 * (remaining_s - ENDING_S)))
-        if not engine.Recognize(given_ms):
-            engine.Clear()
-            return None, []
-        words: list[str] = []
-        lines: list[int] = []
-        boxes: list[tuple[float, float, float, float]] = []
-        confidences: list[float] = []
-        line = -1
-        found = engine.GetIterator()
-        for each in iterate_level(found, RIL.WORD) if found else ():
-            if each.IsAtBeginningOf(RIL.TEXTLINE):
-                line += 1
-            text = _text_of(each)
-            confidence = float(each.Confidence(RIL.WORD))
-            if text and confidence >= LEAST_CONFIDENCE:
-                words.append(text)
-                lines.append(max(line, 0))
-                boxes.append(each.BoundingBox(RIL.WORD))
-                confidences.append(confidence)
+        is_done = engine.Recognize(given_ms)
+        lines = list(_lines_of(engine)) if is_done else None
         engine.Clear()
-        joined = _unbroken(words, lines)
-        return (
-            PageWords(
-                words=words,
-                lines=np.array(lines, dtype=np.int32),
-                joined=joined,
-                boxes=np.array(boxes, dtype=np.float32).reshape(-1, 4),
-            ),
-            confidences,
-        )
+        return lines
+
+
+def _columns_of(seen: list[Seen]) -> PageWords:
+    words, lines = [word.text for word in seen], [word.line for word in seen]
+    joined = _unbroken(words, lines)
+    boxes = np.array([word.box for word in seen], dtype=np.float32).reshape(-1, 4)
+    return PageWords(words=words, lines=np.array(lines, dtype=np.int32), joined=joined, boxes=boxes)
+
+
+def _place_of(frame: Frame, lines: list[list[Seen]]) -> int:
+    """The number of the line before which a table is read: after the last one that stands above it."""
+    left, top, right, _ = frame.box
+    above = [
+        number
+        for number, line in enumerate(lines, 1)
+        if line[0].box[3] <= top + 0.5 * (line[0].box[3] - line[0].box[1])
+        and line[0].box[0] < right
+        and line[-1].box[2] > left
+    ]
+    return max(above, default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A word as Tesseract saw it: its line, its box in pixels, and how sure it is in percent."""
+
+    text: str
+    line: int
+    box: tuple[int, int, int, int]
+    confidence: float
+
+
+def credible(line: Sequence[Seen], ink: Pixels) -> list[Seen]:
+    """The words of a line without what is no word: noise, and the mark of a list's item before it.
+
+    Tesseract doubts names and figures, which no dictionary has: among words that it is sure of they are kept.
+    """
+    words = list(line[1:] if len(line) > 1 and _is_bullet(line[0], line[1], ink) else line)
+    is_sure = bool(words) and float(np.median([word.confidence for word in words])) >= LOW_CONFIDENCE
+    return [word for word in words if word.confidence >= _least_of(word, is_sure=is_sure)]
+
+
+def _least_of(word: Seen, *, is_sure: bool) -> float:
+    if not any(map(str.isalnum, word.text)):
+        return LEAST_OF_SIGNS
+    return 0.0 if is_sure else LEAST_CONFIDENCE
+
+
+def _is_bullet(mark: Seen, after: Seen, ink: Pixels) -> bool:
+    """Whether a line begins with a small disc or square: Tesseract takes it for one letter or another."""
+    x0, y0, x1, y1 = mark.box
+    height = after.box[3] - after.box[1]
+    if len(mark.text) > 2 or after.box[0] - x1 < 0.2 * height:
+        return False
+    rows, columns = np.nonzero(ink[y0:y1, x0:x1])
+    if not len(rows):
+        return False
+    down, across = int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1
+    is_compact = 0.7 < across / down < 1.4 and max(down, across) < LARGEST_BULLET * height
+    lies_between = y0 + rows.min() > after.box[1] and y0 + rows.max() < after.box[3] - 1
+    return is_compact and lies_between and len(rows) >= LEAST_FILLED * down * across
+
+
+def _lines_of(engine: PyTessBaseAPI) -> Iterator[list[Seen]]:
+    found = engine.GetIterator()
+    line: list[Seen] = []
+    number = 0
+    for each in iterate_level(found, RIL.WORD) if found else ():
+        if each.IsAtBeginningOf(RIL.TEXTLINE) and line:
+            yield line
+            line, number = [], number + 1
+        text = _text_of(each)
+        if text:
+            line.append(Seen(text, number, each.BoundingBox(RIL.WORD), float(each.Confidence(RIL.WORD))))
+    if line:
+        yield line
 
 
 def _text_of(word: object) -> str:
@@ -195,7 +289,7 @@ def _empty(page: int, width: float, height: float) -> Passage:
 
 def _smaller(picture: Image.Image) -> Image.Image:
     """Orientation is seen at half the size as well, in a quarter of the time."""
-    return picture.resize((picture.width // 2, picture.height // 2)) if min(picture.size) > 1600 else picture
+    return picture.resize((picture.width // 2, picture.height // 2)) if min(picture.size) > 2200 else picture
 
 
 def _unbroken(words: list[str], lines: list[int]) -> list[bool]:
@@ -208,6 +302,18 @@ def _unbroken(words: list[str], lines: list[int]) -> list[bool]:
             words[index - 1] = before[:-1]
             joined[index] = True
     return joined
+
+
+def _skewed_back(boxes: npt.NDArray[np.float32], skew: float, size: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """Boxes of the picture that was turned by `skew` degrees about its middle, in the picture before."""
+    if not skew:
+        return boxes
+    middle = np.array([size[0] / 2, size[1] / 2], dtype=np.float32)
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2 - middle
+    cos, sin = np.cos(np.radians(skew)), np.sin(np.radians(skew))
+    before = np.stack((cos * centres[:, 0] - sin * centres[:, 1], sin * centres[:, 0] + cos * centres[:, 1]), axis=1)
+    halves = (boxes[:, 2:] - boxes[:, :2]) / 2
+    return np.concatenate((before + middle - halves, before + middle + halves), axis=1).astype(np.float32)
 
 
 def _turned_back(words: PageWords, turn: int, size: tuple[int, int], width: float, height: float) -> PageWords:
@@ -224,4 +330,5 @@ def _turned_back(words: PageWords, turn: int, size: tuple[int, int], width: floa
         turned = (x0, y0, x1, y1)
     scale = np.array([width / across, height / down, width / across, height / down], dtype=np.float32)
     boxes = np.stack(turned, axis=1).astype(np.float32) * scale
-    return PageWords(words=words.words, lines=words.lines, joined=words.joined, boxes=boxes)
+    bounds = np.array([width, height, width, height], dtype=np.float32)
+    return replace(words, boxes=np.clip(boxes, 0.0, bounds))

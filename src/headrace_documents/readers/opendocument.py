@@ -54,7 +54,10 @@ def _pages(meta: etree._Element | None) -> int | None:
 
 
 def _add_furniture(flow: Flow, styles: etree._Element | None, tag: str) -> None:
+    """Headers or footers; the number of a page, which stands for no page in particular, is left out."""
     for each in styles.iter(tag) if styles is not None else ():
+        for number in list(each.iter(f"{TEXT}page-number", f"{TEXT}page-count")):
+            number.text = None
         _add_blocks(flow, each)
 
 

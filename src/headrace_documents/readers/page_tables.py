@@ -96,6 +96,17 @@ def grids_of(boxes: Boxes, rows: Sequence[Row], words: Sequence[str]) -> list[Gr
     return grids
 
 
+def ruled_grid(columns: npt.NDArray[np.int32], rows: Sequence[Row], first_row: int) -> Grid:
+    """The table in `rows`, the first of which is row `first_row` of the page; `columns` (n,) has each word's own."""
+    used = np.unique(columns[rows[0].first : rows[-1].last])
+    cells = []
+    for row in rows:
+        cuts = np.searchsorted(columns[row.first : row.last], [*used.tolist(), int(used[-1]) + 1]) + row.first
+        pairs = itertools.pairwise(cuts.tolist())
+        cells.append(tuple(Cell(begin, end) if end > begin else None for begin, end in pairs))
+    return Grid(first_row=first_row, last_row=first_row + len(rows), cells=tuple(cells))
+
+
 def _rows_with_wide_gaps(boxes: Boxes, rows: Sequence[Row]) -> npt.NDArray[np.bool_]:
     """Which rows have a gap that parts cells by itself: all others are passed over, which most of a page is."""
     if not rows:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 
 import numpy as np
 import numpy.typing as npt
 
 from headrace_documents.readers.layout import Order, cut_order, drawn_order, is_contradicted, same_row
-from headrace_documents.readers.page_tables import Cell, Grid, Row, grids_of
+from headrace_documents.readers.page_tables import Cell, Grid, Row, grids_of, ruled_grid
 from headrace_documents.readers.reader import Passage, Places, cleaned
 from headrace_documents.schema import Table
 
@@ -26,6 +27,8 @@ class PageWords:
     `lines`: (n,) the line of each, rising. `joined`: whether a word goes on where the one before broke off.
     `boxes`: (n, 4) points from the top left as shown; NaN where a word has none. `turn`: by how many degrees most of
     the text is turned clockwise as shown: 0, 90, 180 or 270. `is_mirrored`: whether it is read from right to left.
+    `tables` and `cells`: (n,) the number of the ruled table that a word stands in, -1 for none, and its column there;
+    None where ruled lines are not known. Each line of a table is a row, its words in the order of the columns.
     """
 
     words: list[str]
@@ -34,6 +37,8 @@ class PageWords:
     boxes: npt.NDArray[np.float32]
     turn: int = 0
     is_mirrored: bool = False
+    tables: npt.NDArray[np.int32] | None = None
+    cells: npt.NDArray[np.int32] | None = None
 
 
 def passage_of(page_words: PageWords, *, page: int, width: float, height: float, ocr: bool = False) -> Passage:
@@ -44,7 +49,7 @@ def passage_of(page_words: PageWords, *, page: int, width: float, height: float,
     firsts = np.flatnonzero(np.diff(page_words.lines, prepend=-1))
     line_boxes = _line_boxes(frame, firsts)
     if is_contradicted(line_boxes):
-        firsts = _parted(frame, firsts)
+        firsts = _parted(frame, firsts, page_words.tables)
         line_boxes = _line_boxes(frame, firsts)
         order = cut_order(line_boxes)
     else:
@@ -76,11 +81,18 @@ def _line_boxes(boxes: npt.NDArray[np.float32], firsts: npt.NDArray[np.intp]) ->
     return np.concatenate([lowest, highest], axis=1)
 
 
-def _parted(boxes: npt.NDArray[np.float32], firsts: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-    """The first words of lines, with lines cut where a gap is too wide for a space: they run across columns."""
+def _parted(
+    boxes: npt.NDArray[np.float32], firsts: npt.NDArray[np.intp], tables: npt.NDArray[np.int32] | None
+) -> npt.NDArray[np.intp]:
+    """The first words of lines, with lines cut where a gap is too wide for a space: they run across columns.
+
+    Rows of ruled tables stay whole.
+    """
     heights = np.maximum(boxes[1:, 3] - boxes[1:, 1], boxes[:-1, 3] - boxes[:-1, 1])
-    gaps = boxes[1:, 0] - boxes[:-1, 2]
-    return np.union1d(firsts, np.flatnonzero(gaps > COLUMN_GAP * heights) + 1)
+    is_wide = boxes[1:, 0] - boxes[:-1, 2] > COLUMN_GAP * heights
+    if tables is not None:
+        is_wide &= tables[1:] < 0
+    return np.union1d(firsts, np.flatnonzero(is_wide) + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +124,14 @@ def _filled(boxes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     source = np.where(missing, 0, np.arange(len(boxes)))
     np.maximum.accumulate(source, out=source)
     return np.nan_to_num(boxes[source], nan=0.0)
+
+
+def _on_page(boxes: npt.NDArray[np.float32], width: float, height: float) -> npt.NDArray[np.float32]:
+    """What is seen of the boxes: lines that are too long run over the edge. Words wholly beyond it have no box."""
+    shown = np.clip(boxes, 0.0, np.array([width, height, width, height], dtype=np.float32))
+    is_hidden = (boxes[:, 0] >= width) | (boxes[:, 1] >= height) | (boxes[:, 2] <= 0) | (boxes[:, 3] <= 0)
+    shown[is_hidden] = np.nan
+    return shown
 
 
 class _Writer:
@@ -149,17 +169,34 @@ class _Writer:
             places=Places(
                 starts=np.array(starts, dtype=np.int32),
                 ends=np.array(ends, dtype=np.int32),
-                boxes=self._source.boxes[self._order][kept],
+                boxes=_on_page(self._source.boxes[self._order][kept], width, height),
             ),
             tables=tables,
         )
 
     def _grids(self, boxes: npt.NDArray[np.float32]) -> list[Grid]:
+        """Tables by their ruled lines where those are known, elsewhere by how their words stand."""
         rows = [
             Row(first, last, float(boxes[first:last, 1].min()), float(boxes[first:last, 3].max()))
             for first, last, _ in self._rows
         ]
-        return grids_of(boxes, rows, [self._source.words[index] for index in self._order])
+        words = [self._source.words[index] for index in self._order]
+        tables, columns = self._source.tables, self._source.cells
+        if tables is None or columns is None:
+            return grids_of(boxes, rows, words)
+        grids: list[Grid] = []
+        own = tables[self._order]
+        for table, group in groupby(enumerate(rows), key=lambda each: int(own[each[1].first])):
+            numbered = list(group)
+            first, stretch = numbered[0][0], [row for _, row in numbered]
+            if table >= 0:
+                grids.append(ruled_grid(columns[self._order], stretch, first))
+            else:
+                found = grids_of(boxes, stretch, words)
+                grids += [
+                    replace(each, first_row=each.first_row + first, last_row=each.last_row + first) for each in found
+                ]
+        return grids
 
     def _written(self, cell_ends: set[int], grids: list[Grid]) -> tuple[list[str], list[int], list[int], list[int]]:
         inside = {row for grid in grids for row in range(grid.first_row + 1, grid.last_row)}

@@ -13,12 +13,18 @@ import pypdfium2 as pdfium
 from PIL import Image, ImageOps, ImageSequence
 
 from headrace import Unreadable, checkpointed
-from headrace_documents.readers.ocr import DPI, Ocr
+from headrace_documents.readers.ink import letter_height_of
+from headrace_documents.readers.ocr import Ocr
 from headrace_documents.readers.pdf import opened
 from headrace_documents.readers.reader import LARGEST_SIDE, Limits, Passage, Reading
 from headrace_documents.schema import Finding
 
 Image.MAX_IMAGE_PIXELS = None
+MOST_DPI, LEAST_DPI = 300, 150
+"""A page of a PDF is drawn as finely as the scan in it, within these bounds: more pixels tell Tesseract nothing."""
+LEAST_LETTER, GOOD_LETTER = 9.0, 16.0
+"""Letters below the one height in pixels are enlarged to the other."""
+MOST_PICTURE_DPI = 400
 FORMATS = ("PNG", "JPEG", "TIFF", "MPO")
 
 
@@ -63,12 +69,14 @@ class PdfPagePictures:
     def __call__(self, page: pdfium.PdfPage, number: int) -> tuple[Passage, tuple[Finding, ...]] | None:
         """The passage of a page from its picture."""
         width, height = page.get_size()
+        finest = 0.0
         for shown in page.get_objects(filter=[pdfium.raw.FPDF_PAGEOBJ_IMAGE], max_depth=3):
             across, down = shown.get_px_size()
             self.limits.check("pixels in one picture", across * down, self.limits.pixels)
-        scale = min(
-            DPI / 72, math.sqrt(self.limits.pixels / max(width * height, 1.0)), LARGEST_SIDE / max(width, height)
-        )
+            left, bottom, right, top = shown.get_bounds()
+            if (right - left) * (top - bottom) > 0.5 * width * height:
+                finest = max(finest, 72 * math.sqrt(across * down / ((right - left) * (top - bottom))))
+        scale = _scale(width, height, min(max(finest, LEAST_DPI), MOST_DPI) if finest else MOST_DPI, self.limits)
         bitmap = page.render(scale=scale, grayscale=True)
         try:
             picture = bitmap.to_pil().convert("L")
@@ -172,7 +180,10 @@ def _prepared(picture: Image.Image) -> Image.Image:
         upright = Image.alpha_composite(white, upright.convert("RGBA"))
     grey = upright.convert("L")
     width, _ = _points(picture)
-    scale = min(DPI / 72 * width / grey.width, LARGEST_SIDE / max(grey.size), 3.0)
+    letter = letter_height_of(grey)
+    is_small = letter is not None and letter < LEAST_LETTER
+    wanted = GOOD_LETTER / letter if letter is not None and is_small else MOST_PICTURE_DPI / 72 * width / grey.width
+    scale = min(wanted if is_small else min(wanted, 1.0), LARGEST_SIDE / max(grey.size), 3.0)
     if scale > 1.15 or scale < 0.8:
         grey = grey.resize(
             (max(1, round(grey.width * scale)), max(1, round(grey.height * scale))), Image.Resampling.LANCZOS
