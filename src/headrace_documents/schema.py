@@ -172,12 +172,12 @@ class Text:
     ) -> Iterator[tuple[int | None, list[Box]]]:
         """What `place` gives for each span, in order; many at once cost a tenth of one by one."""
         words = self.words
+        if not words.pages.any():
+            yield from ((None, []) for _ in range(len(starts)))
+            return
         # In the words' own type: searching for wider numbers would first copy every word's place.
         firsts = np.searchsorted(words.ends, starts.astype(words.ends.dtype), side="right")
         lasts = np.searchsorted(words.starts, ends.astype(words.starts.dtype), side="left")
-        if not words.pages.any():
-            yield from ((None, []) for _ in firsts)
-            return
         # Lists are quicker to look into than arrays; only a long list of spans is worth making them of all words.
         least, most = (int(firsts.min()), int(lasts.max())) if len(firsts) else (0, 0)
         if len(firsts) * _WORDS_A_SPAN < most - least:

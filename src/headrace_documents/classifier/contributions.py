@@ -20,8 +20,8 @@ _FEWEST_TELLING = 3
 # A listing of what speaks for the label leaves a third of its places to what speaks against it.
 _SHARE_AGAINST = 1 / 3
 
-Alone = tuple[int, int, float, str]
-"""A token in no word: start, end, what it adds to the score, and what it reads without white space."""
+Alone = tuple[list[int], list[int], list[float]]
+"""The tokens of one reader that stand in no word: their starts, their ends, and what each adds to the score."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,10 @@ class Contributions:
     def __init__(self, reading: Reading, *, base: float, total: float, owned: Scores, alone: Sequence[Alone]) -> None:
         self.base = base
         self.total = total
-        self.blank = sum(share for _, _, share, sign in alone if not sign)
+        characters = reading.surface.characters
+        self.blank = sum(
+            share for each in alone for start, end, share in zip(*each, strict=True) if _is_blank(characters[start:end])
+        )
         self._surface = reading.surface
         self._pairs = reading.pairs
         self._owned = owned
@@ -61,19 +64,16 @@ class Contributions:
         else to list: they weigh, but tell nobody anything. So are pairs whose words are listed already.
         """
         heavy = np.abs(self._owned)
-        places: list[int] = []
-        rows = np.zeros(0, np.int64)
+        listed: list[tuple[int, int, int]] = []
         for looked_at in (_GLANCED_AT * limit, _LOOKED_AT * limit):
-            rows = _largest(heavy, looked_at)
-            places, is_full = self._listed(rows, limit)
+            listed, is_full = self._listed(_largest(heavy, looked_at), limit)
             if is_full or looked_at >= len(heavy):
                 break
-        if len(places) < min(_FEWEST_TELLING, limit):
+        if len(listed) < min(_FEWEST_TELLING, limit):
             table = self.every()
             return table.of(np.arange(min(limit, len(table.starts))))
-        kept = rows[places]
-        starts, ends = self._places(kept)
-        return Table(starts, ends, self._owned[kept], self._times()[kept])
+        rows, starts, ends = np.array(listed, np.int64).T
+        return Table(starts, ends, self._owned[rows], self._times()[rows])
 
     def every(self) -> Table:
         """All strings that weigh anything, the largest weight first."""
@@ -98,35 +98,36 @@ class Contributions:
         """Every string as evidence, found when looked at, and white space in `rest`."""
         return Explanation(METHOD, self.base, self.blank, self.total, EvidenceRows(text, self.every))
 
-    def _listed(self, rows: Ints, limit: int) -> tuple[list[int], bool]:
-        """Which of `rows` to list, by their place in them, and whether more of them could change that.
+    def _listed(self, rows: Ints, limit: int) -> tuple[list[tuple[int, int, int]], bool]:
+        """Which of `rows` to list, with their start and end, and whether none after them could change that.
 
         Those that tell something and overlap none before them; up to a third may be against, more if few are for it.
         """
-        starts, ends = (column.tolist() for column in self._places(rows))
+        starts, ends = self._places(rows)
         most_against = int(limit * _SHARE_AGAINST)
-        kept: list[tuple[int, bool]] = []
-        taken: list[tuple[int, int]] = []
-        speaking = against = 0
-        is_full = False
-        for place, (row, weight) in enumerate(zip(rows.tolist(), self._owned[rows].tolist(), strict=True)):
+        kept: list[tuple[int, int, int]] = []
+        against: list[bool] = []
+        speaking = opposing = 0
+        columns = (rows.tolist(), starts.tolist(), ends.tolist(), self._owned[rows].tolist())
+        for row, start, end, weight in zip(*columns, strict=True):
             if not weight or not self._is_telling(row):
                 continue
-            start, end = starts[place], ends[place]
-            if any(start < last and first < end for first, last in taken):
-                continue
-            taken.append((start, end))
-            kept.append((place, weight < 0))
-            speaking, against = speaking + (weight > 0), against + (weight < 0)
-            if is_full := speaking + min(against, most_against) >= limit:
-                break
+            for _, first, last in kept:
+                if start < last and first < end:
+                    break
+            else:
+                kept.append((row, start, end))
+                against.append(weight < 0)
+                speaking, opposing = speaking + (weight > 0), opposing + (weight < 0)
+                if speaking + min(opposing, most_against) >= limit:
+                    break
         spare = max(most_against, limit - speaking)
-        found: list[int] = []
-        for place, is_against in kept:
+        found: list[tuple[int, int, int]] = []
+        for place, is_against in zip(kept, against, strict=True):
             if not is_against or spare > 0:
                 found.append(place)
                 spare -= is_against
-        return found[:limit], is_full
+        return found[:limit], speaking + min(opposing, most_against) >= limit
 
     def _is_telling(self, row: int) -> bool:
         """Whether a row means something by itself: a word that names something, or a pair of such.
@@ -157,12 +158,14 @@ class Contributions:
 
     def _signs(self) -> Scores:
         """Tokens in no word, such as `?` and `$`, by what they read: (signs, 4) start, end, occurrences, weight."""
+        characters = self._surface.characters
         weights: dict[str, float] = {}
         places: dict[str, set[int]] = {}
-        for start, _, share, sign in self._alone:
-            if sign:
-                weights[sign] = weights.get(sign, 0.0) + share
-                places.setdefault(sign, set()).add(self._surface.characters.index(sign, start))
+        for each in self._alone:
+            for start, end, share in zip(*each, strict=True):
+                if sign := characters[start:end].strip():
+                    weights[sign] = weights.get(sign, 0.0) + share
+                    places.setdefault(sign, set()).add(characters.index(sign, start))
         rows = [[min(at), min(at) + len(sign), len(at), weights[sign]] for sign, at in places.items()]
         return np.array(rows, np.float64).reshape(-1, 4)
 
@@ -207,8 +210,8 @@ class EvidenceRows(Sequence[Evidence]):
 
     def __getitem__(self, index: int | slice) -> Evidence | list[Evidence]:
         if isinstance(index, slice):
-            return [Evidence(*row) for row in self._plain(np.arange(len(self))[index])]
-        return Evidence(*next(self._plain(np.arange(len(self))[index].reshape(1))))
+            return [Evidence(*row) for row in self._plain(self.table.of(np.arange(len(self))[index]))]
+        return Evidence(*next(self._plain(self.table.of(np.arange(len(self))[index].reshape(1)))))
 
     def __iter__(self) -> Iterator[Evidence]:
         """All of them at once, which is much less work than one by one."""
@@ -216,10 +219,9 @@ class EvidenceRows(Sequence[Evidence]):
 
     def plain(self) -> Iterator[PlainEvidence]:
         """The fields of each, in their order, for who makes something else of them."""
-        return self._plain(np.arange(len(self)))
+        return self._plain(self.table)
 
-    def _plain(self, rows: Ints) -> Iterator[PlainEvidence]:
-        table = self.table.of(rows)
+    def _plain(self, table: Table) -> Iterator[PlainEvidence]:
         characters = self._text.characters
         for start, end, weight, occurrences, (page, boxes) in zip(
             table.starts.tolist(),
@@ -235,7 +237,6 @@ class EvidenceRows(Sequence[Evidence]):
 def contributions_of(head: Head, reading: Reading, scored: Scored, label: int) -> Contributions:
     """What every string of the text adds to the score of `label`."""
     owned = head.owned(reading, scored, label)
-    characters = reading.surface.characters
     alone: list[Alone] = []
     for name, tokens in reading.tokens.items():
         share = head.share(tokens, scored.lengths[name], name=name, label=label)
@@ -243,10 +244,13 @@ def contributions_of(head: Head, reading: Reading, scored: Scored, label: int) -
         # Those of no word are counted in front, and left out of what words own.
         owned += np.bincount(owners + 1, weights=share, minlength=len(owned) + 1)[1:]
         rows = np.flatnonzero(owners < 0)
-        columns = (tokens.starts[rows].tolist(), tokens.ends[rows].tolist(), share[rows].tolist())
-        alone += [(start, end, part, characters[start:end].strip()) for start, end, part in zip(*columns, strict=True)]
+        alone.append((tokens.starts[rows].tolist(), tokens.ends[rows].tolist(), share[rows].tolist()))
     total = float(scored.scores[label])
     return Contributions(reading, base=float(head.base[label]), total=total, owned=owned, alone=alone)
+
+
+def _is_blank(characters: str) -> bool:
+    return not characters or characters.isspace()
 
 
 def _largest(values: Scores, count: int) -> Ints:
