@@ -60,7 +60,7 @@ def main() -> None:
 
 def soak(up: Running, target: Target, *, seconds: float, rate: float) -> None:
     rate = rate or SHARE * closed_loop(target, callers=8, seconds=5.0).rate
-    looks, statuses, cpu_s = [], Counter[str](), up.cpu_s()
+    looks, statuses, cpu_s, commit = [], Counter[str](), up.cpu_s(), commit_now()
     begun = perf_counter()
     while perf_counter() - begun < seconds:
         outcome = open_loop(target, rate=rate, seconds=ROUND_S, connections=64)
@@ -71,9 +71,6 @@ def soak(up: Running, target: Target, *, seconds: float, rate: float) -> None:
     early, late = looks[third : third + max(1, third // 2)], looks[-max(1, third // 2) :]
     held = [statistics.median(each.memory_bytes for each in part) for part in (early, late)]
     opened = [statistics.median(each.descriptors for each in part) for part in (early, late)]
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True, check=False
-    ).stdout.strip()
     figure = {
         "benchmark": "soak",
         "figure": "tiny model, steady rate with churn",
@@ -90,6 +87,14 @@ def soak(up: Running, target: Target, *, seconds: float, rate: float) -> None:
         "commit": commit,
     }
     print(json.dumps(figure), flush=True)
+
+
+def commit_now() -> str:
+    """That of the code that is about to run; while it does, others may work on."""
+    told = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True, check=False
+    )
+    return told.stdout.strip()
 
 
 def churn(target: Target) -> None:
