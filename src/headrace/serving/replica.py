@@ -20,6 +20,9 @@ from headrace.serving.runtime import Reply
 from headrace.serving.service import Method, Service
 from headrace.serving.wire import codecs_of
 
+QUICK_S = 0.05
+"""Warm-up questions that take longer together are a noticeable part of a start."""
+
 Outcome = tuple[asyncio.Future[Any], object]
 
 
@@ -32,6 +35,12 @@ class Replica:
         self.turn = Lock()
         self.until: float | None = None
         """When the last caller of what it computes gives up, on the clock of `monotonic`; None is never, or idle."""
+
+    def warm_again(self) -> None:
+        """Answers the last warm-up question of each method: the first replica of this process has answered them all."""
+        for name, question in dict(self._service.warm_up()).items():
+            method = self._service.methods[name]
+            self._run(method, question if method.max_batch_size is None else [question])
 
     def warm(self) -> set[str]:
         """Answers the warm-up questions; the names of methods whose answers depend on their company."""
@@ -93,16 +102,19 @@ class Replica:
         return self._driver.run(method.run, self._service, asked, variables=variables)
 
     def _is_same_in_company(self, method: Method, questions: list[object]) -> bool:
-        """Whether each question gets the same bytes alone, among the others in either order, and twice."""
+        """Whether each question gets the same bytes alone and among the others; what is quick is asked twice there."""
         assert method.max_batch_size is not None
-        alone = []
+        alone, begun = [], monotonic()
         for question in questions:
             values = self._run(method, [question])
             _check_count(method, values, 1)
             alone += values
         if method.max_batch_size == 1:
             return True
-        order = [*range(len(questions)), *reversed(range(len(questions)))][: method.max_batch_size]
+        order = [*reversed(range(len(questions)))]
+        if len(questions) == 1 or monotonic() - begun < QUICK_S:
+            order = [*range(len(questions)), *order]
+        order = order[: method.max_batch_size]
         together = self._run(method, [questions[number] for number in order], count=len(order))
         _check_count(method, together, len(order))
         try:

@@ -50,6 +50,7 @@ class ThreadReplicas:
         self._state = ReplicaState.STOPPED
         self._restarts = 0
         self._detail = ""
+        self._is_warm = False
 
     async def start(self) -> None:
         """Loads one replica after the other in their threads: the second finds the files in memory already."""
@@ -152,6 +153,16 @@ class ThreadReplicas:
         if not birth.cancelled() and (failure := birth.exception()) is not None:
             self._detail = str(failure)
 
+    def _warm(self, service: Service, replica: Replica) -> None:
+        if not self._warms:
+            return
+        if self._is_warm:
+            replica.warm_again()
+            return
+        for name in replica.warm():
+            self._line.answer_alone(service.methods[name])
+        self._is_warm = True
+
     def live(self, seat: _Seat, is_ready: asyncio.Future[None]) -> None:
         """The life of one thread."""
         with Driver() as driver:
@@ -159,8 +170,7 @@ class ThreadReplicas:
                 service = self._make()
                 service.bind(Here(service))
                 replica = Replica(service, driver)
-                for name in replica.warm() if self._warms else ():
-                    self._line.answer_alone(service.methods[name])
+                self._warm(service, replica)
             # Whatever the author's loading raises belongs to whoever starts the platform, not to this thread.
             except BaseException as error:  # noqa: BLE001
                 settle([(is_ready, unloadable(error))])
