@@ -53,7 +53,7 @@ test: lint
 	@scripts/with_servers.sh scripts/tests.sh $(BIN)/python
 
 bench: setup-dev
-	@for benchmark in extraction hostile classification summarisation http_latency serving job_queue chaos rollouts decision_log monitoring; do \
+	@for benchmark in extraction hostile classification summarisation http_latency serving job_queue chaos rollouts rollouts_under_load decision_log monitoring; do \
 		$(BIN)/python benchmarks/$$benchmark.py --quick; \
 	done
 

@@ -248,10 +248,10 @@ async def _ended(url: str, jobs: Sequence[str]) -> list[str]:
 
 
 @asynccontextmanager
-async def server(folder: str) -> Any:
+async def server(folder: str, app: str = "decision_log:app") -> Any:
     """`headrace up` on a free port: its process and its address."""
     process = subprocess.Popen(
-        [sys.executable, "-c", "from headrace.cli.main import run; run()", "up", "decision_log:app", "--port", "0",
+        [sys.executable, "-c", "from headrace.cli.main import run; run()", "up", app, "--port", "0",
          "--processes", "2", "--data", folder],
         cwd=folder, env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)}, stderr=subprocess.PIPE,
     )  # fmt: skip
