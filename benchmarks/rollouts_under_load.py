@@ -145,7 +145,7 @@ async def rolled(url: str, said: dict[str, str], rollouts: int) -> tuple[Load, l
             moment = monotonic()
             await until(lambda begun=begun, moment=moment: begun["candidate"] in load.releases_since(moment))
             act, stays = ("promote", "candidate") if number % 2 else ("rollback", "champion")
-            (await client.post(f"/v1/rollouts/{begun['id']}/{act}")).raise_for_status()
+            await decided_by_operator(client, begun["id"], act)
             decided = monotonic()
             follow_s.append(await _followed(load, begun[stays], decided))
             assert not loading.done(), loading.exception()
@@ -153,6 +153,14 @@ async def rolled(url: str, said: dict[str, str], rollouts: int) -> tuple[Load, l
     with suppress(asyncio.CancelledError):
         await loading
     return load, follow_s
+
+
+async def decided_by_operator(client: httpx.AsyncClient, rollout: str, act: str) -> None:
+    """Again where the controller has just changed the row, as it does when it learns what latency is usual."""
+    while (response := await client.post(f"/v1/rollouts/{rollout}/{act}")).status_code == 409:
+        state = (await client.get(f"/v1/rollouts/{rollout}")).json()
+        assert state["state"] == "canary", f"{rollout} was {state['state']} by itself: {state['reason']}"
+    response.raise_for_status()
 
 
 async def _followed(load: Load, release: str, decided: float) -> float:
@@ -171,7 +179,7 @@ async def started(client: httpx.AsyncClient, candidates: Iterator[str]) -> dict[
     """A rollout of the next model that does not answer already."""
     async with asyncio.timeout(FOLLOW_S):
         while True:
-            wanted = {"release": next(candidates), "pipeline": "mill", "steps": [50], "step_s": 86400}
+            wanted = {"release": next(candidates), "pipeline": "mill", "steps": [50], "step_s": 86400, "alpha": 1e-6}
             response = await client.post("/v1/rollouts", json=wanted)
             if response.status_code == 201:
                 return dict(response.json())

@@ -144,6 +144,14 @@ def test_the_same_examples_and_seed_give_the_same_digest_in_whatever_order_they_
     assert first == again != other
 
 
+def test_what_it_said_of_unseen_examples_is_left_for_who_watches_it_later(trained):
+    reference = json.loads(trained.files["reference.json"])
+    confusion = np.array(trained.report.confusion)
+
+    assert list(reference["categories"]["label"].values()) == confusion.sum(axis=0).tolist()
+    assert sum(reference["confidence"]) == reference["examples"] == trained.metrics["examples"]
+
+
 def test_the_figures_add_up(trained):
     report = trained.report
     confusion = np.array(report.confusion)

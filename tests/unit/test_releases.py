@@ -1,6 +1,7 @@
 """Several releases side by side: shared where they are the same, never mixed, refused when they do not come to life."""
 
 import asyncio
+import hashlib
 import json
 
 import milled
@@ -166,6 +167,25 @@ async def test_unused_parts_are_evicted_by_bytes_the_oldest_first(tmp_path):
 
         assert [pool.health().replicas for pool in pools] == [0, 2, 2]
         assert platform.health()["stone"].replicas == 2
+
+
+async def test_the_reference_that_came_with_models_is_part_of_their_release(running, tmp_path):
+    registry = ModelRegistry(settings_in(tmp_path).models_folder)
+
+    def referred(name, examples):
+        files = {milled.WORD: b'"slate"', "reference.json": json.dumps({"examples": examples}).encode()}
+        return registry.register(name, files)
+
+    stone, sack, other_sack = referred("stone", 1), referred("sack", 2), referred("sack", 3)
+    async with running as platform:
+        release = platform.planner.release
+        alone = release("mill", {"stone": stone})
+        both, others = (release("mill", {"stone": stone, "sack": each}) for each in (sack, other_sack))
+
+    assert platform.champions["mill"].reference is None
+    assert alone.reference == "sha256:" + hashlib.sha256(b'{"examples": 1}').hexdigest()
+    assert len({alone.reference, both.reference, others.reference}) == 3
+    assert Release.from_manifest(both.manifest()) == both
 
 
 def test_differences_name_every_place():

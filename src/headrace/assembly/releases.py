@@ -15,7 +15,7 @@ from headrace.assembly.parts import Part, parts_of
 from headrace.assembly.pools import Tell, pool_of, unheard
 from headrace.assembly.registry import opened_registry
 from headrace.domain.model import CHAMPION, ModelVersion
-from headrace.domain.release import Release, ReleaseRecord
+from headrace.domain.release import Release, ReleaseRecord, reference_of
 from headrace.errors import InvalidConfiguration, NotFound
 from headrace.registry.provenance import working_copy
 from headrace.registry.registry import ModelRegistry
@@ -69,6 +69,7 @@ class Planner:
             models={name: version.digest for name, version in found.items()},
             settings={name: shown(self.parts[name].options) for name in names},
             traits={name: traits for name in names if (traits := self._traits(name, found.get(name)))},
+            reference=reference_of(found),
         )
 
     def models(self, pipeline: str) -> list[str]:

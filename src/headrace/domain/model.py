@@ -11,6 +11,9 @@ from typing import Any
 CHAMPION = "champion"
 """The alias of the version that answers."""
 
+REFERENCE = "reference.json"
+"""The file in which a trainer leaves what its model said of examples that it had not seen: what drift is from."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:

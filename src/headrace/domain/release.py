@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from headrace.domain.model import CHAMPION
+from headrace.domain.model import CHAMPION, REFERENCE, ModelVersion
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,8 @@ class Release:
     """What decides about answers: the code's version, the digests of all models, and the services' settings.
 
     `models` and `settings` go by service. `traits` are what services say of themselves for people: labels, calibration,
-    thresholds, the method of explanation. `reference` is the digest of what drift is measured against.
+    thresholds, the method of explanation. `reference` is the digest of what drift is measured against: see
+    `reference_of`.
     """
 
     pipeline: str
@@ -61,6 +62,18 @@ class Release:
     def with_models(self, models: Mapping[str, str]) -> Release:
         """The same pipeline with other models, by service; what the services say of themselves is to be asked anew."""
         return replace(self, models={**self.models, **models})
+
+
+def reference_of(versions: Mapping[str, ModelVersion]) -> str | None:
+    """The digest of the reference that came with the models, by service: that of the file where one model has one.
+
+    Of several it is the digest of theirs by service, in canonical form; None where no model came with any.
+    """
+    found = {name: version.files[REFERENCE].sha256 for name, version in versions.items() if REFERENCE in version.files}
+    if len(found) > 1:
+        together = json.dumps(found, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+        return f"sha256:{hashlib.sha256(together).hexdigest()}"
+    return next((f"sha256:{digest}" for digest in found.values()), None)
 
 
 @dataclass(frozen=True, slots=True)

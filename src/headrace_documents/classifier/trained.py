@@ -46,12 +46,24 @@ def trained_model(
     features = [name for name in head.weights if name != TERMS]
     lineage = {"data": lesson.digest, "seed": str(seed), "features": "+".join(features)}
     files = head.files() | {"report.json": _report(report, metrics, weights)}
+    files["reference.json"] = _reference(lesson, scores)
     files["calibration.json"] = json.dumps({"bins": right_by_confidence(scores, lesson.truth)}).encode()
     signature = Signature(
         inputs=(Field("text", "string"),),
         outputs=(Field("label", "string", lesson.labels), Field("confidence", "double")),
     )
     return TrainedModel(files=files, metrics=metrics, report=report, lineage=lineage, signature=signature)
+
+
+def _reference(lesson: Lesson, scores: Scores) -> bytes:
+    """What the model said of unseen examples, for who watches what it says later: labels, and how sure they were."""
+    said = np.bincount(scores.argmax(axis=1), minlength=len(lesson.labels)).tolist()
+    content = {
+        "examples": len(lesson.texts),
+        "categories": {"label": dict(zip(lesson.labels, said, strict=True))},
+        "confidence": [count for count, _ in right_by_confidence(scores, lesson.truth)],
+    }
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def _report(report: TrainingReport, metrics: Mapping[str, float], weights: Mapping[str, float]) -> bytes:
