@@ -13,7 +13,7 @@ from rich.table import Table
 
 from headrace.cli.failure import clean
 from headrace.cli.server import AS_JSON, KEY, SERVER
-from headrace.cli.terminal import answers, bar, remarks
+from headrace.cli.terminal import answers, bar, remarks, show_rows
 from headrace.client import Client
 from headrace.client.asynchronous import USUAL_URL
 from headrace.errors import HeadraceError, InvalidInput
@@ -44,14 +44,7 @@ def listed(
     """
     with Client(server, key=key) as client:
         found = list(islice(client.pages("/v1/jobs", **({"state": state} if state else {})), limit))
-    if as_json:
-        for each in found:
-            typer.echo(msgspec.json.encode(each).decode())
-        return
-    table = Table("id", "state", "done", "attempts", "document", "made", "error", box=box.SIMPLE_HEAD)
-    for each in found:
-        table.add_row(*_cells(each))
-    answers().print(table)
+    show_rows(found, ("id", "state", "done", "attempts", "document", "made", "error"), _cells, as_json=as_json)
 
 
 @jobs.command()

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
+import msgspec
+import typer
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
 from rich.text import Text
 
 from headrace.cli.failure import clean
@@ -69,3 +74,17 @@ def bar(console: Console, title: str, *, total: int | None = None) -> Iterator[B
     )
     with Progress(*columns, console=console, transient=True) as progress:
         yield Bar(progress, console, title, total)
+
+
+def show_rows(
+    items: Iterable[Any], headings: Sequence[str], cells: Callable[[Any], Sequence[str]], *, as_json: bool
+) -> None:
+    """What a command lists: a table with the cells of each item, or a line of JSON for each."""
+    if as_json:
+        for each in items:
+            typer.echo(msgspec.json.encode(each).decode())
+        return
+    table = Table(*headings, box=box.SIMPLE_HEAD)
+    for each in items:
+        table.add_row(*cells(each))
+    answers().print(table)

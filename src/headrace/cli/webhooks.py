@@ -7,12 +7,10 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich import box
-from rich.table import Table
 
 from headrace.cli.failure import clean
 from headrace.cli.server import AS_JSON, KEY, SERVER
-from headrace.cli.terminal import answers, remarks
+from headrace.cli.terminal import answers, remarks, show_rows
 from headrace.client import Client
 from headrace.client.asynchronous import USUAL_URL
 
@@ -95,14 +93,12 @@ def resend(
 
 
 def _show(items: list[Any], columns: dict[str, str], *, as_json: bool) -> None:
-    if as_json:
-        for each in items:
-            typer.echo(msgspec.json.encode(each).decode())
-        return
-    table = Table(*columns.values(), box=box.SIMPLE_HEAD)
-    for each in items:
-        table.add_row(*(clean(_told(each.get(name))) for name in columns))
-    answers().print(table)
+    show_rows(
+        items,
+        tuple(columns.values()),
+        lambda each: [clean(_told(each.get(name))) for name in columns],
+        as_json=as_json,
+    )
 
 
 def _told(value: Any) -> str:
