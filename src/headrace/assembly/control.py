@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import partial
 
 from headrace.assembly.jobs import broker_of, is_embedded
-from headrace.assembly.labels import calibration_by, labels_of
+from headrace.assembly.labels import calibration_by, labels_of, reference_by
 from headrace.assembly.monitoring import monitor_of, watch_by_the_clock
 from headrace.assembly.platform import Running
 from headrace.assembly.webhooks import deliver
@@ -43,6 +43,7 @@ async def _watch(running: Running) -> None:
         running.monitoring.store,
         labels_of(running.stores),
         calibration_by(running.stores, running.registry),
+        reference_by(running.stores, running.registry),
     )
     await watch_by_the_clock(
         running.settings,

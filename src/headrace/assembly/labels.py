@@ -14,12 +14,14 @@ from headrace.domain.feedback import Feedback
 from headrace.errors import HeadraceError
 from headrace.monitoring.calibration import Calibration
 from headrace.monitoring.monitor import Label, Labels
-from headrace.monitoring.window import CONFIDENCE_BINS, EVERYTHING
+from headrace.monitoring.window import CONFIDENCE_BINS, EVERYTHING, WindowSketch, reference_read
 from headrace.registry.registry import ModelRegistry
 
 CALIBRATION = "calibration.json"
 """The file by which a trainer says how often its model was right on unseen examples: `{"bins": [[count, right], …]}`,
 one pair for each of 50 bins of confidence of equal width."""
+REFERENCE = "reference.msgpack"
+"""The file by which a trainer says what normal traffic looks like: the sketches of `reference_written`."""
 _A_LOOK = 500
 _PLACES = ("classification", "output")
 
@@ -45,6 +47,21 @@ def calibration_by(stores: Stores, registry: ModelRegistry) -> Callable[[str], C
                 return calibration_from(content)
             except (HeadraceError, OSError, ValueError, TypeError, KeyError):
                 # A model without a calibration, or with one that cannot be read, is taken at its word.
+                continue
+        return None
+
+    return found
+
+
+def reference_by(stores: Stores, registry: ModelRegistry) -> Callable[[str], Mapping[str, WindowSketch] | None]:
+    """The drift reference that came with any model of a release; None where none did: then it is learned."""
+
+    def found(release_id: str) -> Mapping[str, WindowSketch] | None:
+        record = stores.releases.find(release_id)
+        for digest in record.release.models.values() if record is not None else ():
+            try:
+                return reference_read((registry.folder_of(registry.version(digest)) / REFERENCE).read_bytes())
+            except (HeadraceError, OSError):
                 continue
         return None
 

@@ -28,7 +28,7 @@ from headrace.monitoring.monitor import Labels, Monitor, MonitorOptions
 from headrace.monitoring.recorder import WatchRecorder
 from headrace.monitoring.reporter import Reporter
 from headrace.monitoring.watch import WatchOptions
-from headrace.monitoring.window import Batch, encoded
+from headrace.monitoring.window import Batch, WindowSketch, encoded
 from headrace.serving.answered import Answered
 from headrace.serving.observing import observation_of
 from headrace.settings import MonitoringSettings, Settings
@@ -151,7 +151,11 @@ def options_of(settings: Settings) -> MonitorOptions:
 
 
 def monitor_of(
-    settings: Settings, store: SqlReports, labels: Labels, calibration: Callable[[str], Calibration | None]
+    settings: Settings,
+    store: SqlReports,
+    labels: Labels,
+    calibration: Callable[[str], Calibration | None],
+    reference: Callable[[str], Mapping[str, WindowSketch] | None],
 ) -> Monitor:
     """What looks by the clock. Blocking."""
     return Monitor(
@@ -161,6 +165,7 @@ def monitor_of(
         rng=np.random.default_rng(),
         labels=labels,
         calibration=calibration,
+        reference=reference,
     )
 
 

@@ -123,7 +123,8 @@ class Wagers:
         grown = np.cumprod(paid, axis=0)
         begun = (left[:-1] - left[1:])[:, None] / np.vstack([np.ones_like(SHARES), grown[:-1]])
         betting = np.minimum(grown * (self.betting + np.cumsum(begun, axis=0)), _CAP)
-        self.betting = betting[-1]
+        # A copy: the row alone would keep the whole table in memory, for every stream.
+        self.betting = betting[-1].copy()
         self.steps += len(paid)
         capital: Floats = betting @ SHARES + left[1:]
         return capital

@@ -33,6 +33,10 @@ class MonitorMemory(msgspec.Struct):
         """By segment; empty for a release that was never seen."""
         return self.releases[release].reference if release in self.releases else {}
 
+    def is_given(self, release: str) -> bool:
+        """Whether its reference came with the release, and is not learned from traffic."""
+        return release in self.releases and self.releases[release].is_given
+
     def mix(self, release: str) -> Mapping[str, WindowSketch]:
         """Labels by segment within the time of the reference, in which segments add up to the whole."""
         return self.releases[release].mix if release in self.releases else {}

@@ -53,7 +53,7 @@ class MonitorOptions:
 class Monitor:
     """Everything that is done by the clock. Blocking; `look` is called again and again by one thread.
 
-    `labels` gives what proved true; `calibration` what came with a release, if anything.
+    `labels` gives what proved true; `calibration` and `reference` what came with a release, if anything.
     """
 
     def __init__(
@@ -65,6 +65,7 @@ class Monitor:
         rng: np.random.Generator,
         labels: Labels = lambda _after: (),
         calibration: Callable[[str], Calibration | None] = lambda _release: None,
+        reference: Callable[[str], Mapping[str, WindowSketch] | None] = lambda _release: None,
     ) -> None:
         self._store = store
         self._options = options
@@ -72,6 +73,7 @@ class Monitor:
         self._rng = rng
         self._labels = labels
         self._calibration = calibration
+        self._reference = reference
         self._memory = MonitorMemory()
         self._watches: dict[str, ReleaseWatch] = {}
         self._book = AlertBook(rules=options.rules)
@@ -150,7 +152,9 @@ class Monitor:
     def _watch(self, release: str) -> ReleaseWatch:
         watch = self._watches.get(release)
         if watch is None:
-            watch = self._watches[release] = ReleaseWatch(release, self._options.watch, self._rng)
+            watch = self._watches[release] = ReleaseWatch(
+                release, self._options.watch, self._rng, reference=self._reference(release)
+            )
         return watch
 
     def _take(self, content: bytes) -> list[Change]:

@@ -178,7 +178,7 @@ class Reporter:
                 yield estimator.estimate(segment, window[segment])
 
     def _state(self, memory: MonitorMemory, release: str) -> WatchState:
-        is_full = _count(memory.reference(release)) >= (memory.needed or self._needed)
+        is_full = memory.is_given(release) or _count(memory.reference(release)) >= (memory.needed or self._needed)
         return WatchState.WATCHING if is_full else WatchState.LEARNING
 
     def _seen(self, memory: MonitorMemory, release: str) -> int:
@@ -197,7 +197,7 @@ class Reporter:
     def _notes(self, memory: MonitorMemory, release: str, decisions: int | None = None) -> tuple[str, ...]:
         notes = []
         known, needed = _count(memory.reference(release)), memory.needed or self._needed
-        if known < needed:
+        if known < needed and not memory.is_given(release):
             notes.append(
                 f"There is no reference yet: it is learned from the first {needed} decisions, of which {known} "
                 "have come. Until then nothing raises an alarm."

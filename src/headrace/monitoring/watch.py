@@ -13,7 +13,7 @@ from headrace.domain.report import Cause, Effect, WatchState
 from headrace.monitoring.detectors import Budget
 from headrace.monitoring.drift import category_shift, number_shift
 from headrace.monitoring.heavy_counts import HeavyCounts
-from headrace.monitoring.quantile_sketch import QuantileSketch
+from headrace.monitoring.quantile_sketch import QuantileSketch, copied
 from headrace.monitoring.stream import Stream, StreamState
 from headrace.monitoring.window import EVERYTHING, Exemplar, WindowSketch, merged
 
@@ -52,12 +52,23 @@ class WatchMemory(msgspec.Struct):
     alarmed: list[tuple[str, str]] = []
     exemplars: list[Exemplar] = []
     founders: int = 0
+    is_given: bool = False
 
 
 class ReleaseWatch:
-    """Takes the sketches of batches in and names what changed: each stream at most once until it is reset."""
+    """Takes the sketches of batches in and names what changed: each stream at most once until it is reset.
 
-    def __init__(self, release: str, options: WatchOptions, rng: np.random.Generator) -> None:
+    `reference` is what came with the release, by segment; without one it is learned from the first decisions.
+    """
+
+    def __init__(
+        self,
+        release: str,
+        options: WatchOptions,
+        rng: np.random.Generator,
+        *,
+        reference: Mapping[str, WindowSketch] | None = None,
+    ) -> None:
         self.release = release
         self._options = options
         self._rng = rng
@@ -66,7 +77,8 @@ class ReleaseWatch:
         self._founders = 0
         self._streams: dict[tuple[str, str], Stream] = {}
         self._alarmed: set[tuple[str, str]] = set()
-        self.reference: dict[str, WindowSketch] = {}
+        self.reference: dict[str, WindowSketch] = {segment: copied(each) for segment, each in (reference or {}).items()}
+        self._is_given = bool(reference)
         self._mix: dict[str, WindowSketch] = {}
         self._recent: dict[str, WindowSketch] = {}
         self._former: dict[str, WindowSketch] = {}
@@ -76,6 +88,8 @@ class ReleaseWatch:
     def state(self) -> WatchState:
         """Learning until the reference has what it needs."""
         known = self.reference.get(EVERYTHING)
+        if self._is_given:
+            return WatchState.WATCHING
         is_full = known is not None and known.count >= self._options.reference_decisions
         return WatchState.WATCHING if is_full else WatchState.LEARNING
 
@@ -83,8 +97,8 @@ class ReleaseWatch:
         """What has newly changed by this batch, the clearest first; sketches are by segment."""
         self._exemplars = [*self._exemplars, *exemplars][-_EXEMPLARS:]
         crossed: list[tuple[float, str, str]] = []
-        if not self._founders and any(not stream.is_learning for stream in self._streams.values()):
-            self._found(len(self._streams))
+        if not self._founders:
+            self._name_founders(sketches)
         if self.state is WatchState.LEARNING:
             merged(self._mix, {segment: labels_only(sketch) for segment, sketch in sketches.items()})
         # The whole first, then segments as they turn up: that is the order in which alpha is given out.
@@ -162,12 +176,13 @@ class ReleaseWatch:
             alarmed=sorted(self._alarmed),
             exemplars=self._exemplars,
             founders=self._founders,
+            is_given=self._is_given,
         )
 
     def resume(self, memory: WatchMemory) -> None:
         """Goes on from what was stored; alpha is given out in the same order again."""
         self.reference, self._recent, self._former = memory.reference, memory.recent, memory.former
-        self._mix = memory.mix
+        self._mix, self._is_given = memory.mix, memory.is_given
         self._exemplars = list(memory.exemplars)
         self._alarmed = {(feature, segment) for feature, segment in memory.alarmed}
         for feature, segment, state in memory.streams:
@@ -178,12 +193,30 @@ class ReleaseWatch:
 
     def _tested(self, feature: str, segment: str, seen: QuantileSketch | HeavyCounts) -> float:
         """Powers of ten by which the capital passed what its share of alpha asks for; below 0 is not enough."""
-        stream = self._streams.get((feature, segment))
-        if stream is None:
-            stream = self._streams[feature, segment] = Stream(learn=self._options.learn)
+        stream = self._stream(feature, segment)
         capital = stream.take(seen, self._rng)
         # Without founders every stream is still learning, for they are named before the first one is tested.
         return math.log10(capital * self._share(feature, segment)) if self._founders else -math.inf
+
+    def _stream(self, feature: str, segment: str) -> Stream:
+        """The stream of a feature; a new one learns its bins from the reference that came with the release."""
+        stream = self._streams.get((feature, segment))
+        if stream is None:
+            stream = self._streams[feature, segment] = Stream(learn=self._options.learn)
+            given = self.reference.get(segment) if self._is_given else None
+            known = None if given is None else given.numbers.get(feature) or given.categories.get(feature)
+            if known is not None:
+                stream.take(known, self._rng)
+        return stream
+
+    def _name_founders(self, sketches: Mapping[str, WindowSketch]) -> None:
+        """Once any stream can be tested, those that are known share alpha; with a reference that is at once."""
+        if self._is_given:
+            for segment, sketch in sketches.items():
+                for feature, _ in features_of(sketch):
+                    self._stream(feature, segment)
+        if any(not stream.is_learning for stream in self._streams.values()):
+            self._found(len(self._streams))
 
     def _found(self, founders: int) -> None:
         """Divides alpha among the streams that are known before any of them is tested."""
@@ -197,7 +230,7 @@ class ReleaseWatch:
 
     def _remember(self, segment: str, sketch: WindowSketch) -> None:
         known = self.reference.setdefault(segment, WindowSketch())
-        if known.count < self._options.reference_decisions:
+        if not self._is_given and known.count < self._options.reference_decisions:
             known.merge(sketch)
         lately = self._recent.setdefault(segment, WindowSketch())
         lately.merge(sketch)

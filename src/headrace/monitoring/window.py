@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 from headrace.domain.observation import Observation
+from headrace.errors import UnreadableArtifact
 from headrace.monitoring.heavy_counts import HeavyCounts, HeavySums
 from headrace.monitoring.quantile_sketch import QuantileSketch, bucket_of
 
@@ -179,3 +180,18 @@ def merged(into: dict[str, WindowSketch], others: Mapping[str, WindowSketch]) ->
     """Adds sketches by segment."""
     for segment, sketch in others.items():
         into.setdefault(segment, WindowSketch()).merge(sketch)
+
+
+def reference_written(sketches: Mapping[str, WindowSketch]) -> bytes:
+    """A reference by segment, as the artifact that a release names by its digest; `all` has every decision."""
+    return msgspec.msgpack.encode(dict(sketches))
+
+
+def reference_read(content: bytes) -> dict[str, WindowSketch]:
+    """The reference in an artifact; raises `UnreadableArtifact` when it holds none."""
+    try:
+        return msgspec.msgpack.decode(content, type=dict[str, WindowSketch])
+    except (msgspec.DecodeError, msgspec.ValidationError) as failure:
+        raise UnreadableArtifact(
+            f"It holds no drift reference: {failure}.", remedy="Train the release anew."
+        ) from failure

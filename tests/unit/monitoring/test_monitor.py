@@ -4,11 +4,14 @@ from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
 
 import numpy as np
+import pytest
 
 from headrace.domain.observation import Observation
+from headrace.domain.report import WatchState
+from headrace.errors import UnreadableArtifact
 from headrace.monitoring.monitor import Monitor, MonitorOptions
 from headrace.monitoring.reporter import Reporter
-from headrace.monitoring.window import Batch, Seen, WindowSketch, encoded
+from headrace.monitoring.window import Batch, Seen, WindowSketch, encoded, reference_read, reference_written
 from headrace.storage.reports import SqlReports
 from headrace.storage.schema import opened_database
 
@@ -68,3 +71,31 @@ def test_old_windows_become_hours_and_days_and_reports_still_count_every_decisio
     assert len(stored) == 25 + 4 + 1
     report = Reporter(store, now=lambda: NOW).report("sha256:a", window_s=6 * 24 * 3600)
     assert report.drift.window.decisions == 2 * len(moments)
+
+
+def test_a_release_that_brings_its_reference_is_watched_from_its_first_decision(tmp_path):
+    """Weights were around 10 in training; traffic is at 3 from the first decision on, which nobody would learn from."""
+    rng = np.random.default_rng(2)
+    given = reference_read(reference_written({"all": weights(rng.normal(10, 1, 400))}))
+    store = SqlReports(opened_database(f"sqlite:///{tmp_path}/headrace.db"))
+    monitor = Monitor(store, MonitorOptions(), now=lambda: NOW, rng=rng, reference=lambda _release: given)
+    store.add_batch(encoded(Batch("one", NOW.timestamp(), {"sha256:a": {"all": weights(rng.normal(3, 1, 200))}})))
+
+    monitor.look(is_last=True)
+
+    report = Reporter(store, now=lambda: NOW).report("sha256:a")
+    assert report.drift.state is WatchState.WATCHING
+    assert report.drift.effects[0].psi.low > 0.5
+    assert "no reference" not in report.drift.note
+
+
+def test_what_holds_no_reference_is_refused():
+    with pytest.raises(UnreadableArtifact, match="no drift reference"):
+        reference_read(b"\x00nothing")
+
+
+def weights(values):
+    sketch = WindowSketch()
+    for value in values:
+        sketch.add(Seen.of(Observation(numbers={"weight": float(value)})))
+    return sketch
