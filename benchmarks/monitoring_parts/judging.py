@@ -29,6 +29,8 @@ from headrace.storage.schema import opened_database
 from headrace_documents.classifier.embedding import embedding_of
 from headrace_documents.classifier.tokens import StaticReader
 
+_A_FLUSH = 2_000
+"""Decisions that come between two looks, a million an hour."""
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
 
@@ -93,8 +95,8 @@ def cost(figures: Figures, *, decisions: int) -> None:
         make = _observations(np.random.default_rng(4))
         noting, testing = 0.0, 0.0
         before = _resident_bytes()
-        for start in range(0, decisions, 10_000):
-            pairs = [make(clock[0]) for _ in range(min(10_000, decisions - start))]
+        for start in range(0, decisions, _A_FLUSH):
+            pairs = [make(clock[0]) for _ in range(min(_A_FLUSH, decisions - start))]
             begun = thread_time()
             for decision, observation in pairs:
                 recorder(decision, partial(_same, observation))
@@ -103,7 +105,7 @@ def cost(figures: Figures, *, decisions: int) -> None:
             recorder.flush()
             monitor.look()
             testing += thread_time() - begun
-            clock[0] += 36
+            clock[0] += _A_FLUSH / 1_000_000 * 3600
         monitor.save()
         del pairs
         size = _resident_bytes() - before

@@ -30,7 +30,7 @@ ALPHA = 0.05
 PATIENCE = 20_000
 DELTAS = (0.005, 0.1, 0.25)
 ADWIN_DELTAS = (1e-3, 3e-4, 1e-4, 3e-5, 1e-5)
-_ADWIN_GROUPS = 5
+_ADWIN_GROUPS = 3
 _GROUP = 20
 _SEED = 3
 _BATCH = 25
@@ -222,7 +222,7 @@ def dated(figures: Figures, *, shuffles: int) -> None:
 
 
 def _joint(highest: Floats, rate: float) -> Floats:
-    """A threshold a feature such that just `rate` of the runs pass any; all are as far out, by what is usual for each."""
+    """A threshold a feature such that just `rate` of the runs pass any; all are as far out of what is usual."""
     usual = np.quantile(highest, 0.9, axis=0)
     furthest = np.sort((highest / usual).max(axis=1))
     allowed = round(rate * len(furthest))
