@@ -10,9 +10,9 @@ from scipy.optimize import minimize
 from headrace_documents.classifier.softmax import Scores, probabilities
 from headrace_documents.classifier.surface import Ints
 
-# Pulls the weights towards `usual` ones, which matters with a handful of examples a label only. The usual ones are a
-# little softer than what many examples give, and eight of pull fares best on draws of 8 from four sets.
-_PULL = 8.0
+# Pulls the weights towards `usual` ones, which matters with a handful of examples a label only: as much as one example
+# or two. Eight makes answers taught from three examples a label far too unsure.
+_PULL = 1.0
 # No part is left out altogether, so that what is left without the encoder can be told by a factor.
 _LEAST = 1e-3
 

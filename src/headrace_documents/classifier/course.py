@@ -141,7 +141,9 @@ class Course:
         kept = [*parts_of(names), *(f"prior.{name}" for name in names if name != WORDS)]
         kept += [f"prior.{TERMS}"] if WORDS in names else []
         parts = {name: self.unseen[name] for name in kept}
-        usual = {name: _USUAL[_sort_of(name)] for name in parts}
+        # What names and descriptions say counts for more, the fewer examples there are.
+        scarcity = 1 + _FEW / self._each()
+        usual = {name: _USUAL[_sort_of(name)] * (scarcity if name.startswith("prior.") else 1.0) for name in parts}
         if not any(_sort_of(name) == "vectors" for name in parts):
             usual[WORDS] = _WORDS_ALONE
         found = blend(parts, self.lesson.truth, usual=usual)
@@ -150,8 +152,11 @@ class Course:
 
     def _caution(self) -> float:
         """What all scores are divided by."""
-        each = len(self.lesson.texts) / len(self.lesson.labels)
-        return 1 + _CAUTION * each / (each + _FEW)
+        return 1 + _CAUTION * self._each() / (self._each() + _FEW)
+
+    def _each(self) -> float:
+        """How many examples a label has, in the mean."""
+        return len(self.lesson.texts) / len(self.lesson.labels)
 
     def head(self, names: Sequence[str]) -> tuple[Head, dict[str, float], Scores]:
         """A head of these features with its weights of the parts, and its scores on unseen examples.

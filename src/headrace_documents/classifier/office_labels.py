@@ -17,7 +17,7 @@ OFFICE_LABELS = {
     "letter": (
         "a letter from one person to another: dear, yours sincerely, kind regards, I am writing to, thank you; "
         "Sehr geehrte, Mit freundlichen Grüßen, Liebe; Madame, Monsieur, veuillez agréer, salutations; Estimado, "
-        "atentamente, un cordial saludo; 拝啓, 敬具; السيد, تحياتي"
+        "atentamente, un cordial saludo; 拝啓, 敬具; 尊敬的, 此致, 敬礼; السيد, تحياتي"
     ),
     "report": (
         "a report of results: summary, findings, results, conclusion, figures, table, analysis, increase, quarter, "
