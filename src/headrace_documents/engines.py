@@ -21,6 +21,8 @@ from headrace_documents.readers.reader import Limits, Reader, Reading
 from headrace_documents.readers.second import read_pdf_again
 from headrace_documents.schema import Document, DocumentInfo, Finding, Text
 
+PANIC = "PanicException"
+
 
 @dataclass(frozen=True, slots=True)
 class Engines:
@@ -142,9 +144,18 @@ def _answer(engine: Reader, content: bytes, limits: Limits) -> Reading:
         raise
     # Parsers raise whatever a damaged file leads them to: to the sender all of it means the same.
     except Exception as error:
-        raise Unreadable(
-            f"It is damaged: its reader stumbled with {type(error).__name__}.", remedy="Open and save it anew."
-        ) from error
+        raise _stumbled(error) from error
+    # A panic of a library in Rust is no `Exception`, though it was unwound as cleanly as one.
+    except BaseException as error:
+        if type(error).__name__ == PANIC:
+            raise _stumbled(error) from error
+        raise
+
+
+def _stumbled(error: BaseException) -> Unreadable:
+    return Unreadable(
+        f"It is damaged: its reader stumbled with {type(error).__name__}.", remedy="Open and save it anew."
+    )
 
 
 def _general_findings(text: Text, media_type: str, filename: str | None) -> list[Finding]:

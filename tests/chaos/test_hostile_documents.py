@@ -1,10 +1,15 @@
 """The short form of the benchmark of hostile documents: attacks and mutations through the guarded extractor."""
 
+import io
+
 import attacks
 import hostile
 import pytest
 from attacks import Attack, docx, png, zipped
-from hostile import Toll, attack, guarded, is_alive, mutate, samples
+from hostile import Toll, attack, guarded, is_alive, mutate, outcome_of, samples
+from PIL import Image, ImageDraw, ImageFont
+
+from headrace_documents.schema import Document
 
 QUICK_FORMATS = ("docx", "pdf", "xls", "msg", "ppt", "rtf", "eml", "html")
 DEADLINE_S = 30.0
@@ -47,3 +52,17 @@ async def test_mutated_documents_harm_nobody(form):
     assert alive
     assert toll.outcomes["answered"] + toll.outcomes["refused"] + toll.outcomes["late"] == 8
     assert toll.largest_bytes <= hostile.MOST_BYTES
+
+
+@pytest.mark.parametrize("words", ["", "Hi all"])
+async def test_a_page_with_hardly_a_letter_harms_no_worker(words):
+    picture = Image.new("L", (1654, 2339), 255)
+    ImageDraw.Draw(picture).text((200, 200), words, font=ImageFont.load_default(size=40), fill=0)
+    output = io.BytesIO()
+    picture.save(output, format="PNG")
+    toll = Toll()
+
+    async with guarded(toll) as replicas:
+        outcome, reason, _ = await outcome_of(replicas, Document(output.getvalue(), "a.png"), deadline_s=DEADLINE_S)
+
+    assert (outcome, reason, toll.deaths) == ("answered", "", 0)

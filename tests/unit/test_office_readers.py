@@ -4,7 +4,7 @@ import io
 
 import pytest
 from attacks import docx, xlsx, zipped
-from extracted import check_places, extracted
+from extracted import check_places, extracted, sample
 from PIL import Image
 
 from headrace import InvalidInput, TooLarge, Unreadable, UnsupportedType
@@ -206,3 +206,9 @@ def test_a_picture_without_any_text_says_so():
     text = extracted(output.getvalue(), "a.png")
 
     assert "no_text_found" in findings_of(text)
+
+
+@pytest.mark.parametrize("size", range(700, 8700, 800))
+def test_a_workbook_cut_off_is_refused_though_its_library_panics(size):
+    with pytest.raises(InvalidInput, match=r"damaged|compound file"):
+        extracted(sample("inbox/libro1.xls")[:size], "a.xls")

@@ -36,7 +36,8 @@ def version_of_landlock(libc: CDLL) -> int:
 def restrict_files(libc: CDLL, *, readable: Iterable[str], writable: str) -> bool:
     """From now on this thread, and those it starts, may read below `readable`, write below `writable`, and no more.
 
-    Paths that do not exist are left out. False where the kernel refuses; then nothing is in force.
+    The null device can be written to as well. Paths that do not exist are left out. False where the kernel
+    refuses; then nothing is in force.
     """
     version = version_of_landlock(libc)
     if not version:
@@ -50,6 +51,8 @@ def restrict_files(libc: CDLL, *, readable: Iterable[str], writable: str) -> boo
     try:
         rules = [(path, _READING & handled) for path in set(readable) if Path(path).exists()]
         rules.append((writable, _WRITING & handled))
+        # Libraries write there what nobody is to read; Tesseract does not ask whether it could open it.
+        rules.append((os.devnull, (_READ_FILE | _WRITE_FILE | _TRUNCATE) & handled))
         if not all(_allow(libc, ruleset, path, access) for path, access in rules):
             return False
         return bool(libc.syscall(LANDLOCK_RESTRICT_SELF, c_int(ruleset), c_uint32(0)) == 0)
