@@ -18,7 +18,7 @@ from time import perf_counter, sleep
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 PEERS = ROOT / ".headrace" / "peers"
-START_S = 90.0
+START_S = 240.0
 COMMON = ("numpy", "onnxruntime", "tokenizers")
 
 
