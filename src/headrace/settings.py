@@ -155,13 +155,17 @@ class AlertRuleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
 
 class OutcomeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[outcomes.<metric>]`: what the business goes by. `worth` of one unit in `currency`; below 0 it is a cost."""
+    """`[outcomes.<metric>]`: what the business goes by. `worth` of one unit in `currency`; below 0 it is a cost.
+
+    With `cost_of_a_person`, what a decision by a person costs, reports say what other thresholds would have been worth.
+    """
 
     unit: str = ""
     direction: str = "up"
     worth: float = 1.0
     currency: str = ""
     within_days: float = 30.0
+    cost_of_a_person: float | None = None
 
 
 class TelemetrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -318,6 +318,7 @@ WORTH = {
     "outcomes.minutes_saved.unit": "min",
     "outcomes.minutes_saved.worth": 0.5,
     "outcomes.minutes_saved.currency": "EUR",
+    "outcomes.minutes_saved.cost_of_a_person": 2.0,
 }
 
 
@@ -348,6 +349,9 @@ async def test_what_decisions_were_worth_is_told_by_variant_and_segment(tmp_path
     assert rows["source=hill"]["value"]["value"] == 0.5
     assert rows["all"]["value"]["value"] == pytest.approx((3 * 3.0 + 2 * 0.5) / 5)
     assert rows["all"]["cost_s"] > 0
+    # Every answer was given at 0.9: at 0.95 all five would have gone to people, for 2 EUR each.
+    worth = {each["threshold"]: (each["answered"], each["handed_over"], each["worth"]) for each in card["thresholds"]}
+    assert (worth[0.9], worth[0.95]) == ((5, 0, 10.0), (0, 5, -10.0))
     assert [row["group"] for row in hills["scorecards"][0]["rows"]] == ["all", "source=hill", "source=river"]
 
 

@@ -61,6 +61,7 @@ def metrics_of(settings: Settings) -> list[OutcomeMetric]:
             worth=declared.worth,
             currency=declared.currency,
             within_s=timedelta(days=declared.within_days).total_seconds(),
+            cost_of_a_person=declared.cost_of_a_person,
         )
         for name, declared in settings.outcomes.items()
     ]
@@ -97,4 +98,4 @@ def _join(
     known = tuple(name for name in sorted(names) if name in groups)
     for metric, each in values.items():
         age_s = (each.created_at - decision.created_at).total_seconds()
-        scorings[metric].turned_out(Result(metric, each.value, age_s, known))
+        scorings[metric].turned_out(Result(metric, each.value, age_s, known, decision.confidence))

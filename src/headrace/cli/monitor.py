@@ -157,7 +157,18 @@ def _show(found: MonitorReport, alerts: tuple[Alert, ...]) -> None:
     console.print(table)
     for card in found.scorecards:
         console.print(_scorecard(card))
+        if card.thresholds:
+            console.print(_thresholds(card))
     console.print(f"{found.quality.suspect:,} inputs in doubt, {found.quality.quarantined:,} in quarantine.")
+
+
+def _thresholds(card: Scorecard) -> Table:
+    unit = clean(card.unit)
+    columns = ("confidence of at least", "answered", "to people", f"would have been worth ({unit})")
+    table = Table(*columns, box=box.SIMPLE_HEAD)
+    for each in card.thresholds:
+        table.add_row(f"{each.threshold:.0%}", f"{each.answered:,}", f"{each.handed_over:,}", f"{each.worth:,.2f}")
+    return table
 
 
 def _scorecard(card: Scorecard) -> Table:

@@ -128,6 +128,12 @@ def markdown(report: MonitorReport, alerts: Sequence[Alert]) -> str:
         lines += [
             f"| {row.group} | {row.decisions:,} | {row.outcomes:,} | {worth_of(row, card.unit)} |" for row in card.rows
         ]
+        if card.thresholds:
+            lines += ["", "| confidence of at least | answered | to people | worth in all |", "|---|---|---|---|"]
+        lines += [
+            f"| {each.threshold:.0%} | {each.answered:,} | {each.handed_over:,} | {each.worth:,.2f} |"
+            for each in card.thresholds
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -230,7 +236,26 @@ def _scorecard(card: Scorecard) -> str:
         f"its 95 % interval; better is {escape(card.direction)}. {escape(card.note)}</p><table>"
         "<thead><tr><th>segment</th><th class='number'>decisions</th><th class='number'>outcomes</th>"
         "<th class='number'>worth</th></tr></thead>"
-        f"<tbody>{rows}</tbody></table>"
+        f"<tbody>{rows}</tbody></table>{_thresholds(card)}"
+    )
+
+
+def _thresholds(card: Scorecard) -> str:
+    """What other thresholds would have been worth, the best one marked."""
+    best = max((each.worth for each in card.thresholds), default=0.0)
+    rows = "".join(
+        f"<tr><td>{each.threshold:.0%}</td><td class='number'>{each.answered:,}</td>"
+        f"<td class='number'>{each.handed_over:,}</td>"
+        f"<td class='number'>{each.worth:,.2f}{' (best)' if each.worth == best else ''}</td></tr>"
+        for each in card.thresholds
+    )
+    if not rows:
+        return ""
+    return (
+        "<h3>Had it answered only when it was surer</h3><p class='soft'>Decisions with an outcome, replayed: those "
+        f"below the threshold would have gone to people. Worth in {escape(card.unit)}.</p><table><thead><tr>"
+        "<th>confidence of at least</th><th class='number'>answered</th><th class='number'>to people</th>"
+        f"<th class='number'>worth in all</th></tr></thead><tbody>{rows}</tbody></table>"
     )
 
 

@@ -196,10 +196,21 @@ class ScorecardRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ThresholdWorth:
+    """What answering only at a confidence of `threshold` or more would have been worth; the others go to people."""
+
+    threshold: float
+    answered: int
+    handed_over: int
+    worth: float
+
+
+@dataclass(frozen=True, slots=True)
 class Scorecard:
     """One business metric by variant and segment; `unit` and `direction` as its declaration says.
 
     `late` outcomes came after the time that is declared for them and do not count; `note` says what else limits it.
+    `thresholds` replay the decisions with an outcome; none where nothing says what a person costs.
     """
 
     metric: str
@@ -208,6 +219,7 @@ class Scorecard:
     rows: tuple[ScorecardRow, ...]
     late: int = 0
     note: str = ""
+    thresholds: tuple[ThresholdWorth, ...] = ()
 
 
 class AlertState(StrEnum):

@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from headrace.domain.report import Measured, Scorecard, ScorecardRow
+from headrace.domain.report import Measured, Scorecard, ScorecardRow, ThresholdWorth
 
 _Z = 1.96
+THRESHOLDS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +17,8 @@ class OutcomeMetric:
     """A figure that the business goes by, as `[outcomes.<name>]` declares it.
 
     `direction`: `up` when more is better, else `down`. `worth` is what one unit is worth in `currency`, below 0 for a
-    cost. Outcomes count for a decision when they come within `within_s` of it.
+    cost. Outcomes count for a decision when they come within `within_s` of it. `cost_of_a_person`: what it costs, in
+    `currency`, to have a decision made by a person instead.
     """
 
     name: str
@@ -25,6 +27,7 @@ class OutcomeMetric:
     worth: float = 1.0
     currency: str = ""
     within_s: float = 30 * 24 * 3600.0
+    cost_of_a_person: float | None = None
 
 
 @dataclass(slots=True)
@@ -70,6 +73,7 @@ class Outcome:
     value: float
     age_s: float
     groups: tuple[str, ...]
+    confidence: float | None = None
 
 
 @dataclass(slots=True)
@@ -79,6 +83,7 @@ class Scoring:
     metric: OutcomeMetric
     groups: dict[str, Group] = field(default_factory=dict)
     late: int = 0
+    answers: list[tuple[float, float]] = field(default_factory=list)
 
     def answered(self, groups: Iterable[str], *, compute_s: float, tokens: int = 0, decisions: int = 1) -> None:
         """Counts decisions, and what they took together, in each of their groups."""
@@ -92,6 +97,8 @@ class Scoring:
         if not 0 <= outcome.age_s <= self.metric.within_s:
             self.late += 1
             return
+        if outcome.confidence is not None:
+            self.answers.append((outcome.confidence, outcome.value * self.metric.worth))
         for name in outcome.groups:
             self.groups.setdefault(name, Group()).turned_out(outcome.value * self.metric.worth)
 
@@ -110,17 +117,21 @@ class Scoring:
         )
         unit = self.metric.currency or self.metric.unit
         name, direction = self.metric.name, self.metric.direction
-        return Scorecard(metric=name, unit=unit, direction=direction, rows=rows, late=self.late, note=note)
+        return Scorecard(
+            metric=name,
+            unit=unit,
+            direction=direction,
+            rows=rows,
+            late=self.late,
+            note=note,
+            thresholds=self._thresholds(),
+        )
 
-
-@dataclass(frozen=True, slots=True)
-class ThresholdWorth:
-    """What answering only above a threshold of confidence would have been worth; the others go to people."""
-
-    threshold: float
-    answered: int
-    handed_over: int
-    worth: float
+    def _thresholds(self) -> tuple[ThresholdWorth, ...]:
+        cost = self.metric.cost_of_a_person
+        if cost is None or not self.answers:
+            return ()
+        return tuple(worth_of_thresholds(self.answers, THRESHOLDS, cost_of_a_person=cost))
 
 
 def worth_of_thresholds(
