@@ -1,6 +1,6 @@
 """How fast jobs go in and out, beside raw brokers and the usual libraries in their durable settings.
 
-    python benchmarks/job_queue.py [--quick] [--only embedded,curve,redis,rabbitmq]
+    python benchmarks/job_queue.py [--quick] [--only embedded,curve,redis,rabbitmq] [--peers stored,taskiq]
 
 `embedded`: fsynced submissions from 32 callers, drains, and the time from submission to start. `curve`: claim time and
 memory at 1,000, 10,000 and 100,000 queued jobs. `redis` and `rabbitmq`: drains through each broker, beside the raw
@@ -19,12 +19,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from figures import ROOT, Figures
-from mill import Server, rabbitmq_server, redis_server
+from mill import rabbitmq_server, redis_server
 
 from headrace.jobs.attempt import JobAnswer, Work
 from headrace.jobs.broker import Broker
@@ -237,7 +237,7 @@ def resident_mib() -> float:
     return pages * resource.getpagesize() / 2**20
 
 
-async def over(figures: Figures, broker: str, *, count: int) -> None:
+async def over(figures: Figures, broker: str, *, count: int, peers: Collection[str]) -> None:
     """Drains through a broker, beside the raw client and the libraries over the same server."""
     with tempfile.TemporaryDirectory(prefix="mill-") as name:
         folder = Path(name)
@@ -251,16 +251,17 @@ async def over(figures: Figures, broker: str, *, count: int) -> None:
         for policy, (server, url) in servers:
             server.start()
             try:
-                await beside(figures, broker, policy, (server, url), count=count)
+                await beside(figures, broker, policy, url, count=count, peers=peers)
             finally:
                 server.kill()
 
 
-async def beside(figures: Figures, broker: str, policy: str, server: tuple[Server, str], *, count: int) -> None:
+async def beside(figures: Figures, broker: str, policy: str, url: str, *, count: int, peers: Collection[str]) -> None:
     """One server: the raw client first, then ours, then the libraries."""
-    _, url = server
     raw: dict[str, float] = {}
     for peer, packages in PEER_PACKAGES[broker].items():
+        if peer != "raw" and peer not in peers:
+            continue
         found = await asyncio.to_thread(peer_figures, broker, peer, packages, url, count)
         if peer == "raw":
             raw = found
@@ -339,13 +340,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", default="embedded,curve,redis,rabbitmq")
+    parser.add_argument("--peers", default="stored,taskiq,dramatiq,celery", help="beside the raw client")
     given = parser.parse_args()
-    figures = Figures("job_queue", is_quick=given.quick)
+    figures, peers = Figures("job_queue", is_quick=given.quick), given.peers.split(",")
     parts: dict[str, Callable[[], Awaitable[None]]] = {
         "embedded": lambda: embedded(figures, count=1024 if given.quick else 10_240),
         "curve": lambda: curve(figures, sizes=[1024, 4096] if given.quick else [1024, 10_240, 102_400]),
-        "redis": lambda: over(figures, "redis", count=512 if given.quick else 4096),
-        "rabbitmq": lambda: over(figures, "rabbitmq", count=512 if given.quick else 2048),
+        "redis": lambda: over(figures, "redis", count=512 if given.quick else 4096, peers=peers),
+        "rabbitmq": lambda: over(figures, "rabbitmq", count=512 if given.quick else 2048, peers=peers),
     }
     for part in given.only.split(","):
         asyncio.run(parts[part]())  # type: ignore[arg-type]
