@@ -272,8 +272,9 @@ async def beside(figures: Figures, broker: str, policy: str, url: str, *, count:
                 figures.tell(figure, ours[figure], unit="1/s", cpu_us_each=ours.get(f"{figure}_cpu_us"), **told)
         for figure, value in found.items():
             ratio = value / raw[figure] if raw.get(figure) else 0.0
+            unit = "us" if figure.endswith("_us") else "1/s"
             figures.tell(
-                f"peer_{figure}", value, unit="1/s", keeper=broker, policy=policy, peer=peer, of_raw=round(ratio, 3)
+                f"peer_{figure}", value, unit=unit, keeper=broker, policy=policy, peer=peer, of_raw=round(ratio, 3)
             )
 
 

@@ -48,7 +48,7 @@ def seconds_of_drain(count: int, *, within_s: float = 300.0) -> float:
 
 def flushed_rows() -> sqlite3.Connection:
     """A table in a file that is flushed at every commit."""
-    rows = sqlite3.connect(f"{MARKS}.db", isolation_level=None)
+    rows = sqlite3.connect(f"{MARKS}.db", isolation_level=None, check_same_thread=False)
     for statement in (
         "PRAGMA journal_mode=WAL",
         "PRAGMA synchronous=FULL",
@@ -79,7 +79,7 @@ async def raw_redis(url: str, count: int, *, is_stored: bool = False) -> dict[st
 
     await asyncio.gather(*(add(count // 32) for _ in range(32)))
     enqueue = count / (time.perf_counter() - begun)
-    begun, done = time.perf_counter(), 0
+    begun, cpu, done = time.perf_counter(), time.process_time(), 0
     while done < count:
         found = await redis.xreadgroup("g", "c", {stream: ">"}, count=AT_ONCE, block=1000)
         for _, entries in found:
@@ -92,10 +92,10 @@ async def raw_redis(url: str, count: int, *, is_stored: bool = False) -> dict[st
                 pipe.xdel(stream, receipt)
                 await pipe.execute()
                 done += 1
-    drain = count / (time.perf_counter() - begun)
+    drain, cpu_us = count / (time.perf_counter() - begun), (time.process_time() - cpu) / count * 1e6
     await redis.delete(stream)
     await redis.aclose()
-    return {"enqueue": enqueue, "drain": drain}
+    return {"enqueue": enqueue, "drain": drain, "drain_cpu_us": cpu_us}
 
 
 async def raw_rabbitmq(url: str, count: int, *, is_stored: bool = False) -> dict[str, float]:
@@ -115,7 +115,7 @@ async def raw_rabbitmq(url: str, count: int, *, is_stored: bool = False) -> dict
 
     await asyncio.gather(*(add(count // 32) for _ in range(32)))
     enqueue = count / (time.perf_counter() - begun)
-    begun, done, given = time.perf_counter(), 0, []
+    begun, cpu, done, given = time.perf_counter(), time.process_time(), 0, []
     async with queue.iterator() as messages:
         async for message in messages:
             given.append(message)
@@ -131,10 +131,10 @@ async def raw_rabbitmq(url: str, count: int, *, is_stored: bool = False) -> dict
             given.clear()
             if done == count:
                 break
-    drain = count / (time.perf_counter() - begun)
+    drain, cpu_us = count / (time.perf_counter() - begun), (time.process_time() - cpu) / count * 1e6
     await queue.delete(if_unused=False, if_empty=False)
     await connection.close()
-    return {"enqueue": enqueue, "drain": drain}
+    return {"enqueue": enqueue, "drain": drain, "drain_cpu_us": cpu_us}
 
 
 async def taskiq(kind: str, url: str, count: int) -> dict[str, float]:
