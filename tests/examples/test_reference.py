@@ -31,7 +31,8 @@ def configuration():
         "# Configuration",
         "",
         "Settings come from `headrace.toml` in the working folder, then from `HEADRACE_<SECTION>__<KEY>` in the",
-        "environment, then from flags; the last one wins. An unknown key is an error that names the nearest known one.",
+        "environment, then from flags; the last one wins. An unknown key is an error that names the nearest known one;",
+        "a variable that names no section, such as `HEADRACE_SHARED`, is none of ours and is passed over.",
         "Nothing needs to be set.",
         "",
     ]
