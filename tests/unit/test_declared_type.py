@@ -32,7 +32,7 @@ def test_a_declared_type_contradicts_only_where_it_is_a_known_kind_and_another_o
 
 def test_a_document_that_is_not_what_its_sender_says_is_in_doubt():
     document = SimpleNamespace(filename="x", media_type=PDF, size_bytes=9, pages=None, language="en")
-    reading = SimpleNamespace(document=document, characters="A letter to a friend.", findings=())
+    reading = SimpleNamespace(document=document, characters="A letter to a friend.", findings=(), pages=())
     parts = {"text": reading, "classification": SimpleNamespace(embedding=None), "summary": None}
 
     def inspected(declared):

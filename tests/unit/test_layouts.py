@@ -184,6 +184,17 @@ def torch_like():
     return stream.getvalue()
 
 
+@pytest.mark.parametrize("length", [0x280, 0x380, 0x480, 0x580])
+def test_safetensors_whose_length_looks_like_a_pickle_are_none(length):
+    header = b'{"__metadata__":{}}'.ljust(length)
+    content = length.to_bytes(8, "little") + header
+
+    assert is_pickle(content)
+    check_files({"head.safetensors": content})
+    with pytest.raises(UnreadableArtifact, match="is a pickle"):
+        check_files({"head.safetensors": content[: length // 2]})
+
+
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_a_pickle_is_known_by_its_content(protocol):
     content = pickle.dumps(Evil(), protocol=protocol)
