@@ -95,10 +95,15 @@ async def test_nothing_piles_up_over_answers_failures_and_callers_that_left(tmp_
         async with asyncio.timeout(300):
             for _ in range(ROUNDS):
                 answered += await one_round(endpoint, source)
-        objects_after, descriptors_after = counted()
+        # Timers that have not run out yet hold some; what leaks stays.
+        for _ in range(100):
+            objects_after, descriptors_after = counted()
+            if objects_after < objects + 400:
+                break
+            await asyncio.sleep(0.1)
 
         assert answered > 0.3 * ROUNDS * AT_ONCE
-        # A few belong to timers that have not run out yet; what leaks grows with the 1,200 questions.
+        # What leaks grows with the 1,200 questions.
         assert objects_after < objects + 400
         assert descriptors_after <= descriptors + 4
         assert resident_bytes() < 1.05 * held + 8 * 2**20
