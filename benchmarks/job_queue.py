@@ -26,6 +26,8 @@ from pathlib import Path
 from figures import ROOT, Figures
 from mill import rabbitmq_server, redis_server
 
+from headrace.assembly.roles import SWITCH_S
+from headrace.assembly.tree import loop_factory
 from headrace.jobs.attempt import JobAnswer, Work
 from headrace.jobs.broker import Broker
 from headrace.jobs.brokers.embedded import EmbeddedBroker
@@ -350,8 +352,11 @@ def main() -> None:
         "redis": lambda: over(figures, "redis", count=512 if given.quick else 4096, peers=peers),
         "rabbitmq": lambda: over(figures, "rabbitmq", count=512 if given.quick else 2048, peers=peers),
     }
+    # As in the processes of a server.
+    sys.setswitchinterval(SWITCH_S)
     for part in given.only.split(","):
-        asyncio.run(parts[part]())  # type: ignore[arg-type]
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            runner.run(parts[part]())  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

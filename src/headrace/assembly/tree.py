@@ -101,7 +101,7 @@ class _Life:
     def lived(self, roles: Sequence[str], voice: Voice) -> int:
         """The life of one process; its exit code."""
         try:
-            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            with asyncio.Runner(loop_factory=loop_factory()) as runner:
                 runner.run(self._until_told(roles, voice))
         except HeadraceError as error:
             self.on_error(error)
@@ -135,7 +135,7 @@ class _Life:
         )
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     """A loop that spends half as much on an answer as the standard one, where there is one for this system."""
     try:
         uvloop = import_module("uvloop")
