@@ -242,7 +242,8 @@ def measured(kind: str, peer: str, url: str, count: int) -> dict[str, float]:
         raw = raw_redis if kind == "redis" else raw_rabbitmq
         return asyncio.run(raw(url, count, is_stored=peer == "stored"))
     if peer == "taskiq":
-        return asyncio.run(taskiq(kind, url, count))
+        # Its receiver does not end when it is cancelled, which `run` would wait for; `main` ends the process.
+        return asyncio.new_event_loop().run_until_complete(taskiq(kind, url, count))
     return dramatiq(kind, url, count) if peer == "dramatiq" else celery(url, count)
 
 
