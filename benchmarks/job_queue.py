@@ -26,8 +26,8 @@ from pathlib import Path
 from figures import ROOT, Figures
 from mill import rabbitmq_server, redis_server
 
+from headrace.assembly.loop import loop_factory
 from headrace.assembly.roles import SWITCH_S
-from headrace.assembly.tree import loop_factory
 from headrace.jobs.attempt import JobAnswer, Work
 from headrace.jobs.broker import Broker
 from headrace.jobs.brokers.embedded import EmbeddedBroker

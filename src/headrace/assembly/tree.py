@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 
+from headrace.assembly.loop import loop_factory
 from headrace.assembly.platform import Platform
 from headrace.assembly.pools import Tell
 from headrace.assembly.preload import Preload, settled
@@ -133,13 +133,3 @@ class _Life:
             siblings=Siblings(self.folder),
             shelf=self.preload.shelf,
         )
-
-
-def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    """A loop that spends half as much on an answer as the standard one, where there is one for this system."""
-    try:
-        uvloop = import_module("uvloop")
-    except ModuleNotFoundError:
-        return asyncio.new_event_loop
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory

@@ -170,7 +170,7 @@ class _Exchange:
         self.status, self.headers, self.body = status, dict(headers), body
 
     def response_stream(self, status: int, headers: list[tuple[str, str]]) -> Any:
-        raise NotImplementedError("No call of the protocol is answered in pieces.")
+        raise RuntimeError(f"A call of the protocol was answered {status} in pieces, with {len(headers)} headers.")
 
 
 def _path(model: str, version: str) -> str:
