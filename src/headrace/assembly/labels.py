@@ -11,6 +11,7 @@ import msgspec
 from headrace.assembly.stores import Stores
 from headrace.domain.decision import Decision
 from headrace.domain.feedback import Feedback
+from headrace.domain.model import REFERENCE
 from headrace.errors import HeadraceError
 from headrace.monitoring.calibration import Calibration
 from headrace.monitoring.monitor import Label, Labels
@@ -20,8 +21,6 @@ from headrace.registry.registry import ModelRegistry
 CALIBRATION = "calibration.json"
 """The file by which a trainer says how often its model was right on unseen examples: `{"bins": [[count, right], …]}`,
 one pair for each of 50 bins of confidence of equal width."""
-REFERENCE = "reference.msgpack"
-"""The file by which a trainer says what normal traffic looks like: the sketches of `reference_written`."""
 _A_LOOK = 500
 _PLACES = ("classification", "output")
 
@@ -54,15 +53,20 @@ def calibration_by(stores: Stores, registry: ModelRegistry) -> Callable[[str], C
 
 
 def reference_by(stores: Stores, registry: ModelRegistry) -> Callable[[str], Mapping[str, WindowSketch] | None]:
-    """The drift reference that came with any model of a release; None where none did: then it is learned."""
+    """The sketches of normal traffic in the reference of any model of a release; None where none has any.
+
+    Then normal is learned from the first decisions: examples to learn from are seldom mixed as traffic is.
+    """
 
     def found(release_id: str) -> Mapping[str, WindowSketch] | None:
         record = stores.releases.find(release_id)
         for digest in record.release.models.values() if record is not None else ():
             try:
-                return reference_read((registry.folder_of(registry.version(digest)) / REFERENCE).read_bytes())
+                sketches = reference_read((registry.folder_of(registry.version(digest)) / REFERENCE).read_bytes())
             except (HeadraceError, OSError):
                 continue
+            if sketches:
+                return sketches
         return None
 
     return found

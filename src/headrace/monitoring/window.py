@@ -182,15 +182,21 @@ def merged(into: dict[str, WindowSketch], others: Mapping[str, WindowSketch]) ->
         into.setdefault(segment, WindowSketch()).merge(sketch)
 
 
+class _Reference(msgspec.Struct):
+    """What a reference says to the watch; a trainer may write more into it for people."""
+
+    sketches: dict[str, WindowSketch] = {}
+
+
 def reference_written(sketches: Mapping[str, WindowSketch]) -> bytes:
-    """A reference by segment, as the artifact that a release names by its digest; `all` has every decision."""
-    return msgspec.msgpack.encode(dict(sketches))
+    """A reference by segment, as the JSON file that a release names by its digest; `all` has every decision."""
+    return msgspec.json.encode(_Reference(dict(sketches)))
 
 
 def reference_read(content: bytes) -> dict[str, WindowSketch]:
-    """The reference in an artifact; raises `UnreadableArtifact` when it holds none."""
+    """The sketches in a reference, none where its trainer made none; raises `UnreadableArtifact` for what is none."""
     try:
-        return msgspec.msgpack.decode(content, type=dict[str, WindowSketch])
+        return msgspec.json.decode(content, type=_Reference).sketches
     except (msgspec.DecodeError, msgspec.ValidationError) as failure:
         raise UnreadableArtifact(
             f"It holds no drift reference: {failure}.", remedy="Train the release anew."

@@ -6,12 +6,14 @@ from threading import Event, Thread
 import numpy as np
 import pytest
 
+from headrace.domain.model import REFERENCE
 from headrace.domain.observation import Observation
 from headrace.domain.report import WatchState
 from headrace.errors import UnreadableArtifact
 from headrace.monitoring.monitor import Monitor, MonitorOptions
 from headrace.monitoring.reporter import Reporter
 from headrace.monitoring.window import Batch, Seen, WindowSketch, encoded, reference_read, reference_written
+from headrace.registry.formats import check_files
 from headrace.storage.reports import SqlReports
 from headrace.storage.schema import opened_database
 
@@ -87,6 +89,14 @@ def test_a_release_that_brings_its_reference_is_watched_from_its_first_decision(
     assert report.drift.state is WatchState.WATCHING
     assert report.drift.effects[0].psi.low > 0.5
     assert "no reference" not in report.drift.note
+
+
+def test_a_reference_is_a_file_that_a_model_may_have_and_may_say_nothing_to_the_watch():
+    written = reference_written({"all": weights([1.0, 2.0])})
+
+    check_files({REFERENCE: written})
+    assert reference_read(written)["all"].count == 2
+    assert reference_read(b'{"examples":3,"categories":{"label":{"letter":3}},"confidence":[3]}') == {}
 
 
 def test_what_holds_no_reference_is_refused():
