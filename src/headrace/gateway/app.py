@@ -106,7 +106,7 @@ class Gateway:
     async def _answer(
         self, request: Request, target: _Target, found: Found[_Target] | tuple[str, ...]
     ) -> Response | Stream:
-        watch = asyncio.get_running_loop().call_later(WATCH_AFTER_S, _watch_late, request, asyncio.current_task())
+        watch = asyncio.get_running_loop().call_later(WATCH_AFTER_S, _watch, request, asyncio.current_task())
         try:
             if isinstance(found, Found):
                 request.caller = await self._authenticate(request, target.route.access)
@@ -196,13 +196,6 @@ def _end(span: OpenSpan, status: int) -> None:
     if status >= SERVER_FAILED:
         span.fail(f"HTTP {status}")
     span.end()
-
-
-def _watch_late(request: Request, call: asyncio.Task[Any] | None) -> None:
-    """Looks after a call that takes longer than most."""
-    if call is not None:
-        request.bound_reading(call, since_s=WATCH_AFTER_S)
-        _watch(request, call)
 
 
 def _watch(request: Request, call: asyncio.Task[Any] | None) -> asyncio.Task[None]:

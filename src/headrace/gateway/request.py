@@ -76,7 +76,6 @@ class Request:
         "_body",
         "_exchange",
         "_is_late",
-        "_is_reading",
         "_query",
         "_scope",
         "body_limit",
@@ -95,7 +94,7 @@ class Request:
         self._exchange = exchange
         self._body: bytes | None = None
         self._query: dict[str, str] | None = None
-        self._is_reading = self._is_late = False
+        self._is_late = False
         self.params = params
         self.body_limit = body_limit
         self.read_s = read_s
@@ -209,18 +208,9 @@ class Request:
             raise Malformed("The body ended before its end.", remedy="Send all of it.") from broken
         return size
 
-    def bound_reading(self, call: asyncio.Task[Any], *, since_s: float) -> None:
-        """Lets `call` wait for the body no longer than `read_s`, of which `since_s` are over.
-
-        Asked for late: nearly every body has come before anybody would have to look after it.
-        """
-        if self._is_reading:
-            asyncio.get_running_loop().call_later(max(0.0, self.read_s - since_s), self._give_up_reading, call)
-
     def _give_up_reading(self, call: asyncio.Task[Any]) -> None:
-        if self._is_reading:
-            self._is_late = True
-            call.cancel()
+        self._is_late = True
+        call.cancel()
 
     async def gone(self) -> None:
         """Returns when the client has closed its connection."""
@@ -232,19 +222,21 @@ class Request:
             return b""
         if length is not None and length > self.body_limit:
             raise self._too_large(f"{length} bytes")
-        self._is_reading = True
+        call = cast("asyncio.Task[Any]", asyncio.current_task())
+        # One timer and no more: a timeout around it would cost more than reading a small body does.
+        alarm = asyncio.get_running_loop().call_later(self.read_s, self._give_up_reading, call)
         try:
             return await self._exchange() if length is not None else await self._collected()
         except asyncio.CancelledError:
             if not self._is_late:
                 raise
-            cast("asyncio.Task[Any]", asyncio.current_task()).uncancel()
+            call.uncancel()
             raise Malformed(f"The body did not come within {self.read_s:g} s.", remedy="Send it faster.") from None
         except RuntimeError as broken:
             # The server's own errors of the protocol are subclasses of it: the connection broke in mid-body.
             raise Malformed("The body ended before its end.", remedy="Send all of it.") from broken
         finally:
-            self._is_reading = False
+            alarm.cancel()
 
     async def _collected(self) -> bytes:
         collected = bytearray()
