@@ -88,6 +88,8 @@ class JobSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[jobs]`. `concurrency`: jobs run at once by a worker, "auto" adapts. `job_seconds` bounds one attempt.
 
     A worker that is silent for `lease_s` has lost its jobs. `artifacts` is where inputs lie that are not small.
+    `release_gone`: a job whose release no living worker can answer by is bound to the one that serves ("rebind"), or
+    fails ("fail"); one of which the code alone has changed is always bound anew.
     """
 
     concurrency: str | int = "auto"
@@ -97,6 +99,7 @@ class JobSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     job_seconds: float = 3600.0
     drain_s: float = 20.0
     keep_days: float = 7.0
+    release_gone: Literal["rebind", "fail"] = "rebind"
     artifacts: str = "{data}/artifacts"
 
 

@@ -383,6 +383,18 @@ async def test_checkpoints_are_found_by_input_and_release(store):
     assert (await store.find("job_a")).attempts[0].checkpoints == 3
 
 
+async def test_an_attempt_that_is_over_binds_its_job_to_no_release(store):
+    await added(store, job("a"))
+    await begun(store, "a")
+
+    bound = await store.rebind("job_a", 1, "sha256:2", now=NOW)
+    await store.hand_back("job_a", 1, now=NOW)
+
+    with pytest.raises(LeaseLost):
+        await store.rebind("job_a", 1, "sha256:3", now=NOW)
+    assert bound.release == (await store.find("job_a")).release == "sha256:2"
+
+
 async def test_checkpoints_go_when_the_answer_is_there(store):
     await added(store, job("a"))
     await begun(store, "a")

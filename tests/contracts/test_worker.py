@@ -1,6 +1,7 @@
 """What workers keep, over every pair of store and broker."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from uuid import uuid4
@@ -12,7 +13,7 @@ from stores import emptied
 
 from headrace.domain.job import AttemptOutcome, Job, JobState, RetryPolicy
 from headrace.errors import GiveUp, Overloaded, Retry
-from headrace.jobs.attempt import JobAnswer, Work
+from headrace.jobs.attempt import JobAnswer, LeftToOthers, Work
 from headrace.jobs.broker import Broker, BrokerUnavailable, Ticket
 from headrace.jobs.brokers.embedded import EmbeddedBroker
 from headrace.jobs.brokers.rabbitmq import RabbitBroker
@@ -192,6 +193,45 @@ async def test_a_job_that_finds_no_room_loses_nothing(mill):
 
     assert job.state is JobState.SUCCEEDED
     assert job.ended_as(AttemptOutcome.FAILED) == 0
+
+
+async def test_what_another_worker_alone_can_answer_is_left_to_it(mill):
+    async def newer(_work: Work) -> JobAnswer:
+        raise LeftToOthers("It is of an older release.", wait_s=0.05)
+
+    async def older(work: Work) -> JobAnswer:
+        return JobAnswer(work.job.release.encode())
+
+    jobs = [await mill.submit(f"input {n}".encode()) for n in range(8)]
+    async with mill.working(newer, name="newer"), mill.working(older, name="older"):
+        ends = [await mill.end_of(job) for job in jobs]
+
+    assert {(job.state, job.error) for job in ends} == {(JobState.SUCCEEDED, None)}
+    outcomes = {(each.worker.partition(":")[0], each.outcome) for job in ends for each in job.attempts}
+    assert outcomes <= {("newer", AttemptOutcome.HANDED_BACK), ("older", AttemptOutcome.SUCCEEDED)}
+    assert {(await mill.queue.result(job.id)).body for job in jobs} == {b"sha256:1"}
+
+
+async def test_a_job_that_is_bound_anew_is_answered_whole_and_uses_no_earlier_checkpoint(mill):
+    found = []
+
+    async def answer(work: Work) -> JobAnswer:
+        if work.number == 1:
+            work.checkpoints.save("sha256:1", "page 1", b"of the first release")
+            while not await mill.store.checkpoints(work.job.input_digest):
+                await asyncio.sleep(0.01)
+            raise Retry("The model slept.")
+        await work.rebind("sha256:2")
+        found.append(work.checkpoints.find("sha256:2", "page 1"))
+        return JobAnswer(b"done")
+
+    job = await mill.submit()
+    async with mill.working(answer):
+        job = await mill.end_of(job)
+
+    assert (job.state, job.release, found) == (JobState.SUCCEEDED, "sha256:2", [None])
+    told = [(each.kind, json.loads(each.data).get("release")) for each in await mill.queue.events(job.id)]
+    assert [each for each in told if each[1]] == [("release", {"from": "sha256:1", "to": "sha256:2"})]
 
 
 async def test_a_running_job_is_cancelled(mill):

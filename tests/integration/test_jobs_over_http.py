@@ -11,7 +11,7 @@ from served import served
 
 from headrace.assembly import record_of
 from headrace.assembly.worker import work
-from headrace.domain.job import JobError, JobProgress, JobState, RetryPolicy
+from headrace.domain.job import AttemptOutcome, JobError, JobProgress, JobState, RetryPolicy
 from headrace.domain.stores import JobSuccess
 from headrace.jobs.job_queue import Question
 
@@ -20,7 +20,14 @@ LATER = {"Prefer": "respond-async"}
 
 @pytest.fixture
 async def mill(tmp_path):
-    async with served(tmp_path, overrides={"webhooks.allowed_hosts": ["receiver.example"]}) as it:
+    overrides = {"webhooks.allowed_hosts": ["receiver.example"], "jobs.lease_s": 1.0}
+    async with served(tmp_path, overrides=overrides) as it:
+        yield it
+
+
+@pytest.fixture
+async def strict_mill(tmp_path):
+    async with served(tmp_path, overrides={"jobs.release_gone": "fail"}) as it:
         yield it
 
 
@@ -280,22 +287,93 @@ async def test_a_job_is_answered_by_the_release_it_was_submitted_to_though_anoth
     assert earlier.id not in mill.running.loaded
 
 
-@pytest.mark.parametrize("is_known", [False, True], ids=["unknown", "of other code"])
-async def test_a_job_whose_release_is_gone_fails_at_once_and_a_retry_is_answered_by_what_serves(mill, is_known):
-    serving = mill.running.champions["mill"]
-    gone = replace(serving, code="sha256:" + "0" * 64)
-    if is_known:
-        mill.running.stores.releases.add(record_of(gone))
-    job = await submitted_to(mill, gone.id, "wheat")
+def of_other_code(mill, **changes: object):
+    gone = replace(mill.running.champions["mill"], code="sha256:" + "0" * 64, **changes)
+    mill.running.stores.releases.add(record_of(gone))
+    return gone
+
+
+async def told_releases(mill, job):
+    events = await mill.running.jobs.queue.events(job.id)
+    return [(each.kind, told["release"]) for each in events if "release" in (told := json.loads(each.data))]
+
+
+async def is_answered_by_what_serves(mill, job, earlier):
+    serving = mill.running.champions["mill"].id
+    result = await mill.client.get(f"/v1/jobs/{job.id}/result")
+    assert result.json()["release"] == result.headers["x-headrace-release"] == serving != earlier
+    assert await told_releases(mill, job) == [("release", {"from": earlier, "to": serving})]
+    shown = (await mill.client.get(f"/v1/jobs/{job.id}")).json()
+    assert (shown["release"], len(shown["attempts"])) == (serving, 1)
+
+
+async def test_a_job_from_before_a_change_of_the_code_is_bound_anew_and_says_so(strict_mill):
+    gone = of_other_code(strict_mill)
+    job = await submitted_to(strict_mill, gone.id, "wheat")
+
+    await worked_off(strict_mill, job)
+
+    await is_answered_by_what_serves(strict_mill, job, gone.id)
+
+
+async def test_a_job_whose_release_is_gone_is_bound_anew(mill):
+    unknown, other = "sha256:" + "1" * 64, of_other_code(mill, settings={"mill": {"millstone": "granite"}}).id
+    for earlier in (unknown, other):
+        job = await submitted_to(mill, earlier, "wheat")
+
+        await worked_off(mill, job)
+
+        await is_answered_by_what_serves(mill, job, earlier)
+
+
+@pytest.mark.parametrize("is_known", [False, True], ids=["unknown", "of other settings"])
+async def test_a_job_whose_release_is_gone_fails_where_none_may_stand_in_and_a_retry_is_answered(strict_mill, is_known):
+    mill = strict_mill
+    gone = of_other_code(mill, settings={"mill": {"millstone": "granite"}}).id if is_known else "sha256:" + "1" * 64
+    job = await submitted_to(mill, gone, "wheat")
 
     failed = (await worked_off(mill, job)).body()
     retried = await mill.client.post(f"/v1/jobs/{job.id}/retry")
     done = await worked_off(mill, job)
 
     assert (failed["state"], failed["error"]["code"], failed["error"]["retryable"]) == ("failed", "release_gone", False)
-    assert gone.id[:19] in failed["error"]["detail"]
+    assert gone[:19] in failed["error"]["detail"]
     assert "Retry the job" in failed["error"]["detail"]
     assert len(failed["attempts"]) == 1
     assert retried.status_code == 202
     assert done.state is JobState.SUCCEEDED
-    assert (await mill.client.get(f"/v1/jobs/{job.id}/result")).json()["release"] == serving.id
+    serving = mill.running.champions["mill"].id
+    assert (await mill.client.get(f"/v1/jobs/{job.id}/result")).json()["release"] == serving
+    assert await told_releases(mill, job) == [("state", {"from": gone, "to": serving})]
+
+
+async def test_a_job_is_left_to_a_worker_of_its_own_code_until_that_is_silent(mill):
+    gone = of_other_code(mill)
+    # It beats once, and is killed.
+    mill.running.jobs.attendances.attend("another:1:a", {gone.code})
+    job = await submitted_to(mill, gone.id, "wheat")
+
+    done = await worked_off(mill, job)
+
+    assert [each.outcome for each in done.attempts[:-1]] == [AttemptOutcome.HANDED_BACK] * (len(done.attempts) - 1)
+    assert len(done.attempts) > 1
+    assert (done.state, done.release) == (JobState.SUCCEEDED, mill.running.champions["mill"].id)
+    assert mill.running.jobs.attendances.attending() == []
+
+
+async def test_who_waits_or_names_the_call_hears_of_the_release_that_answered(mill):
+    gone = of_other_code(mill)
+    named = {"Idempotency-Key": "once"}
+    job = await mill.running.jobs.queue.submit(
+        Question("mill/grind", gone.id, content=b'{"corn":"wheat"}', idempotency="/mill/grind/once")
+    )
+    await worked_off(mill, job)
+
+    responses = [
+        await mill.client.post("/v1/mill/grind", json={"corn": "wheat"}, headers=named | extra)
+        for extra in ({}, {"Prefer": "wait=5"})
+    ]
+
+    serving = mill.running.champions["mill"].id
+    assert [each.headers["x-headrace-release"] for each in responses] == [serving] * 2
+    assert [each.json()["release"] for each in responses] == [serving] * 2

@@ -119,9 +119,9 @@ async def _done(errand: Errand) -> int:
                 raise LeaseLost(f"Attempt {errand.number} of job {errand.job_id} is over.")
             inline = None if errand.inline is None else base64.b64decode(errand.inline)
             # Imported here, for the worker of a platform knows how to isolate, and this module is how.
-            from headrace.assembly.worker import worker_of  # noqa: PLC0415
+            from headrace.assembly.worker import colleagues_of, worker_of  # noqa: PLC0415
 
-            worker = worker_of(running, is_isolated=True)
+            worker = worker_of(running, colleagues_of(running), is_isolated=True)
             has_begun = True
             await worker.run_begun(BegunJob(job, inline))
     except HeadraceError as failure:

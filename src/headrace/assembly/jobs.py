@@ -20,6 +20,7 @@ from headrace.jobs.brokers.embedded import EmbeddedBroker
 from headrace.jobs.job_queue import JobQueue
 from headrace.settings import Settings
 from headrace.storage.artifacts import Artifacts, opened_artifacts
+from headrace.storage.attendances import SqlAttendances
 from headrace.storage.batches import SqlBatches
 from headrace.storage.jobs import SqlJobs
 from headrace.storage.schema import opened_database
@@ -36,6 +37,7 @@ class Jobs:
     queue: JobQueue
     batches: Batches
     store: SqlJobs
+    attendances: SqlAttendances
     webhooks: SqlWebhooks
     artifacts: Artifacts
     broker: BrokerHealth
@@ -113,4 +115,4 @@ async def opened_jobs(stack: AsyncExitStack, settings: Settings, *, is_forgetful
     batches = Batches(SqlBatches(database), queue, artifacts)
     broker = BrokerHealth(None if is_forgetful or is_embedded(settings) else broker_of(settings, store))
     stack.push_async_callback(broker.close)
-    return Jobs(queue, batches, store, SqlWebhooks(database), artifacts, broker)
+    return Jobs(queue, batches, store, SqlAttendances(database), SqlWebhooks(database), artifacts, broker)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -71,6 +71,19 @@ class Planner:
             traits={name: traits for name in names if (traits := self._traits(name, found.get(name)))},
             reference=reference_of(found),
         )
+
+    def by_this_code(self, earlier: Release) -> Release | None:
+        """What `earlier` has become if nothing but the code has changed since: the same models, settings and traits.
+
+        Blocking. Raises as `release` does, and `NotFound` for a model that is gone.
+        """
+        versions = [self.registry.version(digest) for digest in earlier.models.values()]
+        found = self.release(earlier.pipeline, {version.name: version for version in versions})
+        return found if replace(earlier, code=found.code).id == found.id else None
+
+    def codes(self) -> frozenset[str]:
+        """The digests of the code of all pipelines here."""
+        return frozenset(self._code(pipeline) for pipeline in self.instances)
 
     def models(self, pipeline: str) -> list[str]:
         """The names of the models that the pipeline's services are made of."""

@@ -3,60 +3,71 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+import os
+import secrets
+import socket
+from collections.abc import Callable
 from functools import partial
-from typing import ClassVar
 
 from opentelemetry.trace import SpanKind
 
+from headrace.assembly.binding import Binding, serving_variant
 from headrace.assembly.isolated import isolating, origin_of
 from headrace.assembly.jobs import broker_of
 from headrace.assembly.platform import Running
 from headrace.domain.job import Job, RetryPolicy
-from headrace.domain.release import Variant
-from headrace.errors import HeadraceError, InvalidConfiguration, NotFound, UnreadableArtifact
+from headrace.errors import HeadraceError, InvalidConfiguration, NotFound
 from headrace.jobs.attempt import Answering, JobAnswer, Work
+from headrace.jobs.colleagues import Colleagues
 from headrace.jobs.pace import Pace
 from headrace.jobs.worker import Worker, WorkerRules
 from headrace.serving.context import Context, Priority, Progress
 from headrace.serving.cores import usable_cores
-from headrace.serving.endpoint import Endpoint
 from headrace.serving.question import question_of
 from headrace.serving.upload import Upload
 from headrace.settings import JobSettings
 from headrace.telemetry import TraceParent
 
 MOST_A_CORE = 32
-EARLIER = "earlier"
-"""The variant in the decisions of jobs whose release serves no more."""
-
-
-class ReleaseGone(HeadraceError):
-    """The release that a job was submitted to cannot answer any more; no other answers in its place unasked."""
-
-    code: ClassVar[str] = "release_gone"
 
 
 async def work(running: Running) -> None:
     """Works until it is cancelled, then hands back what cannot end in time."""
-    worker = worker_of(running)
+    colleagues = colleagues_of(running)
+    worker = worker_of(running, colleagues)
     metrics = running.metrics
     metrics.running_jobs.set_function(lambda: worker.running)
-    await worker.run()
+    attending = asyncio.create_task(colleagues.attend())
+    try:
+        await worker.run()
+    finally:
+        attending.cancel()
+        await asyncio.gather(attending, return_exceptions=True)
 
 
-def worker_of(running: Running, *, is_isolated: bool = False) -> Worker:
+def colleagues_of(running: Running) -> Colleagues:
+    """The workers beside this one, which are silent for a lease before they are held to be dead."""
+    return Colleagues(
+        running.jobs.attendances,
+        f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}",
+        running.planner.codes(),
+        silent_s=running.settings.jobs.lease_s,
+        on_failure=telling_of(running, "attendance_failed"),
+    )
+
+
+def worker_of(running: Running, colleagues: Colleagues, *, is_isolated: bool = False) -> Worker:
     """A worker of a running platform; one that is isolated already sends nothing to a process of its own."""
     settings, jobs = running.settings, running.jobs
     pace = _pace(settings.jobs)
     running.metrics.job_concurrency.set_function(lambda: pace.limit)
+    binding = Binding(running, colleagues, rebinds=settings.jobs.release_gone == "rebind")
     origin = None if is_isolated else origin_of(running.platform)
     return Worker(
         jobs.store,
         broker_of(settings, jobs.store),
         jobs.artifacts,
-        answering(running),
+        answering(running, binding),
         pace=pace,
         rules=rules_of(settings.jobs),
         isolate=None if origin is None else isolating(origin, settings),
@@ -83,11 +94,8 @@ def telling_of(running: Running, event: str) -> Callable[[HeadraceError], None]:
     return lambda failure: running.tell(event, {"code": failure.code, "detail": str(failure)})
 
 
-def answering(running: Running) -> Answering:
-    """Answers a job by its endpoint, under the release that was fixed when it was submitted.
-
-    One that serves no more is loaded for it; one that cannot be loaded fails it, and no other answers in its place.
-    """
+def answering(running: Running, binding: Binding) -> Answering:
+    """Answers a job by its endpoint, under the release that it is bound to."""
     spans = running.spans
 
     async def answer(work: Work) -> JobAnswer:
@@ -114,7 +122,7 @@ def answering(running: Running) -> Answering:
             work.report(progress.stage, progress.done, progress.total)
 
         context = Context(
-            key=_variant_key(job),
+            key=job.request.variant_key or job.input_digest,
             priority=Priority(job.priority),
             trace_id=_trace_id(carried),
             trace_parent=carried,
@@ -122,7 +130,7 @@ def answering(running: Running) -> Answering:
             tags=job.request.tags,
             checkpoints=work.checkpoints,
         )
-        async with _its_release(running, endpoint, job) as variant:
+        async with binding.bound(endpoint, work) as variant:
             answered = await endpoint.answer(
                 question,
                 context=context,
@@ -138,36 +146,7 @@ def answering(running: Running) -> Answering:
 def release_now(running: Running, job: Job) -> str | None:
     """The release that would answer the job if it came in now; None where nothing answers its endpoint."""
     endpoint = running.endpoints.get(job.endpoint)
-    return None if endpoint is None else endpoint.variant_of(_variant_key(job), job.input_digest).release
-
-
-@asynccontextmanager
-async def _its_release(running: Running, endpoint: Endpoint, job: Job) -> AsyncIterator[Variant]:
-    """Who answers the job, loaded while inside."""
-    serving = endpoint.variant_of(_variant_key(job), job.input_digest)
-    if job.release == serving.release:
-        yield serving
-        return
-    record = await asyncio.to_thread(running.stores.releases.find, job.release) if job.release else None
-    if record is None or record.release.id != job.release:
-        raise _gone(job, "It is not known here.")
-    async with AsyncExitStack() as stack:
-        try:
-            await stack.enter_async_context(running.loaded.borrowed(record.release))
-        except (InvalidConfiguration, UnreadableArtifact, NotFound) as failure:
-            raise _gone(job, str(failure)) from failure
-        yield Variant(job.release, EARLIER)
-
-
-def _gone(job: Job, reason: str) -> ReleaseGone:
-    return ReleaseGone(
-        f"The release {job.release[:19]}, which the job was submitted to, answers no more. {reason}",
-        remedy="Retry the job: the release that serves now answers it then.",
-    )
-
-
-def _variant_key(job: Job) -> str:
-    return job.request.variant_key or job.input_digest
+    return None if endpoint is None else serving_variant(endpoint, job).release
 
 
 def _pace(settings: JobSettings) -> Pace:

@@ -114,7 +114,8 @@ class JobProgress:
 class JobEvent:
     """One thing that happened to a job; `id` grows by one with each event of the job, from 1.
 
-    `kind` is "state" or "progress"; `data` is JSON: the state, the progress and the number of the attempt.
+    `kind` is "state", "progress" or "release"; `data` is JSON: the state, the progress and the number of the attempt,
+    and where another release is to answer from now on, `release` with `from` and `to`.
     """
 
     id: int
@@ -272,6 +273,11 @@ class Job:
             return replace(ended, state=JobState.CANCELLED, finished_at=now)
         return replace(ended, state=JobState.QUEUED, due_at=now + timedelta(seconds=wait_s))
 
+    def rebound(self, number: int, release: str) -> Job:
+        """Another release answers the whole of it, from attempt `number` on; what the last one finished is no part."""
+        self._current(number)
+        return replace(self, release=release)
+
     def progressed(self, number: int, progress: JobProgress) -> Job:
         """Attempt `number` has come as far as `progress` says."""
         self._current(number)
@@ -343,6 +349,7 @@ class Job:
             "priority": self.priority,
             "filename": self.request.filename,
             "batch_id": self.batch_id,
+            "release": self.release,
             "progress": asdict(self.progress),
             "attempts": [_attempt_body(attempt) for attempt in self.attempts],
             "decision_id": self.decision_id,

@@ -239,6 +239,10 @@ class JobStore(Protocol):
         """The leases of these (job, attempt) run on."""
         ...
 
+    async def rebind(self, job_id: str, number: int, release: str, *, now: datetime) -> Job:
+        """As `Job.rebound`, with an event that names both releases; raises `LeaseLost`."""
+        ...
+
     async def progress(self, job_id: str, number: int, progress: JobProgress, *, now: datetime) -> None:
         """Notes how far the attempt has come; raises `LeaseLost`."""
         ...

@@ -22,6 +22,7 @@ TAG = "jobs"
 _JOB = {
     "id": "job_019ac0de-0000-7000-8000-0000000000",
     "state": "running",
+    "release": "sha256:5f1d7d27b8e0a5b4ab9f3c1e6f1f5d5a3a7f0f3a7d9f4c1b2e8d6a5c4b3a2910",
     "progress": {"stage": "extract", "done": 3, "total": 40, "fraction": 0.07, "eta_s": 12.5},
     "attempts": [{"number": 1, "started_at": "2026-11-25T22:00:00Z", "ended_at": None, "outcome": None, "error": None}],
     "decision_id": None,
@@ -119,8 +120,9 @@ def routes(queue: JobQueue, *, release_of: Callable[[Job], str | None]) -> list[
         return event_stream(_told(queue, job.id, after=_last_event(request)))
 
     async def result(request: Request) -> Response:
-        job = await found(request)
-        return result_response(job, await queue.result(job.id))
+        result = await queue.result((await found(request)).id)
+        # Looked up after its end, for until then another release may have come to answer it.
+        return result_response(await found(request), result)
 
     return [
         Route("GET", "/v1/jobs", listed, LIST),

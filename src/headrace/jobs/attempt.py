@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from time import monotonic
-from typing import Any
+from typing import Any, ClassVar
 
 from headrace.domain.decision import Decision
 from headrace.domain.job import Job, JobProgress
@@ -30,6 +30,17 @@ class Stop(Enum):
     OVERDUE = "overdue"
 
 
+class LeftToOthers(HeadraceError):
+    """Another worker can answer this job as it is, and this one cannot: it goes back, and loses nothing."""
+
+    code: ClassVar[str] = "left_to_others"
+    retryable: ClassVar[bool] = True
+
+    def __init__(self, detail: str, *, wait_s: float) -> None:
+        super().__init__(detail, remedy="Nothing is to be done: it is brought to others.")
+        self.wait_s = wait_s
+
+
 @dataclass(frozen=True, slots=True)
 class JobAnswer:
     """What a job was answered with: JSON, and the decision that is stored with it."""
@@ -41,13 +52,17 @@ class JobAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What is given to whoever answers a job. `report` and `checkpoints` may be used from any thread."""
+    """What is given to whoever answers a job. `report` and `checkpoints` may be used from any thread.
+
+    `rebind` is called before a release answers that is not the job's own; it raises `LeaseLost`.
+    """
 
     job: Job
     number: int
     content: bytes
     report: Callable[[str, int, int], None]
     checkpoints: JobCheckpoints
+    rebind: Callable[[str], Awaitable[object]]
 
 
 Answering = Callable[[Work], Awaitable[JobAnswer]]

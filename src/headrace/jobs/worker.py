@@ -16,7 +16,7 @@ from typing import Any
 from headrace.domain.job import Job, JobError, JobState, LeaseLost, RetryPolicy
 from headrace.domain.stores import ArtifactStore, BegunJob, JobStore, JobSuccess
 from headrace.errors import HeadraceError, NotFound, Overloaded, ServiceFailed
-from headrace.jobs.attempt import Answering, JobAnswer, JobCheckpoints, RunningAttempt, Stop, Work
+from headrace.jobs.attempt import Answering, JobAnswer, JobCheckpoints, LeftToOthers, RunningAttempt, Stop, Work
 from headrace.jobs.broker import Broker, BrokerUnavailable, Delivery, Ticket
 from headrace.jobs.gate import Gate
 from headrace.jobs.job_queue import utc_now
@@ -178,7 +178,7 @@ class Worker:
         self._note(outcome, monotonic() - attempt.begun_at)
         if outcome == "turned_away":
             self._pace.turned_away()
-        else:
+        elif outcome != "left":
             self._pace.ended()
         self._settle_tickets([attempt.delivery])
 
@@ -235,8 +235,12 @@ class Worker:
         # A first attempt has nothing to go on from.
         kept = await self._store.checkpoints(job.input_digest) if len(job.attempts) > 1 else {}
         checkpoints = JobCheckpoints(self._store, attempt.begun, kept, clock=self._clock)
+
+        async def rebind(release: str) -> Job:
+            return await self._store.rebind(job.id, attempt.number, release, now=self._clock())
+
         try:
-            return await self._answer(Work(job, attempt.number, content, attempt.report, checkpoints))
+            return await self._answer(Work(job, attempt.number, content, attempt.report, checkpoints, rebind))
         finally:
             checkpoints.close()
 
@@ -262,6 +266,9 @@ class Worker:
             wait_s = failure.retry_after_s * (0.5 + self._draw())
             await self._store.hand_back(attempt.job_id, attempt.number, now=self._clock(), wait_s=wait_s)
             return "turned_away"
+        if isinstance(failure, LeftToOthers):
+            await self._store.hand_back(attempt.job_id, attempt.number, now=self._clock(), wait_s=failure.wait_s)
+            return "left"
         job = await self._store.fail(
             attempt.job_id,
             attempt.number,

@@ -134,8 +134,7 @@ class JobChanges:
             events = stored.events
             if _is_worth_telling(stored.job, job):
                 events += 1
-                kind = "progress" if stored.job.state is job.state else "state"
-                told.append(event_row(job, events, kind, microseconds(nows[job.id])))
+                told.append(event_row(job, events, _kind(stored.job, job), microseconds(nows[job.id]), old=stored.job))
             rows.append({"id": job.id, **changing_row(job, events=events)})
         if rows:
             connection.execute(_UPDATE_JOB, [_bound(row) for row in rows])
@@ -189,7 +188,18 @@ def _known(connection: Connection, submissions: Sequence[JobSubmission]) -> dict
 
 
 def _is_worth_telling(old: Job, new: Job) -> bool:
-    return old.state is not new.state or old.progress != new.progress or len(old.attempts) != len(new.attempts)
+    return (
+        old.state is not new.state
+        or old.progress != new.progress
+        or len(old.attempts) != len(new.attempts)
+        or old.release != new.release
+    )
+
+
+def _kind(old: Job, new: Job) -> str:
+    if old.state is not new.state:
+        return "state"
+    return "progress" if old.release == new.release else "release"
 
 
 def _bound(row: Mapping[str, Any]) -> dict[str, Any]:

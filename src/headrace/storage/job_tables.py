@@ -215,9 +215,12 @@ def attempt_row(job_id: str, attempt: Attempt) -> dict[str, Any]:
     }
 
 
-def event_row(job: Job, number: int, kind: str, at_us: int) -> dict[str, Any]:
-    """An event that says how the job stands."""
+def event_row(job: Job, number: int, kind: str, at_us: int, *, old: Job | None = None) -> dict[str, Any]:
+    """An event that says how the job stands, and where it differs from the `old` one, who answers it now."""
+    told: dict[str, Any]
     told = {"state": job.state, "progress": job.progress, "attempt": len(job.attempts), "error": job.error}
+    if old is not None and old.release != job.release:
+        told["release"] = {"from": old.release, "to": job.release}
     return {"job_id": job.id, "id": number, "at_us": at_us, "kind": kind, "data": _ENCODER.encode(told)}
 
 

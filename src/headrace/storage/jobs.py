@@ -122,6 +122,10 @@ class SqlJobs:
         """The leases run on; what is lost or to be cancelled is told."""
         return await self._writer.make(self._runs.hold, HoldWish(tuple(held), now, lease_s), durable=False)
 
+    async def rebind(self, job_id: str, number: int, release: str, *, now: datetime) -> Job:
+        """Durable, for callers are told of it."""
+        return await self._change(job_id, lambda job: job.rebound(number, release), now=now)
+
     async def progress(self, job_id: str, number: int, progress: JobProgress, *, now: datetime) -> None:
         """As a change of the job, with an event."""
         await self._change(job_id, lambda job: job.progressed(number, progress), now=now, durable=False)

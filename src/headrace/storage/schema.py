@@ -10,7 +10,7 @@ from sqlalchemy import Connection, inspect, text
 from headrace.storage.database import Database
 from headrace.storage.tables import metadata
 
-REVISION = "0001"
+REVISION = "0002"
 """The newest migration: what this version of the code reads and writes."""
 
 _LOCK = 4_846_271_385

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from headrace.storage import batches, decisions, feedback, job_tables, keys, releases, reports, rollout_tables, webhooks
+from headrace.storage import (
+    attendances,
+    batches,
+    decisions,
+    feedback,
+    job_tables,
+    keys,
+    releases,
+    reports,
+    rollout_tables,
+    webhooks,
+)
 from headrace.storage.database import metadata
 
 __all__ = [
+    "attendances",
     "batches",
     "decisions",
     "feedback",
