@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from headrace.domain.columns import Columns
 from headrace.domain.decision import Decision
 from headrace.domain.model import Field, ModelVersion, Signature
 from headrace.domain.observation import Observation
@@ -48,6 +49,7 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "ClassFigures",
+    "Columns",
     "Conflict",
     "Context",
     "DeadlineExceeded",

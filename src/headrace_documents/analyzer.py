@@ -6,9 +6,9 @@ from asyncio import gather
 from statistics import fmean
 from typing import Any
 
-from headrace import Observation, pipeline
+from headrace import Columns, Observation, pipeline
 from headrace_documents.classification import ClassificationService
-from headrace_documents.classifier.contributions import PlainEvidence, plain_evidence
+from headrace_documents.classifier.contributions import columns_of
 from headrace_documents.classifier.embedding import projected
 from headrace_documents.extraction import TextExtractionService
 from headrace_documents.media_types import contradicted
@@ -51,13 +51,14 @@ class Analysis:
     def body(self) -> dict[str, Any]:
         """The fields on the wire."""
         found = self.classification
+        evidence = columns_of(found.explanation.evidence)
         return {
             "document": self.reading.document,
             "classification": {
                 "label": found.label,
                 "confidence": found.confidence,
                 "probabilities": found.probabilities,
-                "explanation": _explanation(found.explanation),
+                "explanation": _sum(found.explanation) | {"evidence": list(Columns(evidence).rows())},
             },
             "summary": {
                 "method": self.summary.method,
@@ -72,7 +73,8 @@ class Analysis:
 
     def explanation(self) -> dict[str, Any]:
         """Every contribution to the score of the label."""
-        return {"label": self.classification.label} | _explanation(self.classification.contributions)
+        found = self.classification.contributions
+        return {"label": self.classification.label} | _sum(found) | {"evidence": Columns(columns_of(found.evidence))}
 
     def confidence(self) -> float:
         """How likely the label is."""
@@ -147,23 +149,14 @@ class DocumentAnalyzer:
         return Analysis(text=text, classification=classification, summary=summary, declared_type=document.media_type)
 
 
-def _explanation(explanation: Explanation) -> dict[str, Any]:
+def _sum(explanation: Explanation) -> dict[str, Any]:
+    """What an explanation adds up to, and of what besides its evidence."""
     return {
         "method": explanation.method,
         "base": explanation.base,
         "rest": explanation.rest,
         "total": explanation.total,
-        "evidence": [_evidence(each) for each in plain_evidence(explanation.evidence)],
     }
-
-
-def _evidence(each: PlainEvidence) -> dict[str, Any]:
-    text, weight, start, end, page, boxes, occurrences = each
-    fields: dict[str, Any] = {"text": text, "weight": weight, "start": start, "end": end, "occurrences": occurrences}
-    if page is not None:
-        # Formats without pages have neither.
-        fields["page"], fields["boxes"] = page, boxes
-    return fields
 
 
 def _sentence(sentence: Sentence) -> dict[str, Any]:

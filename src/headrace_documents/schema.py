@@ -139,6 +139,11 @@ class Text:
     tables: tuple[Table, ...] = ()
     findings: tuple[Finding, ...] = ()
 
+    @property
+    def has_pages(self) -> bool:
+        """Whether any word is on a page."""
+        return bool(self.words.pages.any())
+
     def each_word(self) -> Iterator[Word]:
         """Every word as an object; for reports and tests, not for hot paths."""
         for start, end, page, box in zip(
@@ -172,7 +177,7 @@ class Text:
     ) -> Iterator[tuple[int | None, list[Box]]]:
         """What `place` gives for each span, in order; many at once cost a tenth of one by one."""
         words = self.words
-        if not words.pages.any():
+        if not self.has_pages:
             yield from ((None, []) for _ in range(len(starts)))
             return
         # In the words' own type: searching for wider numbers would first copy every word's place.

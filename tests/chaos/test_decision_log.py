@@ -66,6 +66,8 @@ async def test_no_answer_is_without_its_decision_after_three_kills(tmp_path):
 
     async with app.running(settings_in(tmp_path)) as running:
         assert running.recorder.missing() == 0
+        # The last answer before a kill was certainly in the journal alone.
+        assert (await running.replayer.replay(answered[-1])).identical
 
     with closing(opened_stores(settings_in(tmp_path))) as stores:
         assert [each for each in answered if stores.decisions.find(each) is None] == []

@@ -8,6 +8,8 @@ import pytest
 from msgspec.structs import replace
 from stores import emptied
 
+from headrace import Columns
+from headrace.domain.columns import written
 from headrace.domain.decision import Account, Decision, DegradedStep, Step
 from headrace.domain.stores import Forgotten
 from headrace.storage.decisions import SqlDecisions
@@ -61,6 +63,15 @@ def test_what_is_added_is_found_as_it_was(store):
     assert store.find("dec_0001") == decision(1)
     assert store.find("dec_0002").text is None
     assert store.find("dec_0003") is None
+
+
+def test_an_explanation_that_was_kept_in_columns_is_found_as_json(store):
+    kept = written({"label": "rye", "evidence": Columns({"text": ["ground"], "weight": [0.5]})})
+
+    store.add([decision(1, explanation=kept), decision(2, explanation=b"")])
+
+    assert store.find("dec_0001").explanation == b'{"label":"rye","evidence":[{"text":"ground","weight":0.5}]}'
+    assert store.find("dec_0002").explanation == b""
 
 
 def test_what_is_there_already_is_left_as_it_is(store):

@@ -6,14 +6,16 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
+from headrace import Columns
 from headrace.domain.decision import Account, Decision, answer_part, new_id
 from headrace.errors import HeadraceError
 from headrace.serving.answered import Answered, digest_of
 from headrace.serving.context import Context
 from headrace.serving.journal import Journal
-from headrace.serving.keeping import Inputs, Keeping
+from headrace.serving.keeping import JOURNALLED_BYTES, LOST, Inputs, Keeping
 from headrace.serving.recorder import Recorder
 from headrace.serving.wire import Codec
 from headrace.storage.memory import MemoryDecisions
@@ -63,6 +65,11 @@ class Flour:
 
     def confidence(self):
         return 1.0
+
+
+class Weighed(Flour):
+    def explanation(self):
+        return {"weights": Columns({"weight": [1.0, 2.0]})}
 
 
 def answered(name="rye", endpoint="mill/run", content=b""):
@@ -162,6 +169,41 @@ def test_what_a_store_that_stays_away_leaves_is_stored_by_the_next_process(made,
     assert len(found) == 20
     assert found[0].answer_digest == digest_of(answer_part(found[0].body))
     assert store.missing() == second.missing() == 0
+
+
+def test_what_the_next_process_stores_has_its_input_and_lacks_its_explanation(made, tmp_path):
+    codec, blobs = Codec(Corn), {}
+    keeping = Keeping(
+        inputs=Inputs.FULL,
+        codecs={"mill/run": codec},
+        put=lambda content: blobs.setdefault(digest_of(content), content) and digest_of(content),
+    )
+    away = Moody()
+    away.is_away = True
+    first = made(away, keeping=keeping)
+    small, large, largest = (answered("oats", content=b"x" * size) for size in (10, 100_000, JOURNALLED_BYTES + 1))
+    for each in (small, large, largest):
+        first(each)
+    first.close(within_s=PATIENCE_S)
+    store = Moody()
+
+    assert made(store, keeping=keeping).recover(tmp_path / "journal") == 3
+
+    assert codec.decode(store.find(small.decision.id).input) == small.question
+    assert codec.decode(blobs[store.find(large.decision.id).input_blob]) == large.question
+    assert (store.find(largest.decision.id).input, store.find(largest.decision.id).input_blob) == (None, None)
+    assert store.find(small.decision.id).explanation == LOST
+
+
+def test_an_explanation_in_columns_is_found_as_json_from_the_first_moment(made):
+    store = Moody()
+    store.is_away = True
+    recorder = made(store)
+    given = msgspec.structs.replace(answered(), value=Weighed("rye"))
+
+    recorder(given)
+
+    assert recorder.find(given.decision.id).explanation == b'{"weights":[{"weight":1.0},{"weight":2.0}]}'
 
 
 def test_a_recovery_that_is_broken_off_counts_nothing_twice(made, tmp_path):

@@ -5,13 +5,16 @@ import json
 import milled
 import pytest
 from milled import Mill, settings_in
+from msgspec.structs import replace
 
-from headrace.assembly import Platform
+from headrace import Columns, pipeline
+from headrace.assembly import Platform, Settings
 from headrace.assembly.releases import record_of
 from headrace.domain.release import Release
 from headrace.errors import Conflict, InvalidConfiguration, NotFound
 from headrace.registry.registry import ModelRegistry
 from headrace.serving.context import Context
+from headrace.serving.keeping import LOST
 
 
 def registered(folder, name, word, *, is_champion=False):
@@ -94,3 +97,46 @@ async def test_what_is_unknown_is_said_to_be(mill, tmp_path):
         running.stores.releases.add(record_of(foreign))
         with pytest.raises(InvalidConfiguration, match="made by the code"):
             await running.replayer.replay(decision.id, release_id=foreign.id)
+
+
+class Reasoned:
+    def __init__(self, word) -> None:
+        self.word = word
+
+    def body(self):
+        return {"word": self.word}
+
+    def text(self):
+        return None
+
+    def explanation(self):
+        return {"why": Columns({"word": [self.word]})}
+
+    def confidence(self):
+        return None
+
+
+@pipeline
+class Reasoner:
+    """Gives a word back, and tells why."""
+
+    mood = "calm"
+
+    async def tell(self, word: str) -> Reasoned:
+        """The word in this mood."""
+        return Reasoned(f"{word}, {self.mood}")
+
+
+async def test_an_explanation_that_was_lost_is_made_again_where_the_answer_is_the_same(tmp_path, monkeypatch):
+    async with Platform(Reasoner).running(Settings(data=str(tmp_path))) as running:
+        endpoint = running.endpoints["reasoner/tell"]
+        kept = running.recorder.completed(await endpoint.answer("rye", context=Context(), input_digest=""))
+        lost = replace(kept, explanation=LOST)
+
+        assert await running.replayer.explanation(lost) == b'{"why":[{"word":"rye, calm"}]}'
+        assert await running.replayer.explanation(replace(kept, explanation=None)) is None
+        with pytest.raises(Conflict, match="not kept"):
+            await running.replayer.explanation(replace(lost, input=None))
+        monkeypatch.setattr(Reasoner, "mood", "angry")
+        with pytest.raises(Conflict, match="answers otherwise"):
+            await running.replayer.explanation(lost)

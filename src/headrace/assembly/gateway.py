@@ -79,7 +79,7 @@ def _nouns(running: Running) -> list[Route]:
             answering=answering_by_preference(running.jobs.queue, check=check),
             quota=_quota(running),
         ),
-        *decisions.routes(running.recorder, running.decisions),
+        *decisions.routes(running.recorder, running.decisions, running.replayer),
         *replays.routes(running.replayer),
         *feedback.routes(running.recorder.find, running.stores.feedback),
         *releases.routes(running.stores.releases, lambda release_id: release_id in running.loaded),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack, closing
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,6 +35,7 @@ decisions = typer.Typer(
 )
 ID = Annotated[str, typer.Argument(metavar="ID", help="As in decision_id of an answer: dec_…")]
 DATA = Annotated[str | None, typer.Option(metavar="DIR", help="Where models and decisions are kept.")]
+APP = Annotated[str, typer.Option(help="The application, as module:attribute.")]
 AS_JSON = Annotated[bool, typer.Option("--json", help="As JSON, for machines.")]
 
 
@@ -59,18 +61,23 @@ def show(decision_id: ID, *, data: DATA = None, as_json: AS_JSON = False) -> Non
 
 
 @decisions.command()
-def explain(decision_id: ID, *, data: DATA = None, as_json: AS_JSON = False) -> None:
+def explain(decision_id: ID, *, data: DATA = None, as_json: AS_JSON = False, app: APP = DEFAULT) -> None:
     """List everything that spoke for and against an answer.
+
+    What was lost with a process that was killed is made again by a replay.
 
     Example: [bold]headrace decisions explain dec_0192f3c4-…[/bold]
     """
     found = _found(decision_id, data)
-    if found.explanation is None:
+    told = found.explanation
+    if told is not None and not told:
+        told = asyncio.run(_explained(load_application(app), settings_here({"data": data}), found))
+    if told is None:
         raise NotFound(f"The decision {decision_id} has no explanation.", remedy="Its pipeline gives none.")
     if as_json:
-        typer.echo(found.explanation.decode())
+        typer.echo(told.decode())
         return
-    explanation: dict[str, Any] = msgspec.json.decode(found.explanation)
+    explanation: dict[str, Any] = msgspec.json.decode(told)
     table = Table("words", "weight", box=box.SIMPLE_HEAD)
     table.columns[1].justify = "right"
     for each in explanation["evidence"]:
@@ -90,7 +97,7 @@ def replay(
     ] = None,
     data: DATA = None,
     as_json: AS_JSON = False,
-    app: Annotated[str, typer.Option(help="The application, as module:attribute.")] = DEFAULT,
+    app: APP = DEFAULT,
 ) -> None:
     """Answer the question of a decision again, and say what is different.
 
@@ -130,13 +137,24 @@ def aftermath(decision_id: ID, *, data: DATA = None, as_json: AS_JSON = False) -
 async def _replayed(
     application: Application, settings: Settings, found: Decision, release: str | None, given: Path | None
 ) -> Replay:
-    errors = remarks()
-    async with AsyncExitStack() as stack:
-        with bar(errors, "Warming up"):
-            running = await stack.enter_async_context(application.platform.running(settings))
+    async with _warm(application, settings) as running:
         question = None if given is None else _question(running, found, given)
-        with bar(errors, "Answering again"):
+        with bar(remarks(), "Answering again"):
             return await running.replayer.replay(found.id, release_id=release, question=question)
+
+
+async def _explained(application: Application, settings: Settings, found: Decision) -> bytes | None:
+    async with _warm(application, settings) as running:
+        with bar(remarks(), "Answering again"):
+            return await running.replayer.explanation(found)
+
+
+@asynccontextmanager
+async def _warm(application: Application, settings: Settings) -> AsyncIterator[Running]:
+    async with AsyncExitStack() as stack:
+        with bar(remarks(), "Warming up"):
+            running = await stack.enter_async_context(application.platform.running(settings))
+        yield running
 
 
 def _question(running: Running, found: Decision, given: Path) -> Any:

@@ -10,6 +10,9 @@ from datetime import datetime
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import replace
+
+from headrace.domain.columns import as_json
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -37,6 +40,8 @@ class DegradedStep(msgspec.Struct, frozen=True):
 
 class Decision(msgspec.Struct, frozen=True):
     """One answered question. `body` and `explanation` are JSON as sent; offsets in them count characters of `text`.
+
+    On its way to a store the explanation may be in columns: see `told`. It is empty where it went with its process.
 
     `answer_digest` is of the part of `body` that the same question to the same release gives again, byte for byte:
     all but ids and timings. `input` is the question as it was encoded, or `input_blob` the digest under which it lies
@@ -80,6 +85,14 @@ class Account:
     def missing(self) -> int:
         """How many are neither stored nor refused."""
         return self.through - self.stored - self.refused
+
+
+def told(decision: Decision) -> Decision:
+    """The decision with its explanation as JSON, in whichever form it was kept."""
+    kept = decision.explanation
+    if not kept or (explanation := as_json(kept)) is kept:
+        return decision
+    return replace(decision, explanation=explanation)
 
 
 def answer_part(body: bytes) -> bytes:

@@ -10,12 +10,13 @@ import msgspec
 
 from headrace.domain.decision import Decision, DegradedStep, Step
 from headrace.domain.stores import DecisionStore
-from headrace.errors import Malformed, NotFound
+from headrace.errors import Conflict, InvalidConfiguration, Malformed, NotFound, UnreadableArtifact
 from headrace.gateway.operation import Content, Operation, Parameter
 from headrace.gateway.request import Request
 from headrace.gateway.response import Response, json_response, text_response
 from headrace.gateway.route import Route
 from headrace.serving.recorder import Recorder
+from headrace.serving.replay import Replayer
 
 MOST_A_PAGE, USUAL_PAGE = 200, 50
 _ID = Parameter(
@@ -71,10 +72,11 @@ TEXT = Operation(
 EXPLANATION = Operation(
     "Every contribution to the answer",
     TAG,
-    "The base and all weights add up to the score of the label within 1e-4.",
+    "The base and all weights add up to the score of the label within 1e-4. One that was lost with its process is made "
+    "again by a replay.",
     parameters=(_ID,),
     gives={200: Content({"type": "object"}, example={"label": "invoice", "base": -0.41, "rest": 0.0, "total": 2.18})},
-    errors=(NotFound,),
+    errors=(NotFound, Conflict, InvalidConfiguration, UnreadableArtifact),
 )
 
 
@@ -97,8 +99,8 @@ def record_of(decision: Decision) -> DecisionRecord:
     )
 
 
-def routes(recorder: Recorder, store: DecisionStore) -> list[Route]:
-    """`recorder` knows those that are not stored yet."""
+def routes(recorder: Recorder, store: DecisionStore, replayer: Replayer) -> list[Route]:
+    """`recorder` knows those that are not stored yet; `replayer` explains those whose explanation was lost."""
 
     async def found(request: Request) -> Decision:
         decision_id = request.params["id"]
@@ -122,7 +124,7 @@ def routes(recorder: Recorder, store: DecisionStore) -> list[Route]:
         return text_response(_there(request, (await found(request)).text, "text"))
 
     async def explanation(request: Request) -> Response:
-        return Response(_there(request, (await found(request)).explanation, "explanation"))
+        return Response(_there(request, await replayer.explanation(await found(request)), "explanation"))
 
     return [
         Route("GET", "/v1/decisions", listed, LIST),

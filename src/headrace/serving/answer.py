@@ -43,7 +43,10 @@ class Answer(Protocol):
         ...
 
     def explanation(self) -> dict[str, Any] | None:
-        """Everything that speaks for and against the answer, where `body` lists the strongest only."""
+        """Everything that speaks for and against the answer, where `body` lists the strongest only.
+
+        Long lists in it may be `Columns`.
+        """
         ...
 
     def confidence(self) -> float | None:

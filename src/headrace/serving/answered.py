@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
+from headrace.domain.columns import written
 from headrace.domain.decision import Decision
 from headrace.serving.answer import is_answer
 from headrace.serving.context import Context
@@ -33,12 +36,26 @@ class Answered(msgspec.Struct, frozen=True):
         """The answer as JSON."""
         return self.decision.body
 
+    @property
+    def question_bytes(self) -> int:
+        """About how large the question is: its text and bytes."""
+        question = self.question
+        names = _fields_of(type(question))  # type: ignore[arg-type] # mypy does not know that types are hashable
+        values = (question,) if names is None else [getattr(question, name) for name in names]
+        return sum([len(value) for value in values if isinstance(value, (str, bytes))])
+
     def explanation(self) -> bytes | None:
-        """Everything that speaks for and against the answer, as JSON."""
+        """Everything that speaks for and against the answer, as `written`."""
         explanation = self.value.explanation() if is_answer(self.value) else None
-        return None if explanation is None else encoder.encode(explanation)
+        return None if explanation is None else written(explanation)
 
 
 def digest_of(content: bytes) -> str:
     """`sha256:` and the hexadecimal digest of `content`."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+@lru_cache(maxsize=1024)
+def _fields_of(kind: type) -> tuple[str, ...] | None:
+    """The names of the fields of a dataclass; looked up once for each type."""
+    return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else None

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import fields, is_dataclass
-from functools import lru_cache
 from itertools import islice
 from threading import Lock
 
@@ -36,7 +34,7 @@ class Backlog:
     """Numbers decisions from 1 without a gap. One thread puts, another takes and settles.
 
     What is over `bound` or `bound_bytes` waits in the journal alone, and is read from there when memory is empty; then
-    it has no explanation and no input any more. Without a journal it is refused.
+    it has no explanation any more, and an input only if the journal took it along. Without a journal it is refused.
     """
 
     def __init__(self, journal: Journal | None, *, bound: int = BOUND, bound_bytes: int = BOUND_BYTES) -> None:
@@ -146,17 +144,4 @@ def pending_of(records: Iterable[Record]) -> list[Pending]:
 
 
 def _weight_bytes(decision: Decision, answered: Answered) -> int:
-    question = answered.question
-    names = _fields_of(type(question))  # type: ignore[arg-type] # mypy does not know that types are hashable
-    values = (question,) if names is None else [getattr(question, name) for name in names]
-    weight_bytes = len(decision.body) + len(decision.text or "")
-    for value in values:
-        if isinstance(value, (str, bytes)):
-            weight_bytes += len(value)
-    return weight_bytes
-
-
-@lru_cache(maxsize=1024)
-def _fields_of(kind: type) -> tuple[str, ...] | None:
-    """The names of the fields of a dataclass; looked up once for each type."""
-    return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else None
+    return len(decision.body) + len(decision.text or "") + len(decision.input or b"") + answered.question_bytes

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from headrace.domain.columns import as_json
 from headrace.domain.decision import Decision, answer_part
 from headrace.errors import HeadraceError
 from headrace.serving.answered import Answered, digest_of, encoder
@@ -17,6 +18,12 @@ from headrace.serving.wire import Codec
 
 INLINE_BYTES = 64 * 1024
 """Larger inputs lie with the artifacts, where one that comes twice is kept once."""
+
+JOURNALLED_BYTES = 1024 * 1024
+"""Larger inputs do not go through the journal: to copy one there would hold all other answers up for a millisecond."""
+
+LOST = b""
+"""Stands for an explanation that went with its process; a replay gives it again."""
 
 Redact = Callable[[str], str]
 """Gives a text back without personal data; of the same length, so that offsets in answers stay true."""
@@ -39,12 +46,15 @@ class Keeping:
     codecs: Mapping[str, Codec] = field(default_factory=dict)
     put: Callable[[bytes], str] | None = None
 
-    def at_the_door(self, decision: Decision) -> Decision:
-        """The decision as it may be written down; cheap where nothing is redacted."""
+    def at_the_door(self, answered: Answered) -> Decision:
+        """The decision as it may be written down, with an input that is small; cheap where nothing is redacted."""
+        decision = answered.decision
         if self.inputs is Inputs.NONE:
             decision = replace(decision, input_digest="")
         if self.redact is None:
-            return decision
+            if answered.question_bytes > JOURNALLED_BYTES or (encoded := self._encoded(answered)) is None:
+                return decision
+            return replace(decision, input=encoded)
         return replace(
             decision,
             answer_digest=digest_of(answer_part(decision.body)),
@@ -53,27 +63,33 @@ class Keeping:
         )
 
     def completed(self, decision: Decision, answered: Answered | None) -> Decision:
-        """With all that is kept besides: the explanation and the input, where the answer is still at hand."""
+        """With all that is kept besides: the explanation, where the answer is still at hand, and a large input."""
         digest = decision.answer_digest or digest_of(answer_part(decision.body))
-        if answered is None:
-            return replace(decision, answer_digest=digest)
-        explanation = answered.explanation()
-        if explanation is not None and self.redact is not None:
-            explanation = _redacted_json(explanation, self.redact)
-        inline, blob = self._kept_input(decision, answered)
+        explanation: bytes | None = LOST
+        encoded = decision.input
+        if answered is not None:
+            explanation = answered.explanation()
+            if explanation is not None and self.redact is not None:
+                explanation = _redacted_json(as_json(explanation), self.redact)
+            encoded = encoded or self._encoded(answered)
+        inline, blob = self._laid_down(encoded)
         # One replacement: each copies the whole decision.
         return replace(decision, answer_digest=digest, explanation=explanation, input=inline, input_blob=blob)
 
-    def _kept_input(self, decision: Decision, answered: Answered) -> tuple[bytes | None, str | None]:
-        codec = self.codecs.get(decision.endpoint)
+    def _encoded(self, answered: Answered) -> bytes | None:
+        """The question as it is kept, where it is to be and can be."""
+        codec = self.codecs.get(answered.decision.endpoint)
         # A redacted input would not give the same answer again, and the whole one must not be kept.
         if self.inputs is not Inputs.FULL or codec is None or self.redact is not None:
-            return None, None
+            return None
         try:
-            encoded = codec.encode(answered.question)
+            return codec.encode(answered.question)
         except (TypeError, NotImplementedError):
-            return None, None
-        if len(encoded) <= INLINE_BYTES:
+            return None
+
+    def _laid_down(self, encoded: bytes | None) -> tuple[bytes | None, str | None]:
+        """What the decision itself keeps of its input, and under which digest the rest lies."""
+        if encoded is None or len(encoded) <= INLINE_BYTES:
             return encoded, None
         try:
             return None, None if self.put is None else self.put(encoded)

@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Event, Thread
 from time import monotonic
 
-from headrace.domain.decision import Account, Decision, is_fresh
+from headrace.domain.decision import Account, Decision, is_fresh, told
 from headrace.domain.stores import DecisionStore
 from headrace.errors import HeadraceError
 from headrace.serving.answered import Answered
@@ -61,7 +61,7 @@ class Recorder:
     def __call__(self, answered: Answered) -> None:
         """Takes an answer in; called before it goes out, from one thread. Never waits for the store."""
         self._on_outcome("accepted", 1)
-        refusal = self._backlog.put(self._keeping.at_the_door(answered.decision), answered)
+        refusal = self._backlog.put(self._keeping.at_the_door(answered), answered)
         if refusal:
             self.failure = refusal
             self._on_outcome("refused", 1)
@@ -86,7 +86,7 @@ class Recorder:
         """The decision, from what is on its way to the store or from there. Blocking."""
         pending = self._backlog.find(decision_id)
         if pending is not None:
-            return self._keeping.completed(pending.decision, pending.answered)
+            return told(self._keeping.completed(pending.decision, pending.answered))
         found = self._store.find(decision_id)
         # Whoever was answered by another process a moment ago may ask here before that one has stored it.
         until = monotonic() + SETTLING_S
@@ -97,7 +97,7 @@ class Recorder:
 
     def completed(self, answered: Answered) -> Decision:
         """The decision as it is kept, for who stores it together with something else."""
-        return self._keeping.completed(self._keeping.at_the_door(answered.decision), answered)
+        return self._keeping.completed(self._keeping.at_the_door(answered), answered)
 
     def recover(self, folder: Path) -> int:
         """Stores what dead processes left in their journals; how many decisions that were. Blocking."""

@@ -10,12 +10,14 @@ from typing import Any
 
 import msgspec
 
+from headrace.domain.columns import as_json
 from headrace.domain.decision import Decision, answer_part
 from headrace.domain.release import Difference, Release, Variant, differences
 from headrace.errors import Conflict, NotFound, UnreadableArtifact
-from headrace.serving.answered import digest_of
+from headrace.serving.answered import Answered, digest_of
 from headrace.serving.context import Context, Priority
 from headrace.serving.endpoint import Endpoint
+from headrace.serving.keeping import LOST
 from headrace.serving.releases import Releases
 from headrace.serving.wire import Codec
 
@@ -65,17 +67,43 @@ class Replayer:
             raise NotFound(
                 f"There is no decision {decision_id[:80]!r}.", remedy="Check its id; old ones are forgotten."
             )
+        release = await self._release(release_id or decision.release)
+        answered = await self._answered(decision, release, question=question, within_s=within_s)
+        return _compared(decision, release.id, answered.body)
+
+    async def explanation(self, decision: Decision, *, within_s: float = 300.0) -> bytes | None:
+        """Why `decision` was made, as JSON; None where its endpoint gives no reasons.
+
+        One that went with its process is made again by answering again.
+
+        Raises:
+            Conflict: the answer is not the same any more, so its reasons may not be either; or the input was not kept.
+            NotFound, InvalidConfiguration, UnreadableArtifact: as `replay`.
+        """
+        if decision.explanation != LOST:
+            return decision.explanation
+        release = await self._release(decision.release)
+        answered = await self._answered(decision, release, within_s=within_s)
+        if not _compared(decision, release.id, answered.body).identical:
+            raise Conflict(
+                f"The explanation of the decision {decision.id} was lost, and a replay answers otherwise.",
+                remedy="See what is different: headrace decisions replay.",
+            )
+        explanation = answered.explanation()
+        return None if explanation is None else as_json(explanation)
+
+    async def _answered(
+        self, decision: Decision, release: Release, *, within_s: float, question: object = None
+    ) -> Answered:
         endpoint = self._endpoints.get(decision.endpoint)
         if endpoint is None:
             raise NotFound(f"Nothing answers {decision.endpoint} any more.", remedy="Run the application it is of.")
-        release = await self._release(release_id or decision.release)
         asked = await self._question(decision, endpoint) if question is None else question
         async with self._releases.borrowed(release):
             context = Context(deadline=monotonic() + within_s, priority=Priority.BATCH)
-            answered = await endpoint.answer_as(
+            return await endpoint.answer_as(
                 Variant(release.id, VARIANT), asked, context=context, input_digest=decision.input_digest
             )
-        return _compared(decision, release.id, answered.body)
 
     async def _release(self, release_id: str) -> Release:
         found = await asyncio.to_thread(self._archive.release, release_id)

@@ -8,7 +8,7 @@ from threading import Lock
 
 from msgspec.structs import replace
 
-from headrace.domain.decision import Account, Decision
+from headrace.domain.decision import Account, Decision, told
 from headrace.domain.stores import Forgotten, Listing
 
 
@@ -49,7 +49,8 @@ class MemoryDecisions:
 
     def find(self, decision_id: str) -> Decision | None:
         """The whole decision."""
-        return self._decisions.get(decision_id)
+        found = self._decisions.get(decision_id)
+        return None if found is None else told(found)
 
     def listed(self, *, cursor: str | None, limit: int) -> Listing:
         """Newest first; ids are sorted by time."""

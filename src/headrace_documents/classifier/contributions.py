@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 
 from headrace_documents.classifier.head import Head, Reading, Scored, Scores
 from headrace_documents.classifier.joining_words import JOINING
 from headrace_documents.classifier.surface import Ints, is_unspaced
-from headrace_documents.schema import Box, Evidence, Explanation, Text
+from headrace_documents.schema import Evidence, Explanation, Text
 
 METHOD = "additive"
 # How many of the heaviest strings are looked at for each one listed: at first, and if too few of them tell anything.
@@ -19,6 +19,8 @@ _GLANCED_AT, _LOOKED_AT = 4, 12
 _FEWEST_TELLING = 3
 # A listing of what speaks for the label leaves a third of its places to what speaks against it.
 _SHARE_AGAINST = 1 / 3
+# The fields of evidence that every format has.
+_PLAIN = ("text", "weight", "start", "end", "occurrences")
 
 Alone = tuple[list[int], list[int], list[float]]
 """The tokens of one reader that stand in no word: their starts, their ends, and what each adds to the score."""
@@ -170,15 +172,14 @@ class Contributions:
         return np.array(rows, np.float64).reshape(-1, 4)
 
 
-PlainEvidence = tuple[str, float, int, int, int | None, list[Box], int]
-"""The fields of an `Evidence`: text, weight, start, end, page, boxes, occurrences."""
-
-
-def plain_evidence(evidence: Sequence[Evidence]) -> Iterator[PlainEvidence]:
-    """The fields of each; of rows that were not made yet without making them."""
+def columns_of(evidence: Sequence[Evidence]) -> dict[str, list[Any]]:
+    """The fields of all of them, as a list each; page and boxes are None, or left out, where there are no pages."""
     if isinstance(evidence, EvidenceRows):
-        return evidence.plain()
-    return ((e.text, e.weight, e.start, e.end, e.page, e.boxes, e.occurrences) for e in evidence)
+        return evidence.columns()
+    found: dict[str, list[Any]] = {name: [getattr(each, name) for each in evidence] for name in _PLAIN}
+    found["page"] = [each.page for each in evidence]
+    found["boxes"] = [None if each.page is None else each.boxes for each in evidence]
+    return found
 
 
 class EvidenceRows(Sequence[Evidence]):
@@ -210,18 +211,28 @@ class EvidenceRows(Sequence[Evidence]):
 
     def __getitem__(self, index: int | slice) -> Evidence | list[Evidence]:
         if isinstance(index, slice):
-            return [Evidence(*row) for row in self._plain(self.table.of(np.arange(len(self))[index]))]
-        return Evidence(*next(self._plain(self.table.of(np.arange(len(self))[index].reshape(1)))))
+            return list(self._each(self.table.of(np.arange(len(self))[index])))
+        return next(self._each(self.table.of(np.arange(len(self))[index].reshape(1))))
 
     def __iter__(self) -> Iterator[Evidence]:
         """All of them at once, which is much less work than one by one."""
-        return (Evidence(*row) for row in self.plain())
+        return self._each(self.table)
 
-    def plain(self) -> Iterator[PlainEvidence]:
-        """The fields of each, in their order, for who makes something else of them."""
-        return self._plain(self.table)
+    def columns(self) -> dict[str, list[Any]]:
+        """The fields of all as a list each, for who makes something else of them."""
+        table, characters = self.table, self._text.characters
+        starts, ends = table.starts.tolist(), table.ends.tolist()
+        texts = [characters[start:end] for start, end in zip(starts, ends, strict=True)]
+        found = dict(
+            zip(_PLAIN, (texts, table.weights.tolist(), starts, ends, table.occurrences.tolist()), strict=True)
+        )
+        if self._text.has_pages:
+            places = list(self._text.places(table.starts, table.ends))
+            found["page"] = [page for page, _ in places]
+            found["boxes"] = [None if page is None else boxes for page, boxes in places]
+        return found
 
-    def _plain(self, table: Table) -> Iterator[PlainEvidence]:
+    def _each(self, table: Table) -> Iterator[Evidence]:
         characters = self._text.characters
         for start, end, weight, occurrences, (page, boxes) in zip(
             table.starts.tolist(),
@@ -231,7 +242,7 @@ class EvidenceRows(Sequence[Evidence]):
             self._text.places(table.starts, table.ends),
             strict=True,
         ):
-            yield characters[start:end], weight, start, end, page, boxes, occurrences
+            yield Evidence(characters[start:end], weight, start, end, page, boxes, occurrences)
 
 
 def contributions_of(head: Head, reading: Reading, scored: Scored, label: int) -> Contributions:
