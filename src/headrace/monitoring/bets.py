@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+Odds = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 CELLS = 16_384
 
@@ -55,7 +56,7 @@ def _table() -> tuple[Floats, Floats]:
 _BELOW, SHARES = _table()
 
 
-def odds(reference: Ints) -> Floats:
+def odds(reference: Ints) -> Odds:
     """By bin and bet, (bins, bets), how much more often than in `reference` a bet expects values of a bin.
 
     `reference`, (bins,), is how often each bin came; bins are in order, the last one is the highest.
@@ -64,5 +65,7 @@ def odds(reference: Ints) -> Floats:
     ends = np.append(np.cumsum(weights[::-1])[::-1], 0.0)
     cells = np.minimum((ends * CELLS).astype(np.int64), CELLS - 1)
     below = _BELOW[cells] + (ends * CELLS - cells)[:, None] * (_BELOW[cells + 1] - _BELOW[cells])
-    found: Floats = (below[:-1] - below[1:]) / weights[:, None]
-    return found
+    found = (below[:-1] - below[1:]) / weights[:, None]
+    # Half the memory, which every stream needs: a bet stays fair whatever it pays, for that is held against its mean.
+    halved: Odds = found.astype(np.float32)
+    return halved

@@ -84,7 +84,7 @@ class ConformalBets:
         """Notes what has come by every doubling, and takes for reference what had come at a quarter of now."""
         latest = int(self.milestones[-1].sum()) if self.milestones else _FIRST_MILESTONE // 2
         if self.counts.sum() >= 2 * latest:
-            self.milestones = [*self.milestones[-3:], self.counts]
+            self.milestones = [*self.milestones[-2:], self.counts]
             self._refer()
 
     def _refer(self) -> None:

@@ -8,6 +8,7 @@ import msgspec
 
 from headrace.domain.report_store import WatchCheckpoint
 from headrace.monitoring.estimate import Estimator
+from headrace.monitoring.shelf import unpacked
 from headrace.monitoring.watch import WatchMemory
 from headrace.monitoring.window import WindowSketch, merged
 
@@ -31,7 +32,7 @@ class MonitorMemory(msgspec.Struct):
 
     def reference(self, release: str) -> Mapping[str, WindowSketch]:
         """By segment; empty for a release that was never seen."""
-        return self.releases[release].reference if release in self.releases else {}
+        return unpacked(self.releases[release].reference) if release in self.releases else {}
 
     def is_given(self, release: str) -> bool:
         """Whether its reference came with the release, and is not learned from traffic."""
@@ -43,10 +44,10 @@ class MonitorMemory(msgspec.Struct):
 
     def lately(self, release: str) -> Mapping[str, WindowSketch]:
         """The last few hundred decisions of each segment."""
-        lately: dict[str, WindowSketch] = {}
-        if release in self.releases:
-            merged(lately, self.releases[release].former)
-            merged(lately, self.releases[release].recent)
+        if release not in self.releases:
+            return {}
+        lately = unpacked(self.releases[release].former)
+        merged(lately, self.releases[release].recent)
         return lately
 
 

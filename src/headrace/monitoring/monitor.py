@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from headrace.domain.decision import new_id
-from headrace.domain.report import Alert, Cause, Severity
+from headrace.domain.report import Alert, Cause, Severity, WatchState
 from headrace.domain.report_store import ReportStore, StoredWindow, WatchCheckpoint
 from headrace.monitoring.alerts import AlertBook, AlertRule, Change
 from headrace.monitoring.calibration import Calibration
@@ -120,6 +120,8 @@ class Monitor:
         self._memory.needed = self._options.watch.reference_decisions
         self._memory.releases = {release: watch.memory() for release, watch in self._watches.items()}
         checkpoint = WatchCheckpoint(self._memory.through, msgspec.msgpack.encode(self._memory))
+        # The watches know it all; kept here it would be in memory twice.
+        self._memory.releases = {}
         is_ours = self._store.save_checkpoint(checkpoint, windows, follows=self._saved_through, now=self._now())
         if not is_ours:
             self._resume()
@@ -146,6 +148,7 @@ class Monitor:
         self._watches = {}
         for release, memory in self._memory.releases.items():
             self._watch(release).resume(memory)
+        self._memory.releases = {}
         self._book = AlertBook(rules=self._options.rules)
         self._book.resume(self._store.alerts(is_open=True, cursor=None, limit=1000).items)
 
@@ -169,9 +172,9 @@ class Monitor:
             memory.first_seen.setdefault(release, batch.window_start)
             watch = self._watch(release)
             exemplars = [each for each in batch.exemplars if each.release == release]
-            causes = watch.take(sketches, exemplars)
-            if watch.reference[EVERYTHING].count < self._options.watch.reference_decisions + count:
+            if watch.state is WatchState.LEARNING:
                 memory.reference_until[release] = self._now().timestamp()
+            causes = watch.take(sketches, exemplars)
             changes += self._raised(release, causes)
             merged(self._dirty.setdefault((batch.window_start, release), {}), sketches)
         for release in batch.recalibrate:
@@ -274,9 +277,9 @@ class Monitor:
         decoder = msgspec.msgpack.Decoder(WindowSketch)
         for (start, release), sketches in self._dirty.items():
             before = self._store.windows(since=start, until=start + 1e-3, release=release)
-            known = {stored.segment: decoder.decode(stored.content) for stored in before}
+            known = {stored.segment: stored.content for stored in before}
             for segment, sketch in sketches.items():
-                whole = known.get(segment, WindowSketch())
+                whole = decoder.decode(known[segment]) if segment in known else WindowSketch()
                 whole.merge(sketch)
                 yield StoredWindow(start, release, segment, msgspec.msgpack.encode(whole))
 

@@ -70,14 +70,18 @@ class QuantileSketch(msgspec.Struct):
         if bucket == MISSING:
             self.missing += times
             return
-        value = min(max(value, -1e150), 1e150)
-        self.buckets[bucket] = self.buckets.get(bucket, 0) + times
+        if not -1e150 < value < 1e150:
+            value = min(max(value, -1e150), 1e150)
+        buckets = self.buckets
+        buckets[bucket] = buckets.get(bucket, 0) + times
         self.count += times
-        self.total += value * times
-        self.squares += value * value * times
+        weighted = value * times
+        self.total += weighted
+        self.squares += value * weighted
+        # Sixteen times a decision: comparing is a third of the time of a call.
         self.least = min(self.least, value)
         self.most = max(self.most, value)
-        if len(self.buckets) > MOST_BUCKETS:
+        if len(buckets) > MOST_BUCKETS:
             self._join()
 
     def merge(self, other: QuantileSketch) -> None:

@@ -11,7 +11,7 @@ from time import monotonic, thread_time
 
 from headrace.domain.decision import Decision
 from headrace.domain.observation import Observation
-from headrace.monitoring.window import MOST_FEATURES, Batch, Exemplar, Seen, WindowSketch, encoded, exemplar_of
+from headrace.monitoring.window import MOST_FEATURES, Batch, Seen, WindowSketch, encoded, exemplar_of
 
 SKEW_S = 120.0
 _MOST_SEGMENTS = 120
@@ -111,7 +111,7 @@ class WatchRecorder:
                 sketch = segments.setdefault(name, WindowSketch())
             sketch.add(seen)
         self._noted += 1
-        self._keep_example(batch, exemplar_of(decision.id, decision.release, seen))
+        self._keep_example(batch, decision, seen)
 
     def _batch(self, decision: Decision) -> Batch:
         """The batch of the window that it belongs to; a moment that cannot be is taken for now, and counted."""
@@ -125,14 +125,13 @@ class WatchRecorder:
         batch.skewed += skewed
         return batch
 
-    def _keep_example(self, batch: Batch, example: Exemplar) -> None:
+    def _keep_example(self, batch: Batch, decision: Decision, seen: Seen) -> None:
         """A fair sample of the batch (Vitter's algorithm R)."""
-        if len(batch.exemplars) < _EXEMPLARS:
-            batch.exemplars.append(example)
-        else:
+        place = len(batch.exemplars)
+        if place >= _EXEMPLARS:
             place = self._random.randrange(max(1, self._noted))
-            if place < _EXEMPLARS:
-                batch.exemplars[place] = example
+        if place < _EXEMPLARS:
+            batch.exemplars[place : place + 1] = [exemplar_of(decision.id, decision.release, seen)]
 
     def _hand_all_on(self) -> None:
         for start in list(self._batches):

@@ -13,7 +13,8 @@ from headrace.domain.report import Cause, Effect, WatchState
 from headrace.monitoring.detectors import Budget
 from headrace.monitoring.drift import category_shift, number_shift
 from headrace.monitoring.heavy_counts import HeavyCounts
-from headrace.monitoring.quantile_sketch import QuantileSketch, copied
+from headrace.monitoring.quantile_sketch import QuantileSketch
+from headrace.monitoring.shelf import SketchShelf, unpacked
 from headrace.monitoring.stream import Stream, StreamState
 from headrace.monitoring.window import EVERYTHING, Exemplar, WindowSketch, merged
 
@@ -42,13 +43,13 @@ class WatchOptions:
 
 
 class WatchMemory(msgspec.Struct):
-    """A watch as it is stored."""
+    """A watch as it is stored. What is many times larger unpacked, sketches and the state of streams, stays packed."""
 
-    reference: dict[str, WindowSketch] = {}
+    reference: dict[str, msgspec.Raw] = {}
     mix: dict[str, WindowSketch] = {}
     recent: dict[str, WindowSketch] = {}
-    former: dict[str, WindowSketch] = {}
-    streams: list[tuple[str, str, StreamState]] = []
+    former: dict[str, msgspec.Raw] = {}
+    streams: list[tuple[str, str, msgspec.Raw]] = []
     alarmed: list[tuple[str, str]] = []
     exemplars: list[Exemplar] = []
     founders: int = 0
@@ -77,21 +78,22 @@ class ReleaseWatch:
         self._founders = 0
         self._streams: dict[tuple[str, str], Stream] = {}
         self._alarmed: set[tuple[str, str]] = set()
-        self.reference: dict[str, WindowSketch] = {segment: copied(each) for segment, each in (reference or {}).items()}
+        self._reference = SketchShelf(reference)
+        self._learned: dict[str, WindowSketch] = {}
         self._is_given = bool(reference)
         self._mix: dict[str, WindowSketch] = {}
         self._recent: dict[str, WindowSketch] = {}
-        self._former: dict[str, WindowSketch] = {}
+        self._former = SketchShelf()
         self._exemplars: list[Exemplar] = []
 
     @property
     def state(self) -> WatchState:
         """Learning until the reference has what it needs."""
-        known = self.reference.get(EVERYTHING)
-        if self._is_given:
-            return WatchState.WATCHING
-        is_full = known is not None and known.count >= self._options.reference_decisions
-        return WatchState.WATCHING if is_full else WatchState.LEARNING
+        return WatchState.WATCHING if self._is_given or EVERYTHING in self._reference else WatchState.LEARNING
+
+    def reference(self, segment: str) -> WindowSketch | None:
+        """What is normal in a segment, as far as it is known; None for one that was never seen."""
+        return self._learned.get(segment) or self._reference.get(segment)
 
     def take(self, sketches: Mapping[str, WindowSketch], exemplars: Sequence[Exemplar]) -> list[Cause]:
         """What has newly changed by this batch, the clearest first; sketches are by segment."""
@@ -104,7 +106,7 @@ class ReleaseWatch:
         # The whole first, then segments as they turn up: that is the order in which alpha is given out.
         for segment in sorted(sketches, key=lambda name: name != EVERYTHING):
             sketch = sketches[segment]
-            if segment not in self.reference and len(self.reference) > MOST_SEGMENTS:
+            if not self._has_room(segment):
                 continue
             self._remember(segment, sketch)
             for feature, seen in features_of(sketch):
@@ -137,7 +139,7 @@ class ReleaseWatch:
 
     def effect(self, feature: str, segment: str) -> Effect | None:
         """How far it has moved of late; None while there is nothing to hold it against."""
-        reference, lately = self.reference.get(segment), self.lately(segment)
+        reference, lately = self.reference(segment), self.lately(segment)
         if reference is None or not lately.count:
             return None
         if feature in reference.numbers and feature in lately.numbers:
@@ -159,20 +161,22 @@ class ReleaseWatch:
 
     def lately(self, segment: str) -> WindowSketch:
         """The last few hundred decisions of a segment."""
-        lately = WindowSketch()
-        for generation in (self._former, self._recent):
-            if segment in generation:
-                lately.merge(generation[segment])
+        lately = self._former.get(segment) or WindowSketch()
+        if segment in self._recent:
+            lately.merge(self._recent[segment])
         return lately
 
     def memory(self) -> WatchMemory:
         """What has to be stored to go on from here."""
         return WatchMemory(
-            reference=self.reference,
+            reference=self._reference.packed() | SketchShelf(self._learned).packed(),
             mix=self._mix,
             recent=self._recent,
-            former=self._former,
-            streams=[(*key, stream.state()) for key, stream in self._streams.items()],
+            former=self._former.packed(),
+            # One by one: the states of all at once are lists of a million numbers.
+            streams=[
+                (*key, msgspec.Raw(msgspec.msgpack.encode(stream.state()))) for key, stream in self._streams.items()
+            ],
             alarmed=sorted(self._alarmed),
             exemplars=self._exemplars,
             founders=self._founders,
@@ -181,12 +185,16 @@ class ReleaseWatch:
 
     def resume(self, memory: WatchMemory) -> None:
         """Goes on from what was stored; alpha is given out in the same order again."""
-        self.reference, self._recent, self._former = memory.reference, memory.recent, memory.former
+        self._recent, self._former = memory.recent, SketchShelf(unpacked(memory.former))
         self._mix, self._is_given = memory.mix, memory.is_given
+        self._reference, self._learned = SketchShelf(), {}
+        for segment, sketch in unpacked(memory.reference).items():
+            self._refer(segment, sketch)
         self._exemplars = list(memory.exemplars)
         self._alarmed = {(feature, segment) for feature, segment in memory.alarmed}
         for feature, segment, state in memory.streams:
-            self._streams[feature, segment] = Stream.resumed(state, learn=self._options.learn)
+            stored = msgspec.msgpack.decode(state, type=StreamState)
+            self._streams[feature, segment] = Stream.resumed(stored, learn=self._options.learn)
         self._found(memory.founders)
         for feature, segment in self._streams:
             self._share(feature, segment)
@@ -203,7 +211,7 @@ class ReleaseWatch:
         stream = self._streams.get((feature, segment))
         if stream is None:
             stream = self._streams[feature, segment] = Stream(learn=self._options.learn)
-            given = self.reference.get(segment) if self._is_given else None
+            given = self._reference.get(segment) if self._is_given else None
             known = None if given is None else given.numbers.get(feature) or given.categories.get(feature)
             if known is not None:
                 stream.take(known, self._rng)
@@ -229,13 +237,27 @@ class ReleaseWatch:
         return (self._whole if segment == EVERYTHING else self._parts).of((feature, segment))
 
     def _remember(self, segment: str, sketch: WindowSketch) -> None:
-        known = self.reference.setdefault(segment, WindowSketch())
-        if not self._is_given and known.count < self._options.reference_decisions:
-            known.merge(sketch)
+        if segment not in self._reference:
+            known = self._learned.get(segment, WindowSketch())
+            if not self._is_given:
+                known.merge(sketch)
+            self._refer(segment, known)
         lately = self._recent.setdefault(segment, WindowSketch())
         lately.merge(sketch)
         if lately.count >= _GENERATION:
-            self._former[segment] = self._recent.pop(segment)
+            self._former.put(segment, self._recent.pop(segment))
+
+    def _refer(self, segment: str, sketch: WindowSketch) -> None:
+        """Takes a sketch for what is normal; one that has all it needs is put on the shelf."""
+        if sketch.count >= (1 if self._is_given else self._options.reference_decisions):
+            self._learned.pop(segment, None)
+            self._reference.put(segment, sketch)
+        else:
+            self._learned[segment] = sketch
+
+    def _has_room(self, segment: str) -> bool:
+        is_known = segment in self._reference or segment in self._learned
+        return is_known or len(self._reference) + len(self._learned) <= MOST_SEGMENTS
 
     def _linked(self, feature: str, segment: str) -> tuple[str, ...]:
         stream = self._streams.get((feature, segment))

@@ -16,7 +16,8 @@ def test_every_bet_is_a_density_and_the_capital_is_shared_out_whole():
     reference = np.array([50, 0, 700, 3, 250])
     weights = (reference + 0.5) / (reference + 0.5).sum()
 
-    assert weights @ odds(reference) == pytest.approx(1.0, abs=1e-9)
+    # As exact as 32 bits are; what is paid is divided by the mean of these very odds.
+    assert weights @ odds(reference) == pytest.approx(1.0, abs=1e-6)
     assert (odds(reference) > 0).all()
     assert SHARES.sum() == pytest.approx(1.0)
 

@@ -109,3 +109,41 @@ def weights(values):
     for value in values:
         sketch.add(Seen.of(Observation(numbers={"weight": float(value)})))
     return sketch
+
+
+def test_a_monitor_that_begins_anew_alarms_at_the_decision_at_which_the_old_one_would_have(tmp_path):
+    """Saved while some references are full, some still learn, and tests have begun; then everything shifts."""
+    rng = np.random.default_rng(5)
+    batches = [
+        {"all": rng.normal(10 if place < 30 else 13, 1, 40), "source=seldom": rng.normal(5, 1, 3)}
+        for place in range(40)
+    ]
+
+    def alarmed(folder, *, is_interrupted):
+        store = SqlReports(opened_database(f"sqlite:///{folder}/headrace.db"))
+        chance = np.random.default_rng(6)
+        monitor = Monitor(store, MonitorOptions(), now=lambda: NOW, rng=chance)
+        for place, values in enumerate(batches):
+            store.add_batch(batch_with(values))
+            found = [change.alert.cause for change in monitor.look(is_last=is_interrupted)]
+            if found:
+                return place, found[0].feature, found[0].evidence
+            if is_interrupted:
+                monitor = Monitor(store, MonitorOptions(), now=lambda: NOW, rng=chance)
+        return None
+
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "interrupted").mkdir()
+    through = alarmed(tmp_path / "whole", is_interrupted=False)
+
+    assert through is not None
+    assert alarmed(tmp_path / "interrupted", is_interrupted=True) == through
+
+
+def batch_with(values_by_segment):
+    sketches = {}
+    for segment, values in values_by_segment.items():
+        sketch = sketches[segment] = WindowSketch()
+        for value in values:
+            sketch.add(Seen.of(Observation(numbers={"weight": float(value)})))
+    return encoded(Batch(process="one", window_start=NOW.timestamp(), sketches={"sha256:a": sketches}))
