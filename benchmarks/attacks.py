@@ -127,7 +127,7 @@ def _zips() -> Iterator[Attack]:
     honest = docx(f"<w:p><w:r><w:t>{words}</w:t></w:r></w:p>")
     yield Attack("zip that lies about sizes", "a.docx", _with_claimed_size(honest, 100))
     yield Attack("zip cut off", "a.docx", honest[: len(honest) // 2])
-    yield Attack("encrypted member", "a.docx", _flagged_encrypted(honest), is_refused=True, reason="encrypted")
+    yield Attack("encrypted member", "a.docx", flagged_encrypted(honest), is_refused=True, reason="encrypted")
 
 
 def _overlapping() -> bytes:
@@ -148,7 +148,8 @@ def _with_claimed_size(content: bytes, size: int) -> bytes:
     return content[: at + 24] + struct.pack("<I", size) + content[at + 28 :]
 
 
-def _flagged_encrypted(content: bytes) -> bytes:
+def flagged_encrypted(content: bytes) -> bytes:
+    """A container whose directory says that its first member is encrypted."""
     at = content.find(b"PK\x01\x02")
     return content[: at + 8] + b"\x01\x00" + content[at + 10 :]
 

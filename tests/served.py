@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import httpx
 from authored import Echo
 
-from headrace import Upload, pipeline
+from headrace import Unreadable, Upload, pipeline
 from headrace.assembly import Platform, Running
 from headrace.assembly.gateway import gateway_of
 from headrace.gateway.server import Place, Server
@@ -42,7 +42,9 @@ class Mill:
         return await self.echo.echo(corn)
 
     async def measure(self, letter: Letter) -> dict[str, object]:
-        """What came of a file."""
+        """What came of a file; one of nothing but zeros is refused."""
+        if not letter.content.strip(b"0"):
+            raise Unreadable("It holds nothing.", remedy="Send another.")
         return {"size": len(letter.content), "filename": letter.filename, "media_type": letter.media_type}
 
     async def stumble(self, corn: str) -> str:

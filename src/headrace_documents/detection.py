@@ -131,6 +131,7 @@ def _of_zip(content: bytes) -> str:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as container:
             names = container.namelist()
+            is_locked = any(member.flag_bits & 1 for member in container.infolist())
             if "mimetype" in names and container.getinfo("mimetype").file_size < 200:
                 with container.open("mimetype") as stream:
                     found = _MIMETYPES.get(stream.read(200).strip())
@@ -143,12 +144,17 @@ def _of_zip(content: bytes) -> str:
             raise Unreadable(
                 f"The container is damaged: {error}.", remedy="It may be cut off: send it again."
             ) from error
+        is_locked = False
         if "content.xml" in names:
             return next((kind for sign, kind in _MIMETYPES.items() if sign in content[:200]), ODT)
     for prefix, media_type in _PARTS:
         if any(name.startswith(prefix) for name in names):
             return media_type
-    raise _unsupported("It is a ZIP archive that holds no office document.")
+    if is_locked:
+        raise Unreadable("It is an encrypted ZIP archive.", remedy="Unpack it and send the documents in it.")
+    raise UnsupportedType(
+        "It is a ZIP archive that holds no office document.", remedy="Unpack it and send the documents in it."
+    )
 
 
 def _of_ole(content: bytes) -> str:

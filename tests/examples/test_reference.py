@@ -17,7 +17,8 @@ def problems():
         "# Problems",
         "",
         "Errors are `application/problem+json` (RFC 9457). `code` is stable and for machines, `retryable` says whether",
-        "the same call may be sent again, `detail` what failed, with which value, and what to do.",
+        "the same call may be sent again, `detail` what failed, with which value, and what to do. `filename` is there",
+        "where a file was sent that has a name.",
         "",
     ]
     for kind in KINDS:

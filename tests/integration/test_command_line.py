@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from contextlib import closing
@@ -118,6 +119,68 @@ def test_documents_of_which_none_can_be_read_are_a_failure(tmp_path):
     assert done.returncode == 1
     assert "missing.pdf: There is no such file" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_report_on_a_full_disc_is_given_up_and_the_answers_come_all_the_same(tmp_path):
+    (tmp_path / "a.txt").write_text("Invoice number 7: the amount due is 100.")
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "index.html").symlink_to("/dev/full")
+
+    done = headrace("analyze", "a.txt", "--json", "--out", "report", cwd=tmp_path)
+
+    assert json.loads(done.stdout)["path"] == "a.txt"
+    assert "report: The report is incomplete: No space left on device. Make room" in done.stderr
+    assert (done.returncode, "Traceback" in done.stderr) == (3, False)
+
+
+@pytest.mark.parametrize("wish", [(), ("--json",)])
+def test_answers_onto_a_full_disc_are_a_failure_in_words(tmp_path, wish):
+    (tmp_path / "a.txt").write_text("Invoice number 7: the amount due is 100.")
+    program = [sys.executable, "-c", "from headrace.cli.main import run; run()", "analyze", "a.txt", *wish]
+
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            program, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, timeout=DEADLINE_S, check=False
+        )
+
+    assert done.returncode == 1
+    assert "incomplete: No space left on device. Make room" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_labels_in_the_settings_are_all_the_labels_there_are(tmp_path):
+    (tmp_path / "headrace.toml").write_text(
+        '[services.classifier]\nlabels = {tea = "tea in leaves", ore = "iron ore"}\n'
+    )
+    (tmp_path / "a.txt").write_text("Two sacks of iron ore.")
+
+    done = headrace("analyze", "a.txt", "--json", cwd=tmp_path)
+
+    assert set(json.loads(done.stdout)["classification"]["probabilities"]) == {"tea", "ore"}
+
+
+def test_a_label_set_of_one_is_refused_with_the_remedy(tmp_path):
+    (tmp_path / "headrace.toml").write_text('[services.classifier]\nlabels = {tea = "tea in leaves"}\n')
+    (tmp_path / "a.txt").write_text("Two sacks of iron ore.")
+
+    done = headrace("analyze", "a.txt", cwd=tmp_path)
+
+    assert done.returncode == 1
+    assert "at least two labels and has 1. Describe them" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("port", "told"), [("taken", "is taken"), ("99999", "is no port")])
+def test_a_port_that_cannot_be_had_is_named_with_the_remedy(tmp_path, port, told):
+    with closing(socket.create_server(("127.0.0.1", 0))) as holder:
+        chosen = str(holder.getsockname()[1]) if port == "taken" else port
+
+        done = headrace("up", "--port", chosen, cwd=tmp_path)
+
+    assert done.returncode == 1
+    assert chosen in done.stderr
+    assert told in done.stderr
+    assert "--port" in done.stderr
 
 
 def test_standard_input_is_a_document(tmp_path):

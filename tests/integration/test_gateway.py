@@ -103,6 +103,15 @@ async def test_what_makes_no_sense_is_a_problem_that_says_so(mill, request_, cod
     assert problem["retryable"] is False
 
 
+async def test_a_file_that_is_refused_is_named(mill):
+    named = await mill.client.post("/v1/mill/measure", files={"file": ("Brief 7.pdf", b"000", "application/pdf")})
+    unnamed = await mill.client.post("/v1/mill/measure", json={"text": "000"})
+
+    assert (named.status_code, named.json()["filename"]) == (422, "Brief 7.pdf")
+    assert named.json()["detail"] == "It holds nothing. Send another."
+    assert "filename" not in unnamed.json()
+
+
 async def test_a_body_over_the_limit_is_refused_by_its_header_alone(tmp_path):
     async with served(tmp_path, overrides={"limits.upload": "1 KiB"}) as mill:
         reader, writer = await asyncio.open_connection("127.0.0.1", mill.client.base_url.port)

@@ -3,13 +3,41 @@
 import io
 
 import pytest
-from attacks import docx, xlsx, zipped
+from attacks import docx, flagged_encrypted, xlsx, zipped
 from extracted import check_places, extracted, sample
 from PIL import Image
 
 from headrace import InvalidInput, TooLarge, Unreadable, UnsupportedType
 
 W_P = "<w:p><w:r><w:t>{}</w:t></w:r></w:p>".format
+
+
+LOCKED = "It is encrypted.*without a password"
+
+
+def locked_doc() -> bytes:
+    """A Word file whose header says that its text is encrypted."""
+    content = bytearray(sample("inbox/document1.doc"))
+    content[content.index(b"\xec\xa5") + 0x0B] |= 1
+    return bytes(content)
+
+
+def locked_xls() -> bytes:
+    """A workbook whose second record tells of a password."""
+    content = bytearray(sample("inbox/libro1.xls"))
+    first = content.index(b"\x09\x08\x10\x00\x00\x06\x05\x00")
+    content[first + 20 : first + 22] = b"\x2f\x00"
+    return bytes(content)
+
+
+def locked_ppt() -> bytes:
+    """Slides whose user's record has the mark of encrypted ones."""
+    return sample("inbox/old-laptop.ppt").replace(b"\x5f\xc0\x91\xe3", b"\xdf\xc4\xd1\xf3")
+
+
+def locked_odf() -> bytes:
+    kind = b"application/vnd.oasis.opendocument.text"
+    return zipped({"mimetype": kind, "META-INF/manifest.xml": b"<m><encryption-data/></m>", "content.xml": b"\x01\x02"})
 
 
 def findings_of(text) -> set[str]:
@@ -63,6 +91,10 @@ def test_a_sheet_is_named_and_its_cells_shown_as_people_see_them():
 
 MAIL = b"From: a@example.org\r\nTo: b@example.org\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\nMIME-Version: 1.0\r\n"
 MIXED = b'Content-Type: multipart/mixed; boundary="x"\r\n\r\n'
+ENVELOPED = (
+    b"Content-Type: application/pkcs7-mime; smime-type=enveloped-data\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+)
+OPENPGP = b'Content-Type: multipart/encrypted; protocol="application/pgp-encrypted"; boundary="x"\r\n\r\n'
 
 
 def test_a_mail_gives_subject_and_body_and_names_attachments():
@@ -171,7 +203,15 @@ def test_rtf_reads_its_code_page_and_tables():
         (b"\x7fELF" + bytes(200), "a.pdf", UnsupportedType, "a program.*These are read"),
         (b"GIF89a" + bytes(100), "a.gif", UnsupportedType, "a GIF picture"),
         (b"PK\x03\x04" + b"\x00" * 50, "a.docx", Unreadable, "damaged.*send it again"),
-        (zipped({"a.txt": b"text"}), "a.zip", UnsupportedType, "holds no office document"),
+        (zipped({"a.txt": b"text"}), "a.zip", UnsupportedType, "holds no office document. Unpack it"),
+        (flagged_encrypted(zipped({"a.txt": b"text"})), "a.zip", Unreadable, "an encrypted ZIP archive. Unpack it"),
+        (flagged_encrypted(docx("")), "a.docx", Unreadable, LOCKED),
+        (locked_doc(), "a.doc", Unreadable, LOCKED),
+        (locked_xls(), "a.xls", Unreadable, LOCKED),
+        (locked_ppt(), "a.ppt", Unreadable, LOCKED),
+        (locked_odf(), "a.odt", Unreadable, LOCKED),
+        (MAIL + ENVELOPED + b"MIAGCSqGSIb3DQEHA6CAMIACAQ==", "a.eml", Unreadable, "encrypted.*save it decrypted"),
+        (MAIL + OPENPGP + b"--x--\r\n", "a.eml", Unreadable, "encrypted.*save it decrypted"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\xff" * 600, "a.doc", Unreadable, "damaged"),
         (b"\x89PNG\r\n\x1a\n" + b"\x00" * 64, "a.png", Unreadable, "damaged.*anew"),
         (bytes(range(1, 32)) * 40, "a.bin", UnsupportedType, "no kind that is known"),
@@ -188,6 +228,22 @@ def test_a_wrong_name_is_told_and_read_all_the_same():
 
     assert text.characters == "The mill stands by the river."
     assert "wrong_extension" in findings_of(text)
+
+
+def test_a_mail_and_an_rtf_that_were_cut_off_say_so():
+    mail = MAIL + MIXED + b"--x\r\nContent-Type: text/plain\r\n\r\nThe mill stands.\r\n--x--\r\n"
+    rich = rb"{\rtf1\ansi The mill stands by the river.\par}"
+
+    for content, name in ((mail, "a.eml"), (rich, "a.rtf")):
+        assert "truncated" not in findings_of(extracted(content, name))
+        text = extracted(content[:-8], name)
+        assert "The mill stand" in text.characters
+        assert "truncated" in findings_of(text)
+
+
+def test_a_fax_that_was_cut_off_is_refused_in_words():
+    with pytest.raises(Unreadable, match=r"The picture is damaged.*send it again"):
+        extracted(sample("inbox/fax-0007.tif")[:9000], "a.tif")
 
 
 def test_a_document_over_the_size_limit_is_refused():

@@ -147,6 +147,14 @@ def test_an_encrypted_pdf_is_refused_with_the_remedy():
         extracted(locked, "a.pdf")
 
 
+def test_a_pdf_that_is_locked_for_certificates_is_called_encrypted():
+    content = page_pdf(shown(72, 700, "secret"))
+    key = b"/Encrypt<</Filter/Adobe.PubSec/V 4/SubFilter/adbe.pkcs7.s5>>/ID[<00><00>]"
+
+    with pytest.raises(Unreadable, match=r"encrypted.*without a password"):
+        extracted(content.replace(b"/Root 1 0 R", b"/Root 1 0 R" + key), "a.pdf")
+
+
 def test_a_pdf_cut_off_is_mended_or_refused_by_name():
     content = page_pdf(shown(72, 700, "The mill stands by the river."), count=2)
 

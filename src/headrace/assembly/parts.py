@@ -56,7 +56,9 @@ class Part:
         if not is_dataclass(self.options) or isinstance(self.options, type):
             return self.options
         shown = release.settings.get(self.name, {})
-        return checked(_merged(msgspec.to_builtins(self.options), shown), type(self.options), at=self.name)
+        return checked(
+            _merged(msgspec.to_builtins(self.options), shown, self.options), type(self.options), at=self.name
+        )
 
     @property
     def has_standby(self) -> bool:
@@ -106,8 +108,8 @@ def _part(name: str, services: Sequence[Service], settings: Settings) -> Part:
     options = default
     if is_dataclass(default) and not isinstance(default, type):
         given = {key: value for key, value in table.items() if key in own}
-        preset = _merged(msgspec.to_builtins(default), _limits(default, settings.limits))
-        options = checked(_merged(preset, given), type(default), at=where)
+        preset = _merged(msgspec.to_builtins(default), _limits(default, settings.limits), default)
+        options = checked(_merged(preset, given, default), type(default), at=where)
     return Part(
         name=name,
         bound=tuple(services),
@@ -149,11 +151,16 @@ def _limits(options: Any, limits: LimitSettings) -> dict[str, Any]:
     return found
 
 
-def _merged(base: Any, over: Mapping[str, Any]) -> dict[str, Any]:
+def _merged(base: Any, over: Mapping[str, Any], options: Any) -> dict[str, Any]:
+    """`base`, the values of `options`, with those of `over`. Options within options keep what `over` does not name.
+
+    A mapping is one value: who names two labels wants these two, and not the usual ones besides.
+    """
     merged = dict(base)
     for key, value in over.items():
-        is_table = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _merged(merged[key], value) if is_table else value
+        inner = getattr(options, key, None)
+        is_section = is_dataclass(inner) and isinstance(value, Mapping)
+        merged[key] = _merged(merged[key], value, inner) if is_section else value
     return merged
 
 

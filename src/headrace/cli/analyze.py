@@ -75,24 +75,69 @@ def analyze(
         raise InvalidInput("Jobs are worked off by a server.", remedy="Name it: --jobs --server http://127.0.0.1:8000")
     wishes = Wishes(as_json, out, server, app, settings_here({"data": data}), jobs=jobs, key=key)
     inputs = inputs_of(paths)
-    failed = asyncio.run(_analyzed(inputs, wishes))
-    if failed:
-        raise typer.Exit(1 if failed == len(inputs) else 3)
+    tally = asyncio.run(_analyzed(inputs, wishes))
+    if tally.failed or tally.is_partial:
+        raise typer.Exit(1 if tally.failed == len(inputs) else 3)
 
 
 analyze.__doc__ = f"{analyze.__doc__}\n\n{EXAMPLE}"
 
 
-async def _analyzed(inputs: Sequence[Input], wishes: Wishes) -> int:
-    """How many inputs failed."""
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many inputs failed, and whether something else than inputs did."""
+
+    failed: int
+    is_partial: bool = False
+
+
+class _Reporting:
+    """The report of a run, if one was asked for. Where it cannot be written the answers come all the same."""
+
+    def __init__(self, report: Report | None, folder: Path | None, errors: Console) -> None:
+        self._report = report
+        self._folder = folder
+        self._errors = errors
+        self.is_broken = False
+
+    async def add(self, number: int, name: str, upload: Upload, answer: Answer) -> None:
+        """Takes the `number`th answer."""
+        if self._report is not None:
+            try:
+                await self._report.add(number, name, upload, answer.fields, answer.text)
+            except OSError as error:
+                self._give_up(error)
+
+    def add_failure(self, name: str, reason: str) -> None:
+        """Takes an input that gave no answer."""
+        if self._report is not None:
+            self._report.add_failure(name, reason)
+
+    async def finish(self) -> None:
+        """Tells which file to open."""
+        if self._report is not None:
+            try:
+                self._errors.print(f"Report: {await self._report.finish()}")
+            except OSError as error:
+                self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        self._report, self.is_broken = None, True
+        detail = f"The report is incomplete: {error.strerror}."
+        failure = InvalidInput(detail, remedy="Make room on its disc, or name another folder.")
+        tell_failure(self._errors, str(self._folder), failure)
+
+
+async def _analyzed(inputs: Sequence[Input], wishes: Wishes) -> Tally:
+    """What became of all inputs, told as they come."""
     errors, output = remarks(), answers()
     if all(each.problem for each in inputs):
-        return _all_failed(inputs, errors)
+        return Tally(_all_failed(inputs, errors))
     async with AsyncExitStack() as stack:
         application = None if wishes.server and wishes.out is None else load_application(wishes.app)
         with bar(errors, "Warming up" if wishes.server is None else f"Reaching {wishes.server}"):
             answering, services = await _answering(stack, application, wishes)
-        report = _report(application, wishes, services)
+        report = _Reporting(_report(application, wishes, services), wishes.out, errors)
         table = None if wishes.as_json else _table()
         failed = 0
         with bar(errors, "Analysing", total=len(inputs)) as shown_bar:
@@ -105,9 +150,8 @@ async def _analyzed(inputs: Sequence[Input], wishes: Wishes) -> int:
                 shown_bar.advance()
         if table is not None and table.row_count:
             output.print(table)
-        if report is not None:
-            errors.print(f"Report: {await report.finish()}")
-    return failed
+        await report.finish()
+    return Tally(failed, is_partial=report.is_broken)
 
 
 def _all_failed(inputs: Sequence[Input], errors: Console) -> int:
@@ -174,14 +218,11 @@ async def _outcome(each: Input, answering: Answering, limit_bytes: int) -> Outco
         return Outcome(each, upload, None, error)
 
 
-async def _deliver(
-    outcome: Outcome, number: int, *, report: Report | None, table: Table | None, errors: Console
-) -> None:
+async def _deliver(outcome: Outcome, number: int, *, report: _Reporting, table: Table | None, errors: Console) -> None:
     name = shown(outcome.each.name)
     if outcome.error is not None:
         tell_failure(errors, name, outcome.error)
-        if report is not None:
-            report.add_failure(name, str(outcome.error))
+        report.add_failure(name, str(outcome.error))
         return
     assert outcome.answer is not None
     assert outcome.upload is not None
@@ -190,8 +231,7 @@ async def _deliver(
         typer.echo(line)
     else:
         table.add_row(*_cells(name, outcome.answer.fields))
-    if report is not None:
-        await report.add(number, name, outcome.upload, outcome.answer.fields, outcome.answer.text)
+    await report.add(number, name, outcome.upload, outcome.answer)
 
 
 def _table() -> Table:

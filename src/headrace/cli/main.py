@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import sys
@@ -34,6 +35,7 @@ COMMANDS = {
 """Each module has a function, or a typer application, of the command's name."""
 
 INTERRUPTED = 130
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Commands(TyperGroup):
@@ -101,6 +103,19 @@ def run(arguments: Sequence[str] | None = None) -> None:
         sys.stderr.write("\nStopped.\n")
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        # Whoever read our output has gone; Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _give_up_output()
         sys.exit(1)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        where = "What was written" if error.filename is None else str(error.filename)
+        tell_error(
+            HeadraceError(f"{where} is incomplete: {error.strerror}.", remedy="Make room on its disc and run it again.")
+        )
+        _give_up_output()
+        sys.exit(1)
+
+
+def _give_up_output() -> None:
+    """Standard output cannot be written to; Python would complain of it once more when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

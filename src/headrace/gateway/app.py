@@ -114,7 +114,7 @@ class Gateway:
             return problem_response(_nothing_there(request, found), request_id=request.id)
         except HeadraceError as error:
             self._tell_failure(request, error)
-            return problem_response(error, request_id=request.id)
+            return problem_response(error, request_id=request.id, filename=request.filename)
         # The loop over calls must live whatever a handler raises; the text may hold secrets and goes to the log alone.
         except Exception as error:  # noqa: BLE001
             self._tell("request_failed", _place_of(request) | {"exc_info": error})

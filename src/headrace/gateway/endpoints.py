@@ -192,6 +192,7 @@ def _reader(endpoint: Endpoint, fetch: Fetch) -> Reader:
 
         async def read_file(request: Request) -> tuple[Any, Upload]:
             upload = await upload_of(request, fetch=fetch)
+            request.filename = upload.filename
             return from_upload(upload), upload
 
         return read_file

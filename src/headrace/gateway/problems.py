@@ -34,8 +34,8 @@ def kind_of(error: type[HeadraceError]) -> Problem:
     return _BY_CODE["unavailable" if error.retryable else "internal"]
 
 
-def problem_response(error: HeadraceError, *, request_id: str) -> Response:
-    """The document that says what failed, and the headers that say when or how to come again."""
+def problem_response(error: HeadraceError, *, request_id: str, filename: str | None = None) -> Response:
+    """The document that says what failed, and with which file, and the headers that say when or how to come again."""
     kind = kind_of(type(error))
     document: dict[str, object] = {
         "type": f"{PAGE}/{kind.code}",
@@ -49,6 +49,8 @@ def problem_response(error: HeadraceError, *, request_id: str) -> Response:
     for name in ("decision_id", "job_id"):
         if value := getattr(error, name, None):
             document[name] = value
+    if filename is not None:
+        document["filename"] = filename
     response = json_response(document, status=kind.status)
     response.media_type = MEDIA_TYPE
     if isinstance(error, Overloaded):

@@ -69,7 +69,7 @@ class Exchange(Protocol):
 class Request:
     """One call. `params` are the values of the path, `caller` is who calls, `body_limit` in bytes.
 
-    `span` is there where spans are exported.
+    `span` is there where spans are exported, `filename` once a file was read that has one.
     """
 
     __slots__ = (
@@ -80,6 +80,7 @@ class Request:
         "_scope",
         "body_limit",
         "caller",
+        "filename",
         "id",
         "params",
         "read_s",
@@ -105,6 +106,7 @@ class Request:
         found = _TRACE_PARENT.fullmatch(given) if given else None
         self.trace: str = found[1] if found else f"{getrandbits(128):032x}"
         self.span: OpenSpan | None = None
+        self.filename: str | None = None
 
     def traced(self, span: OpenSpan) -> None:
         """`span` stands for this call from now on."""

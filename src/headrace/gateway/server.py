@@ -131,5 +131,7 @@ def _unavailable(host: str, port: int, error: Exception) -> PortUnavailable:
         )
     if number == errno.EACCES:
         return PortUnavailable(f"Port {port} needs rights that you do not have.", remedy="Choose one above 1023.")
+    if isinstance(error, OverflowError):
+        return PortUnavailable(f"{port} is no port.", remedy="Choose one from 1 to 65535 with --port, or 0 for any.")
     reason = os.strerror(number) if number else str(error)
     return PortUnavailable(f"{host}:{port} cannot be listened at: {reason}.", remedy="Choose another address.")

@@ -20,6 +20,8 @@ _CHARS, _BYTES, _SLIDE_LIST, _PERSIST = 0x0FA0, 0x0FA8, 0x0FF0, 0x03F3
 _HEADERS_FOOTERS, _PROG_TAGS = 0x0FD9, 0x1388
 _GROUP, _CHILD_ANCHOR, _PROPERTIES, _TABLE_PROPERTY = 0xF003, 0xF00F, 0xF122, 0x039F
 _TREE = 0xF
+_LOCKED = bytes.fromhex("dfc4d1f3")
+"""What the "Current User" begins with instead of its usual mark where the slides are encrypted ([MS-PPT] 2.3.2)."""
 DEEPEST = 64
 
 Table = list[list[str]]
@@ -38,7 +40,8 @@ class _Slide:
 def read_ppt(content: bytes, limits: Limits) -> Reading:
     """The text of a PPT, a passage a slide, with the speaker's notes after the text of each."""
     with container_of(content) as container:
-        if container.exists("EncryptedSummary"):
+        user = stream_of(container, "Current User") if container.exists("Current User") else b""
+        if container.exists("EncryptedSummary") or user[12:16] == _LOCKED:
             raise Unreadable(ENCRYPTED, remedy=DECRYPT)
         stream = stream_of(container, "PowerPoint Document")
         title = title_of(container)

@@ -7,19 +7,21 @@ import io
 import re
 from collections.abc import Iterator
 from email import policy
+from email.errors import CloseBoundaryNotFoundDefect
 from email.message import EmailMessage
 
 from oxmsg import Message
 
 from headrace import Unreadable
 from headrace_documents.readers.encodings import decoded
-from headrace_documents.readers.reader import Flow, Limits, Passage, Reading
+from headrace_documents.readers.reader import Flow, Limits, Passage, Reading, cut_off
 from headrace_documents.readers.web import text_of
 from headrace_documents.schema import Finding
 
 _HEADER = re.compile(rb"^[!-9;-~]{1,100}:", re.MULTILINE)
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _CONTINUED = re.compile(rb"\*\d+\*?=")
+_SEALED = {"application/pkcs7-mime", "application/x-pkcs7-mime"}
 PARAMETERS = 200
 HEAD_BYTES = 256_000
 LONGEST_LINE = 64_000
@@ -31,10 +33,14 @@ def read(content: bytes, limits: Limits) -> Reading:
     _check(content, limits)
     try:
         message = email.message_from_bytes(content, policy=policy.default)
+        _check_unlocked(message)
         subject = _subject(message)
         flow = Flow(limits)
         flow.paragraph(subject)
         findings: list[Finding] = []
+        # Whatever is lost of a mail that was cut off, the sign that ends its outermost part is.
+        if any(isinstance(defect, CloseBoundaryNotFoundDefect) for defect in message.defects):
+            findings.append(cut_off())
         for number, part in enumerate(_leaves(message)):
             limits.check("parts", number, limits.attachments)
             _add_part(flow, part, findings)
@@ -75,6 +81,14 @@ def _check(content: bytes, limits: Limits) -> None:
     limits.check("bytes in one header line", max(map(len, head.split(b"\n")), default=0), LONGEST_LINE)
     limits.check("nested parts", content.lower().count(b"content-type: multipart/"), limits.attachments)
     limits.check("parts", content.lower().count(b"content-type:"), limits.attachments * 4)
+
+
+def _check_unlocked(message: email.message.Message) -> None:
+    """Raises `Unreadable` for bodies that are encrypted by OpenPGP (RFC 3156) or S/MIME (RFC 8551)."""
+    kind = message.get_content_type()
+    form = str(message.get_param("smime-type") or "").lower()
+    if kind == "multipart/encrypted" or (kind in _SEALED and "enveloped" in form):
+        raise Unreadable("It is encrypted.", remedy="Open it with its key, save it decrypted and send that.")
 
 
 def _subject(message: EmailMessage | email.message.Message) -> str:

@@ -18,6 +18,7 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as engine
 
 from headrace import Unreadable, checkpointed, report_progress
+from headrace_documents.readers.containers import ENCRYPTED
 from headrace_documents.readers.mending import WordColumns, may_be_broken, mended
 from headrace_documents.readers.page_text import PageWords, passage_of
 from headrace_documents.readers.reader import Limits, Passage, Reading
@@ -90,9 +91,12 @@ def opened(content: bytes, limits: Limits) -> pdfium.PdfDocument:
         document = pdfium.PdfDocument(content)
         count = len(document)
     except pdfium.PdfiumError as error:
-        if "password" in str(error).lower():
-            raise Unreadable("It is encrypted.", remedy="Send a copy without a password.") from error
-        raise Unreadable(f"The PDF is damaged: {error}.", remedy="Save or print it anew.") from error
+        told = str(error).lower()
+        # Of a lock that opens to certificates instead of a password pdfium says that it does not support its security.
+        if "password" in told or "security" in told:
+            raise Unreadable(ENCRYPTED, remedy="Send a copy without a password.") from error
+        detail = str(error).rstrip(".")
+        raise Unreadable(f"The PDF is damaged: {detail}.", remedy="Save or print it anew.") from error
     if 0 < count <= limits.pages:
         return document
     document.close()

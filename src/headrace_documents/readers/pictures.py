@@ -25,6 +25,7 @@ MOST_DPI, LEAST_DPI = 300, 150
 LEAST_LETTER, GOOD_LETTER = 9.0, 16.0
 """Letters below the one height in pixels are enlarged to the other."""
 MOST_PICTURE_DPI = 400
+ANEW = "It may be cut off: send it again, or scan it anew."
 FORMATS = ("PNG", "JPEG", "TIFF", "MPO")
 
 
@@ -40,18 +41,20 @@ class PictureReader:
         findings: list[Finding] = []
         limits.check("pictures", _pictures_in_tiff(content, limits.pages), limits.pages)
         with _opened(content) as picture:
-            limits.check("pictures", getattr(picture, "n_frames", 1), limits.pages)
             try:
+                limits.check("pictures", getattr(picture, "n_frames", 1), limits.pages)
                 for number, frame in enumerate(ImageSequence.Iterator(picture), 1):
                     limits.check("pixels", frame.width * frame.height, limits.pixels)
                     read = partial(self._read, frame, number)
                     passage, found = checkpointed(f"picture {number}", tuple[Passage, tuple[Finding, ...]], read)
                     passages.append(passage)
                     findings += found
-            except (OSError, ValueError, SyntaxError, EOFError) as error:
+            # A TIFF whose directory lacks an entry makes Pillow look for it in vain.
+            except (OSError, ValueError, SyntaxError, EOFError, LookupError) as error:
+                reason = "a part of it is missing" if isinstance(error, LookupError) else str(error)
                 if not passages:
-                    raise Unreadable(f"The picture is damaged: {error}.", remedy="Scan it anew.") from error
-                findings.append(Finding("truncated", f"Only {len(passages)} pictures could be read: {error}."))
+                    raise Unreadable(f"The picture is damaged: {reason}.", remedy=ANEW) from error
+                findings.append(Finding("truncated", f"Only {len(passages)} pictures could be read: {reason}."))
         return Reading(passages=tuple(passages), pages=len(passages), findings=tuple(findings))
 
     def _read(self, frame: Image.Image, number: int) -> tuple[Passage, tuple[Finding, ...]]:
@@ -157,8 +160,8 @@ def _opened(content: bytes) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return Image.open(io.BytesIO(content), formats=FORMATS)
-    except (OSError, ValueError, SyntaxError, TypeError, OverflowError) as error:
-        raise Unreadable("The picture is damaged.", remedy="Scan it anew.") from error
+    except (OSError, ValueError, SyntaxError, TypeError, OverflowError, LookupError) as error:
+        raise Unreadable("The picture is damaged.", remedy=ANEW) from error
 
 
 def _points(picture: Image.Image) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from striprtf.striprtf import rtf_to_text
 
 from headrace import Unreadable
 from headrace_documents.readers.encodings import decoded
-from headrace_documents.readers.reader import Flow, Limits, Reading, cleaned
+from headrace_documents.readers.reader import Flow, Limits, Reading, cleaned, cut_off
 
 DELIMITERS = ",;\t|"
 _FENCE = re.compile(r"^ {0,3}(```|~~~)")
@@ -103,7 +103,8 @@ def read_rtf(content: bytes, limits: Limits) -> Reading:
             flow.table(rows)
             rows = []
         flow.paragraph(line)
-    return Reading(passages=(flow.passage(),), title=_rtf_title(content))
+    findings = () if content.rstrip(b"\x00 \t\r\n").endswith(b"}") else (cut_off(),)
+    return Reading(passages=(flow.passage(),), title=_rtf_title(content), findings=findings)
 
 
 def _code_page(content: bytes) -> str:

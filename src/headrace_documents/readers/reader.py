@@ -87,6 +87,11 @@ class Reading:
     findings: tuple[Finding, ...] = ()
 
 
+def cut_off() -> Finding:
+    """What is said of a document whose end is missing."""
+    return Finding("truncated", "Its end is missing: what is left of it was read.")
+
+
 class Reader(Protocol):
     """Reads one family of formats."""
 

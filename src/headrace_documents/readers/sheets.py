@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 from collections.abc import Iterable
 from datetime import date, datetime, time
 from typing import Any
@@ -15,6 +16,8 @@ from headrace import Unreadable
 from headrace_documents.readers.containers import DECRYPT, ENCRYPTED, member, names, opened
 from headrace_documents.readers.reader import Flow, Limits, Passage, Reading
 
+LOCK_BYTES = 2048
+_FILE_PASS = 0x002F
 _REFERENCE = rb"""\br\s*=\s*["']([A-Z]{1,7})(\d{1,10})["']"""
 _DIMENSION = re.compile(
     rb"""<(?:\w+:)?dimension\s[^>]*ref\s*=\s*["']([A-Z]{1,7})(\d{1,10}):([A-Z]{1,7})(\d{1,10})["']"""
@@ -136,10 +139,24 @@ def _times(attributes: bytes) -> int:
     return int(found[1]) if found else 1
 
 
+def _is_locked(container: olefile.OleFileIO, book: str) -> bool:
+    """Whether the first records of a workbook, which stay readable, tell of a password ([MS-XLS] 2.4.117)."""
+    with container.openstream(book) as stream:
+        start = stream.read(LOCK_BYTES)
+    position = 0
+    while position + 4 <= len(start):
+        kind, size = struct.unpack_from("<HH", start, position)
+        if kind == _FILE_PASS:
+            return True
+        position += 4 + size
+    return False
+
+
 def _check_stream(content: bytes, limits: Limits) -> None:
     if not olefile.isOleFile(content):
         return
     with olefile.OleFileIO(content) as container:
-        if container.exists("EncryptedPackage"):
+        book = next((name for name in ("Workbook", "Book") if container.exists(name)), None)
+        if container.exists("EncryptedPackage") or (book is not None and _is_locked(container, book)):
             raise Unreadable(ENCRYPTED, remedy=DECRYPT)
     limits.check("bytes", len(content), limits.unpacked_bytes)

@@ -32,6 +32,7 @@ _FRAME = re.compile(
     r"\b(nav|navigation|navbar|menu|sidebar|footer|banner|cookie|breadcrumbs?|advert\w*|promo|toolbar)\b",
     re.IGNORECASE,
 )
+_RIGHTS = {"META-INF/rights.xml", "META-INF/license.lcpl"}
 MARKUP = 200_000
 ATTRIBUTES = 2_000
 LEVELS = 10_000
@@ -53,7 +54,8 @@ def read(content: bytes, limits: Limits) -> Reading:
 def read_epub(content: bytes, limits: Limits) -> Reading:
     """The chapters of an EPUB in the order of its spine, a passage each."""
     with opened(content, limits) as container:
-        if "META-INF/encryption.xml" in names(container) and "META-INF/rights.xml" in names(container):
+        # Fonts alone may be encrypted as well; with terms of use beside them the chapters are.
+        if "META-INF/encryption.xml" in names(container) and names(container) & _RIGHTS:
             raise Unreadable("It is protected by digital rights management.", remedy="Send an unprotected copy.")
         package = _package(container, limits)
         root = parsed(member(container, package), limits)
