@@ -1,6 +1,8 @@
 """The watch: false alarms, delays beside River's detectors, causes, accuracy without labels, anomalies, and its cost.
 
-    python benchmarks/monitoring.py [--quick] [--only false_alarms,delays,causes,dated,estimates,anomalies,cost]
+    python benchmarks/monitoring.py [--quick] [--only PART,PART]
+
+Parts: false_alarms, delays, causes, dated, estimates, anomalies, cost, throughput.
 
 Times are of the processor. Peers get what suits them best, and are tuned to the share of runs with a false alarm that
 Headrace itself shows: over the same undrifted runs, of the same length, with a detector for each of the same streams.
@@ -20,8 +22,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from figures import Figures
 from monitoring_parts import judging, races
+from monitoring_parts.throughput import throughput
 
-PARTS = ("false_alarms", "delays", "causes", "dated", "estimates", "anomalies", "cost")
+PARTS = ("false_alarms", "delays", "causes", "dated", "estimates", "anomalies", "cost", "throughput")
 
 
 def main() -> None:
@@ -59,6 +62,8 @@ def main() -> None:
         judging.anomalies(figures, rounds=3 if given.quick else 30, most=2_000 if given.quick else 8_000)
     if "cost" in parts:
         judging.cost(figures, decisions=20_000 if given.quick else 1_000_000)
+    if "throughput" in parts:
+        throughput(figures, documents_a_round=40 if given.quick else 100, rounds=2 if given.quick else 12)
 
 
 if __name__ == "__main__":

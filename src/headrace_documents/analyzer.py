@@ -8,7 +8,7 @@ from typing import Any
 
 from headrace import Columns, Observation, pipeline
 from headrace_documents.classification import ClassificationService
-from headrace_documents.classifier.contributions import columns_of
+from headrace_documents.classifier.contributions import columns_of, weights_of
 from headrace_documents.classifier.embedding import projected
 from headrace_documents.extraction import TextExtractionService
 from headrace_documents.media_types import contradicted
@@ -105,9 +105,9 @@ class Analysis:
         """What is watched: the label, the reading, and which words spoke for the label."""
         document, found = self.reading.document, self.classification
         contributions = {"base": found.explanation.base, "rest": found.explanation.rest}
-        for each in found.explanation.evidence:
-            word = each.text.casefold()
-            contributions[word] = contributions.get(word, 0.0) + each.weight
+        for text, weight in weights_of(found.explanation.evidence):
+            word = text.casefold()
+            contributions[word] = contributions.get(word, 0.0) + weight
         numbers = {"words": float(len(self.reading.words)), "size_bytes": float(document.size_bytes)}
         if document.pages:
             numbers["pages"] = float(document.pages)

@@ -66,7 +66,9 @@ class AnomalyDetector:
 
     def learn(self, embedding: Sequence[float]) -> None:
         """Takes in an input that is held to be normal: first for the mean, then for the ranks, then no more."""
-        if not len(embedding) or not np.isfinite(np.asarray(embedding, np.float64)).all():
+        if len(self._scores) >= MOST_SCORES or not len(embedding):
+            return
+        if not np.isfinite(np.asarray(embedding, np.float64)).all():
             return
         with self._lock:
             if len(self._mean) == 0:

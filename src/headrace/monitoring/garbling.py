@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
+from functools import lru_cache
 from itertools import pairwise
 
 _UNMAPPED = re.compile(r"\(cid:\d+\)")
@@ -20,17 +21,27 @@ def garbled_share(text: str) -> float:
     without a map, UTF-8 that was read as Latin-1, and words in which scripts change from letter to letter.
     """
     sample = text[:_SAMPLE]
-    marks = sum(len(found) for found in _UNMAPPED.findall(sample)) + 2 * len(_MOJIBAKE.findall(sample))
-    plain = _UNMAPPED.sub("", sample)
-    counts = Counter(plain)
-    visible = sum(times for sign, times in counts.items() if not sign.isspace())
-    lost = sum(
-        times
-        for sign, times in counts.items()
-        if sign == "\ufffd" or (not sign.isspace() and unicodedata.category(sign) in _MEANINGLESS)
-    )
-    whole = visible + sum(len(found) for found in _UNMAPPED.findall(sample))
-    return min(1.0, (marks + lost + _mixed(plain)) / whole) if whole else 0.0
+    unmapped = sum(len(found) for found in _UNMAPPED.findall(sample)) if "(cid:" in sample else 0
+    plain = _UNMAPPED.sub("", sample) if unmapped else sample
+    visible = lost = 0
+    for sign, times in Counter(plain).items():
+        weight = _weight(sign)
+        visible += times * (weight is not None)
+        lost += times * (weight or 0)
+    whole = visible + unmapped
+    if not whole:
+        return 0.0
+    if sample.isascii():
+        return min(1.0, (unmapped + lost) / whole)
+    return min(1.0, (unmapped + 2 * len(_MOJIBAKE.findall(sample)) + lost + _mixed(plain)) / whole)
+
+
+@lru_cache(4096)
+def _weight(sign: str) -> int | None:
+    """1 for a character without meaning, 0 for one with; None for white space, which does not count."""
+    if sign == "\ufffd":
+        return 1
+    return None if sign.isspace() else int(unicodedata.category(sign) in _MEANINGLESS)
 
 
 def _mixed(text: str) -> int:
@@ -39,13 +50,16 @@ def _mixed(text: str) -> int:
     for word in text.split()[:5_000]:
         if word.isascii():
             continue
-        scripts = [_script(sign) for sign in word if sign.isalpha()]
-        changes = sum(a != b for a, b in pairwise(scripts))
-        if len(scripts) >= 4 and changes >= len(scripts) / 2:
+        scripts = list(map(_script, filter(str.isalpha, word)))
+        # Most words of any language are of one script, for which the changes need not be counted.
+        if len(scripts) < 4 or scripts.count(scripts[0]) == len(scripts):
+            continue
+        if sum(a != b for a, b in pairwise(scripts)) >= len(scripts) / 2:
             mixed += len(scripts)
     return mixed
 
 
+@lru_cache(4096)
 def _script(sign: str) -> str:
     """The writing that a letter belongs to, by its Unicode name; the three of Japanese, and Chinese, count as one."""
     script = unicodedata.name(sign, "?").partition(" ")[0]

@@ -7,7 +7,7 @@ count that is kept is short by at most what `lost` says.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -61,6 +61,11 @@ class HeavyCounts(msgspec.Struct):
         self.lost = max(self.lost, ranked[MOST][1])
 
 
+def weighed(weights: Mapping[str, float]) -> list[tuple[str, float]]:
+    """Weights ready to be added to many sums: names are cut, and a weight that is not finite is left out."""
+    return [(term[:_LONGEST], weight) for term, weight in weights.items() if -1e300 < weight < 1e300]
+
+
 class HeavySums(msgspec.Struct):
     """Sums of weights by term, heaviest by size kept; what others weighed stands in `others`, so sums stay exact."""
 
@@ -68,14 +73,13 @@ class HeavySums(msgspec.Struct):
     counts: dict[str, int] = {}
     others: float = 0.0
 
-    def add(self, term: str, weight: float, times: int = 1) -> None:
-        """Adds the weight of a term; one that is not finite is left out."""
-        if not -1e300 < weight < 1e300:
-            return
-        term = term[:_LONGEST]
-        self.sums[term] = self.sums.get(term, 0.0) + weight
-        self.counts[term] = self.counts.get(term, 0) + times
-        if len(self.sums) > 8 * MOST:
+    def add(self, weights: Iterable[tuple[str, float]]) -> None:
+        """Adds the weights of some terms, as `weighed` gives them."""
+        sums, counts = self.sums, self.counts
+        for term, weight in weights:
+            sums[term] = sums.get(term, 0.0) + weight
+            counts[term] = counts.get(term, 0) + 1
+        if len(sums) > 8 * MOST:
             self._drop()
 
     def merge(self, other: HeavySums) -> None:

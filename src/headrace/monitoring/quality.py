@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any, Protocol
 
+import numpy as np
+
 from headrace.domain.report import QualityFinding, Verdict
 from headrace.errors import InvalidConfiguration
 from headrace.monitoring.anomaly import AnomalyDetector
@@ -17,7 +19,7 @@ MIB = 1024 * 1024
 Facts = Mapping[str, Any]
 """What is known of an input: `media_type`, `declared_type`, `size_bytes`, `pages`, `encrypted`, `truncated`, `text`,
 `ocr_confidence`, `language`, `embedding`, `name`, and `unreadable`, which says why it could not be read; a fact that is
-left out breaks no rule."""
+left out breaks no rule. The inspector adds `mark`, the fingerprint of the text."""
 
 
 class QualityCheck(Protocol):
@@ -78,6 +80,10 @@ class Inspector:
 
     def inspect(self, facts: Facts) -> Inspection:
         """The verdict; an input that is not quarantined is remembered as one of the recent, an `ok` one as normal."""
+        facts = {**facts, "mark": fingerprint(facts.get("text") or "")}
+        if facts.get("embedding") is not None:
+            # Several look at it, and each would make an array of the tuple.
+            facts["embedding"] = np.asarray(facts["embedding"], np.float64)
         verdict, findings = Verdict.OK, []
         for rule in self._rules:
             value = rule.check(facts)
@@ -92,9 +98,8 @@ class Inspector:
 
     def _remember(self, facts: Facts, *, is_normal: bool) -> None:
         """Anomalies are learned from too: to leave them out would make the next ones look rarer than they are."""
-        mark = fingerprint(facts.get("text") or "")
-        if mark is not None:
-            self._recent.add(mark, str(facts.get("name") or "an earlier input"))
+        if facts["mark"] is not None:
+            self._recent.add(facts["mark"], str(facts.get("name") or "an earlier input"))
         if is_normal and facts.get("embedding") is not None:
             self._anomaly.learn(facts["embedding"])
 
@@ -218,7 +223,7 @@ def _unexpected(facts: Facts, languages: Sequence[str]) -> float | None:
 
 
 def _near(facts: Facts, recent: RecentTexts) -> float | None:
-    mark = fingerprint(facts.get("text") or "")
+    mark = facts.get("mark")
     return None if mark is None or recent.near(mark) is None else 1.0
 
 

@@ -64,6 +64,11 @@ class WatchRecorder:
             return
         self._line.append((decision, observe))
 
+    @property
+    def waiting(self) -> int:
+        """How many decisions were noted and not yet looked at."""
+        return len(self._line)
+
     def flush(self) -> None:
         """Hands on all that was noted so far. Blocking."""
         with self._lock:

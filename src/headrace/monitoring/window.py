@@ -9,7 +9,7 @@ import msgspec
 
 from headrace.domain.observation import Observation
 from headrace.errors import UnreadableArtifact
-from headrace.monitoring.heavy_counts import HeavyCounts, HeavySums
+from headrace.monitoring.heavy_counts import HeavyCounts, HeavySums, weighed
 from headrace.monitoring.quantile_sketch import QuantileSketch, bucket_of
 
 EVERYTHING = "all"
@@ -29,8 +29,9 @@ class Seen:
 
     numbers: tuple[tuple[str, float, int], ...]
     categories: tuple[tuple[str, str], ...]
-    contributions: tuple[tuple[str, float], ...]
-    embedding: tuple[float, ...]
+    contributions: list[tuple[str, float]]
+    embedding: list[float]
+    squares: list[float]
     findings: tuple[str, ...]
     segments: tuple[str, ...]
     confidence: float | None
@@ -42,6 +43,7 @@ class Seen:
         # A shift of subject moves nearly every direction, so a few of them are enough to notice it.
         numbers += [(f"meaning_{place}", value) for place, value in enumerate(observation.embedding[:WATCHED], start=1)]
         confidence = observation.numbers.get("confidence")
+        embedding = list(observation.embedding)[:LONGEST_EMBEDDING]
         tags = {name: value for name, value in observation.tags.items() if value}
         return cls(
             numbers=tuple((name, value, bucket_of(value - ORIGINS.get(name, 0.0))) for name, value in numbers),
@@ -50,8 +52,9 @@ class Seen:
                 *tags.items(),
                 ("quality", observation.findings[0] if observation.findings else "ok"),
             ),
-            contributions=tuple(observation.contributions.items()),
-            embedding=tuple(observation.embedding)[:LONGEST_EMBEDDING],
+            contributions=weighed(observation.contributions),
+            embedding=embedding,
+            squares=[value * value for value in embedding],
             findings=observation.findings,
             segments=(EVERYTHING, *(f"{name}={value[:80]}" for name, value in tags.items())),
             confidence=confidence if confidence is not None and 0 <= confidence <= 1 else None,
@@ -86,8 +89,7 @@ class WindowSketch(msgspec.Struct):
             if counts is None:
                 counts = self.categories[name] = HeavyCounts()
             counts.add(category)
-        for term, weight in seen.contributions:
-            self.contributions.add(term, weight)
+        self.contributions.add(seen.contributions)
         for code in seen.findings:
             self.findings.add(code)
         self.suspect += bool(seen.findings)
@@ -96,7 +98,7 @@ class WindowSketch(msgspec.Struct):
             self.confidence[place] = self.confidence.get(place, 0) + 1
             self.sure += seen.confidence
         if seen.embedding:
-            self._embed([*seen.embedding], [value * value for value in seen.embedding], 1)
+            self._embed(seen.embedding, seen.squares, 1)
 
     def merge(self, other: WindowSketch) -> None:
         """Takes in all that `other` has seen; the order of merging does not matter."""

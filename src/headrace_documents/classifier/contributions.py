@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
@@ -182,6 +182,13 @@ def columns_of(evidence: Sequence[Evidence]) -> dict[str, list[Any]]:
     return found
 
 
+def weights_of(evidence: Sequence[Evidence]) -> Iterable[tuple[str, float]]:
+    """The string and the weight of each piece of evidence."""
+    if isinstance(evidence, EvidenceRows):
+        return evidence.weights()
+    return ((each.text, each.weight) for each in evidence)
+
+
 class EvidenceRows(Sequence[Evidence]):
     """Evidence that is made when it is looked at: a document may have thousands, of which ten are read.
 
@@ -217,6 +224,12 @@ class EvidenceRows(Sequence[Evidence]):
     def __iter__(self) -> Iterator[Evidence]:
         """All of them at once, which is much less work than one by one."""
         return self._each(self.table)
+
+    def weights(self) -> Iterator[tuple[str, float]]:
+        """The string and the weight of each, for who needs no more of them."""
+        characters, table = self._text.characters, self.table
+        for start, end, weight in zip(table.starts.tolist(), table.ends.tolist(), table.weights.tolist(), strict=True):
+            yield characters[start:end], weight
 
     def columns(self) -> dict[str, list[Any]]:
         """The fields of all as a list each, for who makes something else of them."""

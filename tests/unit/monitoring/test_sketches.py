@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.monitoring.heavy_counts import MOST, OTHERS, HeavyCounts, HeavySums
+from headrace.monitoring.heavy_counts import MOST, OTHERS, HeavyCounts, HeavySums, weighed
 from headrace.monitoring.quantile_sketch import (
     ACCURACY,
     MOST_BUCKETS,
@@ -96,8 +96,8 @@ def test_sums_by_term_add_up_to_the_total_though_most_terms_are_dropped():
     weights = np.random.default_rng(5).normal(size=5_000)
     left, right = HeavySums(), HeavySums()
     for place, weight in enumerate(weights):
-        (left if place % 2 else right).add(f"term {place}", float(weight))
-    left.add("nonsense", math.nan)
+        (left if place % 2 else right).add(weighed({f"term {place}": float(weight)}))
+    left.add(weighed({"nonsense": math.nan}))
 
     left.merge(right)
 
