@@ -19,7 +19,7 @@ from headrace.domain.decision import Decision, new_id
 from headrace.domain.observation import Observation
 from headrace.monitoring.anomaly import FIT, AnomalyDetector
 from headrace.monitoring.calibration import Calibration, estimated_accuracy
-from headrace.monitoring.estimate import Estimator
+from headrace.monitoring.estimate import Estimator, Labelled
 from headrace.monitoring.monitor import Monitor, MonitorOptions
 from headrace.monitoring.recorder import WatchRecorder
 from headrace.monitoring.reporter import Reporter
@@ -137,7 +137,7 @@ def _labels_until_distrusted(rng: np.random.Generator) -> int:
     for count in range(1, 3000):
         confidence = float(rng.beta(5, 2))
         is_right = rng.random() < confidence - 0.25
-        if estimator.learn(["all"], predicted="a", actual="a" if is_right else "b", confidence=confidence):
+        if estimator.learn(["all"], Labelled("a", "a" if is_right else "b", confidence)):
             return count
     return 3000
 

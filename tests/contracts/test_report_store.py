@@ -1,5 +1,6 @@
 """What every store of the watch promises."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -127,3 +128,48 @@ def test_what_is_kept_back_comes_back_as_it_was(store):
     assert store.kept("qua_1").decision_id == "dec_1"
     assert store.kept("qua_9") is None
     assert store.counts()["held"] == 1
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_pages_hold_each_alert_and_each_kept_input_once_though_some_change_and_some_come_meanwhile(store, limit):
+    for number in range(10, 17):
+        store.save_alert(alert(number))
+        store.keep(kept(number))
+
+    alerts, inputs, cursors = [], [], [None, None]
+    while True:
+        page = store.alerts(is_open=None, cursor=cursors[0], limit=limit)
+        held = store.quarantine(state=None, cursor=cursors[1], limit=limit)
+        alerts += [each.id for each in page.items]
+        inputs += [each.id for each in held.items]
+        store.save_alert(alert(20))
+        store.save_alert(alert(12).recovered(now=NOON))
+        store.keep(kept(15).released(now=NOON, decision_id="dec_1"))
+        cursors = [page.next, held.next]
+        if None in cursors:
+            break
+
+    assert alerts == [f"alt_{number}" for number in range(16, 9, -1)]
+    assert inputs == [f"qua_{number}" for number in range(16, 9, -1)]
+    assert cursors == [None, None]
+
+
+def test_who_reads_on_from_the_last_number_meets_every_batch_that_many_hand_in_at_once(store):
+    def hand_in(name):
+        for number in range(25):
+            store.add_batch(f"{name}-{number}".encode())
+
+    with ThreadPoolExecutor(4) as threads:
+        handing = [threads.submit(hand_in, name) for name in range(4)]
+        seen, last, is_over = [], 0, False
+        while not is_over:
+            # Asked before the look: what was handed in by then has to be in it.
+            is_over = all(each.done() for each in handing)
+            for batch in store.batches(after=last, limit=7 if not is_over else 1000):
+                seen.append(batch.content)
+                last = batch.number
+        for each in handing:
+            each.result()
+
+    assert len(seen) == 100
+    assert set(seen) == {f"{name}-{number}".encode() for name in range(4) for number in range(25)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -21,15 +22,20 @@ from headrace.registry.registry import ModelRegistry
 CALIBRATION = "calibration.json"
 """The file by which a trainer says how often its model was right on unseen examples: `{"bins": [[count, right], …]}`,
 one pair for each of 50 bins of confidence of equal width."""
+SETTLED_S = 2.0
+"""Labels younger than this wait for the next look: one with a lower id may still be on its way to the store."""
 _A_LOOK = 500
 _PLACES = ("classification", "output")
 
 
 def labels_of(stores: Stores) -> Labels:
-    """Feedback after a cursor. The first label of a decision counts; later ones that contradict it do not."""
+    """Feedback after a cursor. A later label of a decision takes the place of the one before: the last one wins."""
 
     def after(cursor: str) -> Iterable[tuple[str, Label | None]]:
+        settled = datetime.now(UTC) - timedelta(seconds=SETTLED_S)
         for said in stores.feedback.feedback_after(cursor, limit=_A_LOOK):
+            if said.created_at > settled:
+                return
             yield said.id, _label(stores, said)
 
     return after
@@ -88,7 +94,9 @@ def segments_of(decision: Decision) -> tuple[str, ...]:
 
 
 def _label(stores: Stores, said: Feedback) -> Label | None:
-    if stores.feedback.of(said.decision_id).feedback[0].id != said.id:
+    before = [each for each in stores.feedback.of(said.decision_id).feedback if each.id < said.id]
+    former = max(before, key=lambda each: each.id, default=None)
+    if former is not None and former.label == said.label:
         return None
     decision = stores.decisions.find(said.decision_id)
     if decision is None or decision.confidence is None:
@@ -103,6 +111,7 @@ def _label(stores: Stores, said: Feedback) -> Label | None:
         predicted=predicted,
         actual=said.label,
         confidence=decision.confidence,
+        former=None if former is None else (former.label, former.id),
     )
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import msgspec
 import numpy as np
 
 from headrace.domain.report import Estimate, Measured
-from headrace.monitoring.calibration import Calibration, bin_of, estimated_accuracy
+from headrace.monitoring.calibration import Calibration, Floats, bin_of, estimated_accuracy
 from headrace.monitoring.detectors import unspent
 from headrace.monitoring.heavy_counts import HeavyCounts
 from headrace.monitoring.window import CONFIDENCE_BINS, WindowSketch
@@ -24,14 +25,26 @@ _TOLERANCE = 0.03
 """An estimate may be this far off before it is called wrong."""
 _BETS = np.array([-0.9, -0.5, -0.2, 0.2, 0.5, 0.9])
 _PARTED = "\x1f"
+_MOST_LOG = 400.0
 FEWEST_TO_RECALIBRATE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """An answer whose label has come: what was predicted, what proved true, and how sure the answer was."""
+
+    predicted: str
+    actual: str
+    confidence: float
 
 
 class Truth(msgspec.Struct):
     """Answers of one segment whose labels have come, and the capital that bets against the estimate.
 
     The bets are on (right - expected) with a tolerance either way, so the capital is a test supermartingale as long as
-    the estimate is right to within it, and reaches 1 / alpha with probability at most alpha.
+    the estimate is right to within it, and reaches 1 / alpha with probability at most alpha. Half of it is spread over
+    the moments at which betting may begin. A bet of these is placed by the first label of an answer and cannot be taken
+    back; the other half bets from the beginning on, so its capital goes by the counts alone, which follow the last.
     """
 
     labels: int = 0
@@ -41,21 +54,45 @@ class Truth(msgspec.Struct):
     pairs: HeavyCounts = msgspec.field(default_factory=HeavyCounts)
     betting: list[float] = msgspec.field(default_factory=lambda: [0.0] * len(_BETS))
     highest: float = 1.0
+    is_revised: bool = False
 
-    def add(self, predicted: str, actual: str, confidence: float, calibration: Calibration) -> None:
-        """Takes in a label for an answer of that confidence."""
-        is_right = predicted == actual
-        place = bin_of(confidence)
+    def add(self, answer: Labelled, calibration: Calibration) -> None:
+        """Takes in the first label of an answer."""
+        is_right = answer.predicted == answer.actual
+        place = bin_of(answer.confidence)
         self._bet(is_right, calibration, place)
         self.labels += 1
         self.right += is_right
         self.counts[place] = self.counts.get(place, 0) + 1
         self.hits[place] = self.hits.get(place, 0) + is_right
-        self.pairs.add(f"{predicted}{_PARTED}{actual}")
+        self.pairs.add(_name(answer.predicted, answer.actual))
 
-    def capital(self) -> float:
-        """What the bets against the estimate have now; it began at 1."""
-        return float(np.mean(self.betting)) + float(unspent(np.array([self.labels]))[0])
+    def revise(self, answer: Labelled, former: str) -> None:
+        """Takes in a further label of an answer in place of `former`."""
+        place = bin_of(answer.confidence)
+        moved = (answer.predicted == answer.actual) - (answer.predicted == former)
+        self.is_revised = True
+        self.right += moved
+        self.hits[place] = self.hits.get(place, 0) + moved
+        self.pairs.take_back(_name(answer.predicted, former))
+        self.pairs.add(_name(answer.predicted, answer.actual))
+
+    def evidence(self, calibration: Calibration) -> float:
+        """The capital against the estimate, as high as it was by first labels and as it is by the last; it began at 1.
+
+        The two halves are not looked at as one sum, so each keeps half of alpha for itself.
+        """
+        return max(self.highest, self._from_the_beginning(calibration) if self.is_revised else 0.0) / 2
+
+    def _from_the_beginning(self, calibration: Calibration) -> float:
+        """What bets that began with the first label have now: products over bins, whatever the order was."""
+        right, times = np.zeros(CONFIDENCE_BINS), np.zeros(CONFIDENCE_BINS)
+        for place, count in self.counts.items():
+            right[place], times[place] = self.hits[place], count
+        above, below = _bounds(calibration)
+        wrong, held_against = times - right, np.where(_BETS[:, None] > 0, above, below)
+        grown = np.log1p(_BETS[:, None] * (1 - held_against)) @ right + np.log1p(-_BETS[:, None] * held_against) @ wrong
+        return float(np.exp(np.minimum(grown, _MOST_LOG)).mean())
 
     def realised(self) -> Measured | None:
         """The accuracy by labels, with Wilson's interval (1927)."""
@@ -95,15 +132,23 @@ class Truth(msgspec.Struct):
         return calibration
 
     def _bet(self, is_right: bool, calibration: Calibration, place: int) -> None:  # noqa: FBT001 - the outcome of a bet
-        chance, deviation = calibration.expected()
-        slack = _TOLERANCE + 2 * float(deviation[place])
-        above = min(float(chance[place]) + slack, 1.0)
-        below = max(float(chance[place]) - slack, 0.0)
-        moved = np.where(_BETS > 0, is_right - above, is_right - below)
+        above, below = _bounds(calibration)
+        moved = np.where(_BETS > 0, is_right - above[place], is_right - below[place])
         begun = unspent(np.array([self.labels, self.labels + 1]))
         paid = 1 + _BETS * moved
         self.betting = [float(x) for x in np.minimum((self.betting + (begun[0] - begun[1])) * paid, 1e200)]
         self.highest = max(self.highest, float(np.mean(self.betting)) + float(begun[1]))
+
+
+def _bounds(calibration: Calibration) -> tuple[Floats, Floats]:
+    """By bin of confidence the most and the least of answers that are right as long as the estimate holds."""
+    chance, deviation = calibration.expected()
+    slack = _TOLERANCE + 2 * deviation
+    return np.minimum(chance + slack, 1.0), np.maximum(chance - slack, 0.0)
+
+
+def _name(predicted: str, actual: str) -> str:
+    return f"{predicted}{_PARTED}{actual}"
 
 
 def _pair(name: str) -> tuple[str, str]:
@@ -112,24 +157,41 @@ def _pair(name: str) -> tuple[str, str]:
 
 
 class Estimator(msgspec.Struct):
-    """Estimates by segment for one release, each trusted until labels show that it was wrong."""
+    """Estimates by segment for one release, each trusted until labels show that it was wrong.
+
+    `since` is the cursor of the last label before those that `truths` have counted.
+    """
 
     calibration: Calibration = msgspec.field(default_factory=Calibration)
     is_calibrated: bool = False
     alpha: float = 0.01
     truths: dict[str, Truth] = {}
     distrusted: dict[str, str] = {}
+    since: str = ""
 
-    def learn(self, segments: Sequence[str], *, predicted: str, actual: str, confidence: float) -> list[str]:
-        """Takes in a label; gives the segments whose estimates have just lost their trust."""
+    def learn(self, segments: Sequence[str], answer: Labelled) -> list[str]:
+        """Takes in the first label of an answer; gives the segments whose estimates have just lost their trust."""
+        for segment in segments:
+            self.truths.setdefault(segment, Truth()).add(answer, self.calibration)
+        return self._lost(segments)
+
+    def revise(self, segments: Sequence[str], answer: Labelled, *, former: str) -> list[str]:
+        """As `learn`, for a label in place of one that came before."""
+        for segment in segments:
+            if segment in self.truths:
+                self.truths[segment].revise(answer, former)
+        return self._lost(segments)
+
+    def _lost(self, segments: Sequence[str]) -> list[str]:
         lost = []
         for segment in segments:
-            truth = self.truths.setdefault(segment, Truth())
-            truth.add(predicted, actual, confidence, self.calibration)
+            if segment in self.distrusted or segment not in self.truths:
+                continue
             # The whole gets half of alpha, the k-th segment 1 / (k (k + 1)) of the other half.
             rank = list(self.truths).index(segment)
             share = self.alpha / 2 / (rank * (rank + 1) if rank else 1)
-            if truth.highest * share >= 1 and segment not in self.distrusted:
+            truth = self.truths[segment]
+            if truth.evidence(self.calibration) * share >= 1:
                 self.distrusted[segment] = self._reason(truth)
                 lost.append(segment)
         return lost
@@ -156,12 +218,12 @@ class Estimator(msgspec.Struct):
             note=note,
         )
 
-    def recalibrate(self, truth: Truth) -> bool:
-        """Trusts again, by these labels; False when they are too few."""
+    def recalibrate(self, truth: Truth, *, through: str = "") -> bool:
+        """Trusts again, by these labels, which are those up to the cursor `through`; False when they are too few."""
         if truth.labels < FEWEST_TO_RECALIBRATE:
             return False
         self.calibration, self.is_calibrated = truth.recalibrated(), True
-        self.truths, self.distrusted = {}, {}
+        self.truths, self.distrusted, self.since = {}, {}, through
         return True
 
     def _reason(self, truth: Truth) -> str:

@@ -30,6 +30,17 @@ class HeavyCounts(msgspec.Struct):
         if len(self.counts) > 2 * MOST:
             self._drop()
 
+    def take_back(self, name: str) -> None:
+        """Counts a name that was counted once less; where it was dropped since, it is among the others."""
+        name = name[:_LONGEST]
+        times = self.counts.get(name, 0)
+        if times > 1:
+            self.counts[name] = times - 1
+        elif times:
+            del self.counts[name]
+        else:
+            self.others = max(0, self.others - 1)
+
     def merge(self, other: HeavyCounts) -> None:
         """Takes in all that `other` has counted."""
         for name, times in other.counts.items():

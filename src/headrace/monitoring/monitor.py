@@ -16,7 +16,7 @@ from headrace.domain.report_store import ReportStore, StoredWindow, WatchCheckpo
 from headrace.monitoring.alerts import AlertBook, AlertRule, Change
 from headrace.monitoring.calibration import Calibration
 from headrace.monitoring.coarsening import DAY_S, HOUR_S, coarsened
-from headrace.monitoring.estimate import Estimator
+from headrace.monitoring.estimate import Estimator, Labelled
 from headrace.monitoring.memory import MonitorMemory, memory_from
 from headrace.monitoring.watch import ReleaseWatch, WatchOptions
 from headrace.monitoring.window import EVERYTHING, WindowSketch, decoded, merged
@@ -27,13 +27,17 @@ _SAVE_EVERY = 12
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What proved true of one decision; `segments` are those that it belongs to."""
+    """What proved true of one decision; `segments` are those that it belongs to.
+
+    `former` is what was said of it before, with the cursor of that: the last one wins.
+    """
 
     release: str
     segments: tuple[str, ...]
     predicted: str
     actual: str
     confidence: float
+    former: tuple[str, str] | None = None
 
 
 Labels = Callable[[str], Iterable[tuple[str, Label | None]]]
@@ -185,7 +189,7 @@ class Monitor:
         """The estimates of a release go by its labels, if they are enough; the alert that distrusts them recovers."""
         estimator = self._estimator(release)
         truth = estimator.truths.get(EVERYTHING)
-        if truth is None or not estimator.recalibrate(truth):
+        if truth is None or not estimator.recalibrate(truth, through=self._memory.labels_until):
             return []
         return self._book.calmed(f"accuracy:{release}", is_calm=True, now=self._now(), calm_s=0.0)
 
@@ -205,9 +209,12 @@ class Monitor:
             if label is None:
                 continue
             estimator = self._estimator(label.release)
-            lost = estimator.learn(
-                label.segments, predicted=label.predicted, actual=label.actual, confidence=label.confidence
-            )
+            answer = Labelled(label.predicted, label.actual, label.confidence)
+            # What was said before an estimate was made anew by its labels is not among those it has counted since.
+            if label.former is not None and label.former[1] > estimator.since:
+                lost = estimator.revise(label.segments, answer, former=label.former[0])
+            else:
+                lost = estimator.learn(label.segments, answer)
             for segment in lost:
                 changes += self._distrusted(label.release, segment, estimator.distrusted[segment])
         return changes

@@ -76,6 +76,8 @@ quarantine = Table(
     Index("quarantine_by_state", "state", "id"),
 )
 _WATCH = "watch"
+_HANDING_IN = 0x68_64_72_63
+"""The advisory lock of those who hand batches in; no other part of the platform takes one."""
 
 
 class SqlReports:
@@ -87,6 +89,7 @@ class SqlReports:
     def add_batch(self, content: bytes) -> None:
         """Not worth a write to the disc of its own: a loss of power costs the watch some seconds of figures."""
         with self._database.transaction(durable=False) as connection:
+            _take_turns(connection)
             connection.execute(insert(batches).values(content=zlib.compress(content, 1)))
 
     def batches(self, *, after: int, limit: int) -> list[StoredBatch]:
@@ -206,6 +209,16 @@ class SqlReports:
         with self._database.reading() as connection:
             rows = connection.execute(query).all()
         return [row.content for row in rows[:limit]], rows[limit - 1].id if len(rows) > limit else None
+
+
+def _take_turns(connection: Connection) -> None:
+    """Lets one process at a time hand in, so that batches are seen in the order of their numbers.
+
+    Postgres gives a number before the commit: of two at once the higher might be seen first, and whoever reads on from
+    there would never see the other. SQLite has one writer anyhow.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(_HANDING_IN)))
 
 
 def _put_windows(connection: Connection, *, gone: Sequence[StoredWindow], made: Sequence[StoredWindow]) -> None:

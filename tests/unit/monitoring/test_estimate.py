@@ -6,7 +6,7 @@ from sklearn.metrics import f1_score
 
 from headrace.domain.observation import Observation
 from headrace.monitoring.calibration import Calibration, estimated_accuracy
-from headrace.monitoring.estimate import Estimator, Truth
+from headrace.monitoring.estimate import Estimator, Labelled, Truth
 from headrace.monitoring.window import Seen, WindowSketch
 
 
@@ -53,7 +53,7 @@ def test_labels_that_agree_leave_the_estimate_its_trust():
     rng = np.random.default_rng(3)
     estimator = Estimator(Calibration.fitted(*answers(rng, 3_000)), is_calibrated=True)
     for confidence, right in zip(*answers(rng, 3_000), strict=True):
-        estimator.learn(["all"], predicted="a", actual="a" if right else "b", confidence=confidence)
+        estimator.learn(["all"], Labelled("a", "a" if right else "b", confidence))
 
     assert estimator.may_act("all")
     assert estimator.estimate("all", windowed([0.9] * 10)).is_trusted
@@ -64,9 +64,9 @@ def test_labels_that_contradict_take_the_right_to_act_from_that_segment_until_it
     estimator = Estimator(Calibration.fitted(*answers(rng, 3_000)), is_calibrated=True)
     lost = []
     for confidence, right in zip(*answers(rng, 600, right=lambda c: c - 0.25), strict=True):
-        lost += estimator.learn(["source=erp"], predicted="a", actual="a" if right else "b", confidence=confidence)
+        lost += estimator.learn(["source=erp"], Labelled("a", "a" if right else "b", confidence))
     for confidence, right in zip(*answers(rng, 600), strict=True):
-        estimator.learn(["source=mail"], predicted="a", actual="a" if right else "b", confidence=confidence)
+        estimator.learn(["source=mail"], Labelled("a", "a" if right else "b", confidence))
 
     assert lost == ["source=erp"]
     assert not estimator.may_act("source=erp")
@@ -78,7 +78,7 @@ def test_labels_that_contradict_take_the_right_to_act_from_that_segment_until_it
 
 def test_a_handful_of_labels_does_not_recalibrate():
     estimator = Estimator()
-    estimator.learn(["all"], predicted="a", actual="a", confidence=0.9)
+    estimator.learn(["all"], Labelled("a", "a", 0.9))
 
     assert not estimator.recalibrate(estimator.truths["all"])
 
@@ -95,7 +95,7 @@ def test_the_f1_is_that_of_scikit_learn():
     actual, predicted = rng.choice(list("abc"), 300), rng.choice(list("abc"), 300, p=[0.6, 0.3, 0.1])
     truth = Truth()
     for was, said in zip(actual, predicted, strict=True):
-        truth.add(said, was, 0.5, Calibration())
+        truth.add(Labelled(said, was, 0.5), Calibration())
 
     assert truth.macro_f1() == pytest.approx(f1_score(actual, predicted, average="macro"))
     assert truth.realised().value == pytest.approx((actual == predicted).mean())
@@ -104,7 +104,7 @@ def test_the_f1_is_that_of_scikit_learn():
 def test_the_calibration_error_of_sure_and_wrong_answers_is_their_confidence():
     truth = Truth()
     for _ in range(20):
-        truth.add("a", "b", 0.99, Calibration())
+        truth.add(Labelled("a", "b", 0.99), Calibration())
 
     assert truth.calibration_error() == pytest.approx(0.99)
     assert Truth().calibration_error() is None
@@ -116,3 +116,54 @@ def test_a_curve_is_fitted_to_answers_that_are_far_less_right_than_they_are_sure
     calibration = Calibration.fitted([0.95] * 200, [number % 2 == 0 for number in range(200)])
 
     assert calibration.curve()[0][47] == pytest.approx(0.5, abs=0.05)
+
+
+def test_the_last_label_of_an_answer_is_the_one_that_counts():
+    rng = np.random.default_rng(9)
+    estimator, straight = (Estimator(Calibration.fitted(*answers(rng, 3_000)), is_calibrated=True) for _ in range(2))
+    told = [("a", "b", 0.9), ("b", "b", 0.7), ("a", "a", 0.55)]
+    for predicted, actual, confidence in told:
+        estimator.learn(["all"], Labelled(predicted, "c", confidence))
+        straight.learn(["all"], Labelled(predicted, actual, confidence))
+
+    for predicted, actual, confidence in told:
+        estimator.revise(["all"], Labelled(predicted, actual, confidence), former="c")
+
+    revised, known = (each.estimate("all", windowed([0.9] * 10)) for each in (estimator, straight))
+    assert (revised.labels, revised.realised) == (known.labels, known.realised)
+    assert revised.macro_f1 == known.macro_f1
+    assert revised.calibration_error == pytest.approx(known.calibration_error)
+    assert estimator.truths["all"].recalibrated() == straight.truths["all"].recalibrated()
+
+
+def test_labels_that_were_kind_at_first_and_are_mended_cost_the_estimate_its_trust():
+    rng = np.random.default_rng(10)
+    estimator = Estimator(Calibration.fitted(*answers(rng, 3_000)), is_calibrated=True)
+    confidences, right = answers(rng, 600, right=lambda confidence: confidence - 0.25)
+    as_expected = rng.random(600) < confidences
+    for confidence, is_right in zip(confidences, as_expected, strict=True):
+        assert not estimator.learn(["all"], Labelled("a", "a" if is_right else "b", confidence))
+
+    lost = []
+    for confidence, before, after in zip(confidences, as_expected, right, strict=True):
+        if before != after:
+            former = "a" if before else "b"
+            lost += estimator.revise(["all"], Labelled("a", "a" if after else "b", confidence), former=former)
+
+    assert lost == ["all"]
+    assert not estimator.may_act("all")
+
+
+def test_labels_that_are_mended_to_what_was_expected_leave_the_estimate_its_trust():
+    rng = np.random.default_rng(11)
+    rung = 0
+    for _ in range(40):
+        estimator = Estimator(Calibration.fitted(*answers(rng, 3_000)), is_calibrated=True)
+        confidences, right = answers(rng, 300)
+        for confidence, is_right in zip(confidences, right, strict=True):
+            estimator.learn(["all"], Labelled("a", "a" if is_right else "b", confidence))
+            if not is_right:
+                estimator.revise(["all"], Labelled("a", "c", confidence), former="b")
+        rung += not estimator.may_act("all")
+
+    assert rung == 0
