@@ -33,6 +33,7 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(PARTS))
     parser.add_argument("--rate", type=float, default=None, help="share of false alarms that peers are tuned to")
     parser.add_argument("--runs", type=int, default=None, help="undrifted runs (default: 1,000)")
+    parser.add_argument("--begin", type=int, default=0, help="the first undrifted run, where they are run in pieces")
     parser.add_argument("--workers", type=int, default=2, help="processes that simulate")
     given = parser.parse_args()
     figures = Figures("monitoring", is_quick=given.quick)
@@ -40,11 +41,12 @@ def main() -> None:
     runs, decisions = (given.runs or 20, 5_000) if given.quick else (given.runs or 1_000, 100_000)
     rate = given.rate
     if "false_alarms" in parts:
-        rate = races.false_alarms(figures, runs=runs, decisions=decisions, workers=workers)
+        some = range(given.begin, given.begin + runs)
+        rate = races.false_alarms(figures, some, decisions=decisions, workers=workers)
     if "delays" in parts:
         if rate is None:
             parser.error("delays need false_alarms in the same run, or --rate as that measured it.")
-        makers = races.tuned(figures, rate=rate, runs=min(runs, 300), decisions=decisions, workers=workers)
+        makers = races.tuned(figures, rate=rate, runs=runs, decisions=decisions, workers=workers)
         races.delays(
             figures,
             makers,

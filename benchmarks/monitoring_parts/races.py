@@ -37,12 +37,18 @@ _BATCH = 25
 _STRETCH = 1_000
 
 
-def false_alarms(figures: Figures, *, runs: int, decisions: int, workers: int) -> float:
-    """The share of runs of undrifted decisions in which any stream ever rings."""
-    groups = [(group, decisions) for group in range(-(-runs // _GROUP))]
+def false_alarms(figures: Figures, runs: range, *, decisions: int, workers: int) -> float:
+    """The share of runs of undrifted decisions in which any stream ever rings; each has a seed of its own."""
+    groups = [(group, decisions) for group in range(runs.start // _GROUP, -(-runs.stop // _GROUP))]
     with ProcessPoolExecutor(workers) as pool:
         rung = np.concatenate(list(pool.map(_rung, groups)))
-    facts: dict[str, Any] = {"runs": len(rung), "decisions": decisions, "streams": STREAMS, "alpha": ALPHA}
+    facts: dict[str, Any] = {
+        "begin": groups[0][0] * _GROUP,
+        "runs": len(rung),
+        "decisions": decisions,
+        "streams": STREAMS,
+        "alpha": ALPHA,
+    }
     figures.tell("runs with any false alarm", float(rung.mean()), unit="share", **facts)
     return float(rung.mean())
 
@@ -95,7 +101,7 @@ def _highest_of(group: tuple[Sequence[int], int, float]) -> Floats:
     """How high the test of each feature gets in any stream of undrifted runs, (runs, features)."""
     numbers, decisions, delta = group
     runs = _GROUP * len(numbers)
-    several = [_stretches(Traffic(_GROUP, _SEED + number), decisions) for number in numbers]
+    several = [_stretches(Traffic(_GROUP, _SEED + number), decisions, at_once=2_000) for number in numbers]
     test = PageHinkleys(runs, delta)
     for stretches in zip(*several, strict=True):
         test.take(joined(stretches))
