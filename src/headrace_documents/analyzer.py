@@ -11,6 +11,7 @@ from headrace_documents.classification import ClassificationService
 from headrace_documents.classifier.contributions import columns_of, weights_of
 from headrace_documents.classifier.embedding import projected
 from headrace_documents.extraction import TextExtractionService
+from headrace_documents.language import UNKNOWN_LANGUAGE
 from headrace_documents.media_types import contradicted
 from headrace_documents.schema import (
     Box,
@@ -114,7 +115,7 @@ class Analysis:
         return Observation(
             numbers=numbers,
             categories={"label": found.label, "ocr": "yes" if document.ocr else "no"},
-            tags={"language": document.language or "unknown", "type": document.media_type},
+            tags={"language": document.language or UNKNOWN_LANGUAGE, "type": document.media_type},
             contributions=contributions,
             embedding=projected(found.embedding),
         )

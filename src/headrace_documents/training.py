@@ -74,7 +74,8 @@ class ClassifierTrainer:
         chosen = _chosen(course, sets, notes)
         head, weights, scores = course.head(chosen)
         told = [*lesson.notes, *notes]
-        return trained_model(lesson, head, scores, weights=weights, seed=seed, notes=told)
+        pooled = {name: course.features[name] for name in chosen if name != WORDS}
+        return trained_model(lesson, head, scores, pooled=pooled, weights=weights, seed=seed, notes=told)
 
     def _affordable(self) -> tuple[list[str], list[str]]:
         if self.features != "auto":

@@ -2,12 +2,15 @@
 
 import json
 import random
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from headrace import Example, InvalidInput, SharedWork, Shelf, Trainer
+from headrace.assembly import files_of
+from headrace.monitoring.window import reference_read
 from headrace.registry.registry import ModelRegistry
 from headrace_documents.classification import plain_text
 from headrace_documents.classifier.classifier import Classifier
@@ -150,6 +153,24 @@ def test_what_it_said_of_unseen_examples_is_left_for_who_watches_it_later(traine
 
     assert list(reference["categories"]["label"].values()) == confusion.sum(axis=0).tolist()
     assert sum(reference["confidence"]) == reference["examples"] == trained.metrics["examples"]
+
+
+def test_what_would_have_been_seen_of_its_answers_is_left_as_a_reference_of_drift(trainer, opened):
+    trained = trainer.train(examples_of(80))
+    files = files_of(trained)
+
+    told = json.loads(files["reference.json"])
+    sketch = reference_read(files["reference.json"])["all"]
+    assert told.items() >= json.loads(trained.files["reference.json"]).items()
+    assert sketch.count == told["examples"] == 240
+    assert sketch.categories["label"].counts == told["categories"]["label"]
+    assert sketch.numbers["confidence"].count == sketch.numbers["characters"].count == sketch.embedded == 240
+    _, version = opened(replace(trained, files=files))
+    assert version.files["reference.json"].size_bytes < 50_000
+
+
+def test_too_few_examples_are_no_reference_of_drift(trained):
+    assert files_of(trained) == trained.files
 
 
 def test_the_figures_add_up(trained):

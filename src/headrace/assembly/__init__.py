@@ -2,6 +2,7 @@
 
 from headrace.assembly.candidates import RolloutOffice, rollout_office
 from headrace.assembly.keys import stored_keys
+from headrace.assembly.labels import files_of
 from headrace.assembly.monitoring import held_back, recalibrated, stored_reports
 from headrace.assembly.platform import Platform, Running, settings_here
 from headrace.assembly.registry import check_lock_here, models_of, opened_registry
@@ -22,6 +23,7 @@ __all__ = [
     "Settings",
     "Stores",
     "check_lock_here",
+    "files_of",
     "forgetful_decisions",
     "held_back",
     "models_of",

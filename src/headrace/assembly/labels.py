@@ -13,10 +13,19 @@ from headrace.assembly.stores import Stores
 from headrace.domain.decision import Decision
 from headrace.domain.feedback import Feedback
 from headrace.domain.model import REFERENCE
+from headrace.domain.training import TrainedModel
 from headrace.errors import HeadraceError
 from headrace.monitoring.calibration import Calibration
 from headrace.monitoring.monitor import Label, Labels
-from headrace.monitoring.window import CONFIDENCE_BINS, EVERYTHING, WindowSketch, reference_read
+from headrace.monitoring.stream import LEARN
+from headrace.monitoring.window import (
+    CONFIDENCE_BINS,
+    EVERYTHING,
+    WindowSketch,
+    reference_of,
+    reference_read,
+    reference_written,
+)
 from headrace.registry.registry import ModelRegistry
 
 CALIBRATION = "calibration.json"
@@ -59,10 +68,7 @@ def calibration_by(stores: Stores, registry: ModelRegistry) -> Callable[[str], C
 
 
 def reference_by(stores: Stores, registry: ModelRegistry) -> Callable[[str], Mapping[str, WindowSketch] | None]:
-    """The sketches of normal traffic in the reference of any model of a release; None where none has any.
-
-    Then normal is learned from the first decisions: examples to learn from are seldom mixed as traffic is.
-    """
+    """The sketches in the reference of any model of a release; None where none has any, and normal is to be learned."""
 
     def found(release_id: str) -> Mapping[str, WindowSketch] | None:
         record = stores.releases.find(release_id)
@@ -76,6 +82,15 @@ def reference_by(stores: Stores, registry: ModelRegistry) -> Callable[[str], Map
         return None
 
     return found
+
+
+def files_of(trained: TrainedModel) -> dict[str, bytes]:
+    """The files of a new model, with sketches of what was observed of its unseen examples where these are enough."""
+    sketches = reference_of(trained.observations, fewest=LEARN)
+    files = dict(trained.files)
+    if EVERYTHING in sketches:
+        files[REFERENCE] = reference_written(sketches, beside=files.get(REFERENCE, b"{}"))
+    return files
 
 
 def calibration_from(content: bytes) -> Calibration:

@@ -18,7 +18,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from headrace.assembly import Settings, forgetful_decisions, held_back, opened_registry, settings_here
+from headrace.assembly import Settings, files_of, forgetful_decisions, held_back, opened_registry, settings_here
 from headrace.cli.answering import Answering, AnsweringHere, patiently
 from headrace.cli.application import DEFAULT, Application, load_application
 from headrace.cli.failure import clean
@@ -208,7 +208,7 @@ def _registered(settings: Settings, model: str, trained: TrainedModel, *, alias:
     before = registry.alias(model, alias)
     version = registry.register(
         model,
-        trained.files,
+        files_of(trained),
         metrics=trained.metrics,
         lineage=trained.lineage,
         signature=trained.signature,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from headrace.domain.model import UNKNOWN, Signature
+from headrace.domain.observation import Observation
 
 OnProgress = Callable[[str, int, int], None]
 """Told `(stage, done, total)` as training goes on."""
@@ -49,8 +50,9 @@ class TrainingReport:
 class TrainedModel:
     """The files of a new model by name, its figures on examples that it had not seen, and the report for people.
 
-    `lineage` tells what it was made from, `signature` what it takes and gives. All of it is a function of examples,
-    seed and budget.
+    `lineage` tells what it was made from, `signature` what it takes and gives. `observations` are what would have been
+    seen of its answers to those examples, so that the watch knows from the first decision on what is normal. All of it
+    is a function of examples, seed and budget.
     """
 
     files: Mapping[str, bytes]
@@ -58,6 +60,7 @@ class TrainedModel:
     report: TrainingReport
     lineage: Mapping[str, str] = field(default_factory=dict)
     signature: Signature = UNKNOWN
+    observations: Sequence[Observation] = ()
 
 
 def _silent(_stage: str, _done: int, _total: int) -> None:

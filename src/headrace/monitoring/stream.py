@@ -77,6 +77,18 @@ class Stream:
         """Begins the test anew, with what it knows of normal."""
         self._wagers.restart()
 
+    def refit(self, seen: QuantileSketch | HeavyCounts) -> None:
+        """Takes bins from `seen`, which is all that it was given so far, in place of those it began with.
+
+        What it has bet stands: the next value is ranked among all before it, as any was, just in other bins.
+        """
+        if self.bins is None:
+            return
+        bins, counts = _binned(seen)
+        self._begin(bins, counts)
+        assert self._bets is not None
+        self._bets.resume(counts.tolist(), ())
+
     def lift(self, value: float | str) -> float:
         """How much more often than before such values have come of late; 1 is as ever."""
         if self.bins is None or self._bets is None or not self._recent.sum():
@@ -125,13 +137,11 @@ class Stream:
         if isinstance(learned, QuantileSketch) and isinstance(seen, QuantileSketch):
             learned.merge(seen)
             if learned.count + learned.missing >= self._learn:
-                number_bins = NumberBins.learned(learned)
-                self._begin(number_bins, number_bins.counted(learned))
+                self._begin(*_binned(learned))
         elif isinstance(learned, HeavyCounts) and isinstance(seen, HeavyCounts):
             learned.merge(seen)
             if learned.total >= self._learn:
-                category_bins = CategoryBins.learned(learned)
-                self._begin(category_bins, category_bins.counted(learned))
+                self._begin(*_binned(learned))
 
     def _begin(self, bins: NumberBins | CategoryBins, learned: Ints) -> None:
         self.bins, self._learned = bins, None
@@ -151,3 +161,12 @@ class Stream:
             return self.bins.place(float(value)) if isinstance(value, int | float) else self.bins.count - 1
         assert self.bins is not None
         return self.bins.place(str(value))
+
+
+def _binned(seen: QuantileSketch | HeavyCounts) -> tuple[NumberBins | CategoryBins, Ints]:
+    """Bins learned from a sketch, and how many of it lie in each."""
+    if isinstance(seen, QuantileSketch):
+        numbers = NumberBins.learned(seen)
+        return numbers, numbers.counted(seen)
+    categories = CategoryBins.learned(seen)
+    return categories, categories.counted(seen)

@@ -43,7 +43,10 @@ class WatchOptions:
 
 
 class WatchMemory(msgspec.Struct):
-    """A watch as it is stored. What is many times larger unpacked, sketches and the state of streams, stays packed."""
+    """A watch as it is stored. What is many times larger unpacked, sketches and the state of streams, stays packed.
+
+    `reference` is what came with the release where `is_given`; then `own` is what was learned from its traffic.
+    """
 
     reference: dict[str, msgspec.Raw] = {}
     mix: dict[str, WindowSketch] = {}
@@ -54,12 +57,15 @@ class WatchMemory(msgspec.Struct):
     exemplars: list[Exemplar] = []
     founders: int = 0
     is_given: bool = False
+    own: dict[str, msgspec.Raw] = {}
 
 
 class ReleaseWatch:
     """Takes the sketches of batches in and names what changed: each stream at most once until it is reset.
 
-    `reference` is what came with the release, by segment; without one it is learned from the first decisions.
+    `reference` is what came with the release, by segment. With it tests begin at the first decision, and reports say
+    how far traffic is from it. What traffic is like by itself is learned in any case: whether it changes, and whether
+    it has calmed down again, is held against that, for examples to learn from are seldom mixed as traffic is.
     """
 
     def __init__(
@@ -78,9 +84,9 @@ class ReleaseWatch:
         self._founders = 0
         self._streams: dict[tuple[str, str], Stream] = {}
         self._alarmed: set[tuple[str, str]] = set()
-        self._reference = SketchShelf(reference)
+        self._given = SketchShelf(reference)
+        self._reference = SketchShelf()
         self._learned: dict[str, WindowSketch] = {}
-        self._is_given = bool(reference)
         self._mix: dict[str, WindowSketch] = {}
         self._recent: dict[str, WindowSketch] = {}
         self._former = SketchShelf()
@@ -89,11 +95,11 @@ class ReleaseWatch:
     @property
     def state(self) -> WatchState:
         """Learning until the reference has what it needs."""
-        return WatchState.WATCHING if self._is_given or EVERYTHING in self._reference else WatchState.LEARNING
+        return WatchState.WATCHING if len(self._given) or EVERYTHING in self._reference else WatchState.LEARNING
 
     def reference(self, segment: str) -> WindowSketch | None:
         """What is normal in a segment, as far as it is known; None for one that was never seen."""
-        return self._learned.get(segment) or self._reference.get(segment)
+        return self._reference.get(segment) or self._given.get(segment) or self._learned.get(segment)
 
     def take(self, sketches: Mapping[str, WindowSketch], exemplars: Sequence[Exemplar]) -> list[Cause]:
         """What has newly changed by this batch, the clearest first; sketches are by segment."""
@@ -101,7 +107,7 @@ class ReleaseWatch:
         crossed: list[tuple[float, str, str]] = []
         if not self._founders:
             self._name_founders(sketches)
-        if self.state is WatchState.LEARNING:
+        if EVERYTHING not in self._reference:
             merged(self._mix, {segment: labels_only(sketch) for segment, sketch in sketches.items()})
         # The whole first, then segments as they turn up: that is the order in which alpha is given out.
         for segment in sorted(sketches, key=lambda name: name != EVERYTHING):
@@ -113,6 +119,7 @@ class ReleaseWatch:
                 evidence = self._tested(feature, segment, seen)
                 if evidence >= 0.0 and (feature, segment) not in self._alarmed:
                     crossed.append((evidence, feature, segment))
+            self._settle(segment)
         self._alarmed |= {(feature, segment) for _, feature, segment in crossed}
         named: dict[tuple[str, str], float] = {}
         for evidence, feature, segment in sorted(crossed, reverse=True):
@@ -168,8 +175,10 @@ class ReleaseWatch:
 
     def memory(self) -> WatchMemory:
         """What has to be stored to go on from here."""
+        own = self._reference.packed() | SketchShelf(self._learned).packed()
         return WatchMemory(
-            reference=self._reference.packed() | SketchShelf(self._learned).packed(),
+            reference=self._given.packed() or own,
+            own=own if len(self._given) else {},
             mix=self._mix,
             recent=self._recent,
             former=self._former.packed(),
@@ -180,16 +189,18 @@ class ReleaseWatch:
             alarmed=sorted(self._alarmed),
             exemplars=self._exemplars,
             founders=self._founders,
-            is_given=self._is_given,
+            is_given=bool(len(self._given)),
         )
 
     def resume(self, memory: WatchMemory) -> None:
         """Goes on from what was stored; alpha is given out in the same order again."""
         self._recent, self._former = memory.recent, SketchShelf(unpacked(memory.former))
-        self._mix, self._is_given = memory.mix, memory.is_given
-        self._reference, self._learned = SketchShelf(), {}
-        for segment, sketch in unpacked(memory.reference).items():
-            self._refer(segment, sketch)
+        self._mix, self._reference, self._learned = memory.mix, SketchShelf(), {}
+        self._given = SketchShelf(unpacked(memory.reference) if memory.is_given else None)
+        for segment, sketch in unpacked(memory.own if memory.is_given else memory.reference).items():
+            self._learned[segment] = sketch
+            if sketch.count >= self._options.reference_decisions:
+                self._reference.put(segment, self._learned.pop(segment))
         self._exemplars = list(memory.exemplars)
         self._alarmed = {(feature, segment) for feature, segment in memory.alarmed}
         for feature, segment, state in memory.streams:
@@ -211,7 +222,7 @@ class ReleaseWatch:
         stream = self._streams.get((feature, segment))
         if stream is None:
             stream = self._streams[feature, segment] = Stream(learn=self._options.learn)
-            given = self._reference.get(segment) if self._is_given else None
+            given = self._given.get(segment)
             known = None if given is None else given.numbers.get(feature) or given.categories.get(feature)
             if known is not None:
                 stream.take(known, self._rng)
@@ -219,7 +230,7 @@ class ReleaseWatch:
 
     def _name_founders(self, sketches: Mapping[str, WindowSketch]) -> None:
         """Once any stream can be tested, those that are known share alpha; with a reference that is at once."""
-        if self._is_given:
+        if len(self._given):
             for segment, sketch in sketches.items():
                 for feature, _ in features_of(sketch):
                     self._stream(feature, segment)
@@ -238,22 +249,24 @@ class ReleaseWatch:
 
     def _remember(self, segment: str, sketch: WindowSketch) -> None:
         if segment not in self._reference:
-            known = self._learned.get(segment, WindowSketch())
-            if not self._is_given:
-                known.merge(sketch)
-            self._refer(segment, known)
+            self._learned.setdefault(segment, WindowSketch()).merge(sketch)
         lately = self._recent.setdefault(segment, WindowSketch())
         lately.merge(sketch)
         if lately.count >= _GENERATION:
             self._former.put(segment, self._recent.pop(segment))
 
-    def _refer(self, segment: str, sketch: WindowSketch) -> None:
-        """Takes a sketch for what is normal; one that has all it needs is put on the shelf."""
-        if sketch.count >= (1 if self._is_given else self._options.reference_decisions):
-            self._learned.pop(segment, None)
-            self._reference.put(segment, sketch)
-        else:
-            self._learned[segment] = sketch
+    def _settle(self, segment: str) -> None:
+        """Puts what was learned of a segment on the shelf once it is enough.
+
+        Streams that began with the bins of a reference go on with those of traffic, which may be where that had none.
+        """
+        known = self._learned.get(segment)
+        if known is None or known.count < self._options.reference_decisions:
+            return
+        if segment in self._given:
+            for feature, seen in features_of(known):
+                self._streams[feature, segment].refit(seen)
+        self._reference.put(segment, self._learned.pop(segment))
 
     def _has_room(self, segment: str) -> bool:
         is_known = segment in self._reference or segment in self._learned

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -190,9 +190,23 @@ class _Reference(msgspec.Struct):
     sketches: dict[str, WindowSketch] = {}
 
 
-def reference_written(sketches: Mapping[str, WindowSketch]) -> bytes:
-    """A reference by segment, as the JSON file that a release names by its digest; `all` has every decision."""
-    return msgspec.json.encode(_Reference(dict(sketches)))
+def reference_of(observations: Iterable[Observation], *, fewest: int) -> dict[str, WindowSketch]:
+    """The sketches of what was observed, of those segments that `fewest` or more belong to."""
+    sketches: dict[str, WindowSketch] = {}
+    for observation in observations:
+        seen = Seen.of(observation)
+        for segment in seen.segments:
+            sketches.setdefault(segment, WindowSketch()).add(seen)
+    return {segment: sketch for segment, sketch in sketches.items() if sketch.count >= fewest}
+
+
+def reference_written(sketches: Mapping[str, WindowSketch], *, beside: bytes = b"{}") -> bytes:
+    """A reference by segment, as the JSON file that a release names by its digest; `all` has every decision.
+
+    `beside` is a JSON object with what else is to stand in it.
+    """
+    content = msgspec.json.decode(beside, type=dict[str, msgspec.Raw])
+    return msgspec.json.encode(content | msgspec.to_builtins(_Reference(dict(sketches)), str_keys=True))
 
 
 def reference_read(content: bytes) -> dict[str, WindowSketch]:

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from headrace import ClassFigures, Field, Signature, TrainedModel, TrainingReport
-from headrace_documents.classifier.head import TERMS, Head
+from headrace import ClassFigures, Field, Observation, Signature, TrainedModel, TrainingReport
+from headrace_documents.classifier.embedding import embedding_of, projected
+from headrace_documents.classifier.head import TERMS, Floats, Head
 from headrace_documents.classifier.judging import (
     calibration_error,
     class_figures,
@@ -18,13 +19,24 @@ from headrace_documents.classifier.judging import (
     right_by_confidence,
 )
 from headrace_documents.classifier.lesson import Lesson
-from headrace_documents.classifier.softmax import Scores
+from headrace_documents.classifier.softmax import Scores, probabilities
+from headrace_documents.language import UNKNOWN_LANGUAGE, LanguageDetector
 
 
 def trained_model(
-    lesson: Lesson, head: Head, scores: Scores, *, weights: Mapping[str, float], seed: int, notes: Sequence[str]
+    lesson: Lesson,
+    head: Head,
+    scores: Scores,
+    *,
+    pooled: Mapping[str, Floats],
+    weights: Mapping[str, float],
+    seed: int,
+    notes: Sequence[str],
 ) -> TrainedModel:
-    """The model of `head`; `scores` (texts, labels) are those of the examples while they were unseen."""
+    """The model of `head`; `scores` (texts, labels) are those of the examples while they were unseen.
+
+    `pooled` are their mean token vectors by reader, (texts, width) each.
+    """
     confusion = confusion_of(scores.argmax(axis=1).astype(np.int64), lesson.truth, len(lesson.labels))
     figures = class_figures(confusion)
     metrics = {
@@ -52,7 +64,28 @@ def trained_model(
         inputs=(Field("text", "string"),),
         outputs=(Field("label", "string", lesson.labels), Field("confidence", "double")),
     )
-    return TrainedModel(files=files, metrics=metrics, report=report, lineage=lineage, signature=signature)
+    return TrainedModel(
+        files=files,
+        metrics=metrics,
+        report=report,
+        lineage=lineage,
+        signature=signature,
+        observations=observations_of(lesson, scores, pooled),
+    )
+
+
+def observations_of(lesson: Lesson, scores: Scores, pooled: Mapping[str, Floats]) -> tuple[Observation, ...]:
+    """What the watch would have seen of the examples while they were unseen, under the names that answers have it."""
+    shares, detector = probabilities(scores), LanguageDetector()
+    return tuple(
+        Observation(
+            numbers={"confidence": float(share.max()), "characters": float(len(text))},
+            categories={"label": lesson.labels[int(share.argmax())]},
+            tags={"language": detector.language_of(text) or UNKNOWN_LANGUAGE},
+            embedding=projected(embedding_of({name: rows[place] for name, rows in pooled.items()})),
+        )
+        for place, (text, share) in enumerate(zip(lesson.texts, shares, strict=True))
+    )
 
 
 def _reference(lesson: Lesson, scores: Scores) -> bytes:

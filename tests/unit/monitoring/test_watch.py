@@ -1,0 +1,71 @@
+"""The watch of one release: what a reference that comes with it is good for, and what it does not get in the way of."""
+
+import numpy as np
+import pytest
+
+from headrace.domain.observation import Observation
+from headrace.domain.report import WatchState
+from headrace.monitoring.watch import ReleaseWatch, WatchOptions
+from headrace.monitoring.window import reference_of
+
+OPTIONS = WatchOptions(alpha=0.01, reference_decisions=500, learn=200)
+
+
+def weighed(values):
+    return reference_of([Observation(numbers={"weight": float(value)}) for value in values], fewest=0)
+
+
+def fed(watch, rng, *, around, decisions, spread=1, at_once=25):
+    """What is raised meanwhile, each with how many decisions it took."""
+    found = []
+    for taken in range(at_once, decisions + 1, at_once):
+        found += [(cause, taken) for cause in watch.take(weighed(rng.normal(around, spread, at_once)), [])]
+    return found
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(3)
+
+
+def test_with_a_reference_a_change_among_the_first_decisions_is_found(rng):
+    reference = weighed(rng.normal(10, 1, 400))
+    watch, learner = (ReleaseWatch("sha256:a", OPTIONS, rng, reference=each) for each in (reference, None))
+
+    assert watch.state is WatchState.WATCHING
+    assert fed(watch, rng, around=10, decisions=100) == []
+    (found, taken), *_ = fed(watch, rng, around=13, decisions=300)
+
+    assert (found.feature, found.segment) == ("weight", "all")
+    assert taken <= 100
+    assert fed(learner, rng, around=10, decisions=100) + fed(learner, rng, around=13, decisions=300) == []
+
+
+def test_traffic_that_was_never_like_the_reference_raises_nothing_until_it_changes_and_recovers_by_itself(rng):
+    """All of it lies above everything in the reference, whose bins would tell none of it from another."""
+    watch = ReleaseWatch("sha256:a", OPTIONS, rng, reference=weighed(rng.normal(10, 1, 400)))
+
+    assert fed(watch, rng, around=1000, spread=100, decisions=1000) == []
+    (found, taken), *_ = fed(watch, rng, around=1200, spread=100, decisions=500)
+    assert (found.feature, found.segment) == ("weight", "all")
+    assert taken <= 100
+    calm = []
+    for around in [1200] * 10 + [1000] * 40:
+        fed(watch, rng, around=around, spread=100, decisions=25)
+        calm.append(watch.is_calm("weight", "all"))
+    assert not any(calm[:10])
+    assert any(calm[20:])
+
+
+def test_a_watch_with_a_reference_goes_on_from_what_was_stored(rng):
+    options = WatchOptions(alpha=0.01, reference_decisions=300)
+    watch = ReleaseWatch("sha256:a", options, rng, reference=weighed(rng.normal(10, 1, 400)))
+    fed(watch, rng, around=20, decisions=200)
+    again = ReleaseWatch("sha256:a", options, rng)
+
+    again.resume(watch.memory())
+
+    assert again.state is WatchState.WATCHING
+    assert again.memory().reference == watch.memory().reference
+    assert fed(again, rng, around=20, decisions=300) == []
+    assert again.reference("all").numbers["weight"].mean == pytest.approx(20, abs=0.2)
