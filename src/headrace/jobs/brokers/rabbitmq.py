@@ -9,13 +9,18 @@ from contextlib import asynccontextmanager, suppress
 from itertools import count
 from time import monotonic
 
-import aio_pika
-from aio_pika.abc import AbstractChannel, AbstractConnection, DeliveryMode
-from aio_pika.exceptions import AMQPError
-from aiormq.abc import AbstractChannel as WireChannel
-from aiormq.abc import DeliveredMessage
+from aiormq import AMQPError, Connection
+from aiormq.abc import AbstractChannel, ChannelFrame, DeliveredMessage
 
 from headrace.jobs.broker import PRIORITIES, BrokerUnavailable, Delivery, Ticket, Turns
+from headrace.jobs.brokers.frames import (
+    Confirms,
+    TicketReader,
+    TicketTransport,
+    acknowledged,
+    handed_back,
+    published,
+)
 
 LONGEST_TICKET = 128
 LOOK_S = 5.0
@@ -29,8 +34,8 @@ class RabbitBroker:
     `prefetch` bounds what lies in this process unanswered. A ticket brought more than `delivery_limit` times goes to
     the dead-letter queue `<prefix>.dead`, where it can be looked at; its job is in the store and is swept.
 
-    Tickets are read below the objects that aio-pika makes of messages, which cost as much as the whole of a short job.
-    So nothing heals by itself here: a connection that ended in any way is made anew by the next call.
+    Tickets pass below the objects that the library makes of messages (see `frames`). So nothing heals by itself here: a
+    connection that ended in any way is made anew by the next call.
     """
 
     def __init__(
@@ -49,14 +54,17 @@ class RabbitBroker:
         self._timeout_s = timeout_s
         self._turns = Turns()
         self._numbers = count(1)
-        self._connection: AbstractConnection | None = None
-        self._publishing: WireChannel | None = None
+        self._connection: Connection | None = None
+        self._publishing: AbstractChannel | None = None
+        self._confirms = Confirms()
+        self._transport = TicketTransport()
         self._lines: dict[str, Line] = {}
         self._waiting = asyncio.Event()
         self._next_consume: dict[str, float] = {}
         self._is_stale = False
         # Several tasks call at once, and are to share one connection.
         self._opening = asyncio.Lock()
+        self._sending = asyncio.Lock()
         self._next_look = 0.0
 
     async def open(self) -> None:
@@ -72,21 +80,28 @@ class RabbitBroker:
         if self._connection is not None:
             return
         async with self._answering():
-            connection = await aio_pika.connect(self._url, timeout=self._timeout_s)
+            self._transport = TicketTransport()
+            connection = Connection(self._url, transport_factory=self._transport)
             try:
-                channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+                await connection.connect()
+                channel = await connection.channel(publisher_confirms=True)
+                self._confirms = self._reader.confirms[channel.number] = Confirms()
                 await self._declare(channel)
-                self._publishing = await channel.get_underlay_channel()
             except BaseException:
                 await connection.close()
                 raise
-            connection.close_callbacks.add(self._lose)
-            self._connection = connection
+            connection.closing.add_done_callback(lambda _: self._lose(connection))
+            self._connection, self._publishing = connection, channel
 
-    def _lose(self, connection: object, _reason: BaseException | None = None) -> None:
+    @property
+    def _reader(self) -> TicketReader:
+        return self._transport.reader
+
+    def _lose(self, connection: Connection) -> None:
         if connection is self._connection:
             self._is_stale = True
             self._waiting.set()
+            self._confirms.fail("The connection was lost.")
 
     async def close(self) -> None:
         """Closes the connection, by which all that is unanswered goes back to its queue."""
@@ -105,19 +120,28 @@ class RabbitBroker:
         await self.open()
         async with self._answering():
             channel = self._publishing
-            if channel is None:
+            if channel is None or channel.is_closed:
                 raise _closed_meanwhile()
-            await asyncio.gather(*(self._publish(channel, ticket) for ticket in tickets))
+            payload = b"".join(
+                published(
+                    channel.number,
+                    self._queue_name(priority),
+                    [each.job_id.encode() for each in tickets if each.priority == priority],
+                )
+                for priority in PRIORITIES
+            )
+            await self._send_numbered(channel, payload, count=len(tickets))
 
-    async def _publish(self, channel: WireChannel, ticket: Ticket) -> None:
-        message = aio_pika.Message(ticket.job_id.encode(), delivery_mode=DeliveryMode.PERSISTENT)
-        await channel.basic_publish(
-            message.body,
-            routing_key=self._queue_name(ticket.priority),
-            properties=message.properties,
-            mandatory=True,
-            timeout=self._timeout_s,
-        )
+    async def _send_numbered(self, channel: AbstractChannel, payload: bytes, *, count: int) -> None:
+        """The server numbers messages as they come: what was numbered here and did not leave would shift all others."""
+        async with self._sending:
+            confirmed = self._confirms.expected(count)
+            try:
+                await _send(channel, payload)
+            except BaseException:
+                self._is_stale = True
+                raise
+        await confirmed
 
     async def take(self, *, limit: int, timeout_s: float) -> list[Delivery]:
         """What has arrived in this process, by priority; waits for the first when there is none."""
@@ -175,16 +199,15 @@ class RabbitBroker:
         return declared.message_count or 0
 
     async def _declare(self, channel: AbstractChannel) -> None:
-        dead = await channel.declare_exchange(f"{self._prefix}.dead", aio_pika.ExchangeType.FANOUT, durable=True)
-        bin_ = await channel.declare_queue(
-            f"{self._prefix}.dead", durable=True, arguments={"x-queue-type": "quorum", "x-max-length": 10_000}
-        )
-        await bin_.bind(dead)
+        dead = f"{self._prefix}.dead"
+        await channel.exchange_declare(exchange=dead, exchange_type="fanout", durable=True)
+        await channel.queue_declare(dead, durable=True, arguments={"x-queue-type": "quorum", "x-max-length": 10_000})
+        await channel.queue_bind(dead, exchange=dead)
         for priority in PRIORITIES:
             await self._declare_line(channel, priority)
 
     async def _declare_line(self, channel: AbstractChannel, priority: str) -> None:
-        await channel.declare_queue(
+        await channel.queue_declare(
             self._queue_name(priority),
             durable=True,
             arguments={
@@ -214,12 +237,12 @@ class RabbitBroker:
         async with self._answering(is_all=False):
             # A channel a line: prefetch counts for each, so a flood in one line cannot fill the other's share.
             channel = await connection.channel(publisher_confirms=False)
-            await channel.set_qos(prefetch_count=self._prefetch)
+            await channel.basic_qos(prefetch_count=self._prefetch)
             await self._declare_line(channel, priority)
-            underlay = await channel.get_underlay_channel()
-            line = Line(next(self._numbers), underlay, self._waiting)
-            underlay.on_consumer_cancel_callbacks.add(lambda _: self._forget_line(priority, line))
-            await underlay.basic_consume(self._queue_name(priority), line.bring, timeout=self._timeout_s)
+            line = Line(next(self._numbers), channel, self._waiting)
+            self._reader.lines[channel.number] = line.bring
+            channel.on_consumer_cancel_callbacks.add(lambda _: self._forget_line(priority, line))
+            await channel.basic_consume(self._queue_name(priority), line.bring_message, timeout=self._timeout_s)
             self._lines[priority] = line
 
     def _forget_line(self, priority: str, line: Line) -> None:
@@ -271,41 +294,55 @@ class RabbitBroker:
 class Line:
     """What one queue has brought to this process, over a channel of its own; its prefetch bounds both collections."""
 
-    def __init__(self, number: int, channel: WireChannel, waiting: asyncio.Event) -> None:
+    def __init__(self, number: int, channel: AbstractChannel, waiting: asyncio.Event) -> None:
         self.number = number
         self.arrived: deque[tuple[int, str]] = deque()
         self._channel = channel
         self._waiting = waiting
         self._unanswered: OrderedDict[int, None] = OrderedDict()
 
-    async def bring(self, message: DeliveredMessage) -> None:
+    def bring(self, tag: int, body: bytes) -> None:
         """Called for each message; never waits."""
-        tag = message.delivery_tag or 0
         self._unanswered[tag] = None
-        self.arrived.append((tag, message.body[:LONGEST_TICKET].decode(errors="replace")))
+        self.arrived.append((tag, body[:LONGEST_TICKET].decode(errors="replace")))
         self._waiting.set()
+
+    async def bring_message(self, message: DeliveredMessage) -> None:
+        """Called for a message that the library has read."""
+        self.bring(message.delivery_tag or 0, message.body)
 
     async def acknowledge(self, tags: Sequence[int]) -> None:
         """One frame for all that came before any that still runs; what overtook a slow job has one of its own."""
         done = {tag for tag in tags if tag in self._unanswered}
-        through = None
+        through = []
         while self._unanswered and (first := next(iter(self._unanswered))) in done:
             del self._unanswered[first]
             done.remove(first)
-            through = first
+            through = [first]
         for tag in done:
             del self._unanswered[tag]
-            await self._channel.basic_ack(tag, wait=through is None)
-        if through is not None:
-            # By which the frames before it have left too: a connection may be closed right after this.
-            await self._channel.basic_ack(through, multiple=True)
+        number = self._channel.number
+        await self._send(acknowledged(number, done) + acknowledged(number, through, is_multiple=True))
 
     async def hand_back(self, tags: Sequence[int]) -> None:
         """Each goes to the head of its queue."""
-        for tag in tags:
-            if tag in self._unanswered:
-                del self._unanswered[tag]
-                await self._channel.basic_nack(tag, requeue=True)
+        known = [tag for tag in tags if tag in self._unanswered]
+        for tag in known:
+            del self._unanswered[tag]
+        await self._send(handed_back(self._channel.number, known))
+
+    async def _send(self, payload: bytes) -> None:
+        if self._channel.is_closed:
+            raise _closed_meanwhile()
+        if payload:
+            await _send(self._channel, payload)
+
+
+async def _send(channel: AbstractChannel, payload: bytes) -> None:
+    """Returns when the bytes have left this process: a connection may be closed right after."""
+    left = asyncio.get_running_loop().create_future()
+    await channel.connection.write_queue.put(ChannelFrame(payload, should_close=False, drain_future=left))
+    await left
 
 
 def _closed_meanwhile() -> BrokerUnavailable:

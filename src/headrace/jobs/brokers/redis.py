@@ -97,10 +97,11 @@ class RedisBroker:
             return
         async with self._answering():
             pipeline = self._redis.pipeline(transaction=False)
-            for delivery in deliveries:
-                stream = self._streams[delivery.ticket.priority]
-                pipeline.xack(stream, GROUP, delivery.receipt)
-                pipeline.xdel(stream, delivery.receipt)
+            for priority, stream in self._streams.items():
+                receipts = [each.receipt for each in deliveries if each.ticket.priority == priority]
+                if receipts:
+                    pipeline.xack(stream, GROUP, *receipts)
+                    pipeline.xdel(stream, *receipts)
             await pipeline.execute()
 
     async def hand_back(self, deliveries: Sequence[Delivery]) -> None:
