@@ -9,17 +9,20 @@ from headrace.errors import Malformed
 from headrace.gateway.request import Request
 
 
-class Slow:
+class Slow(SimpleNamespace):
     """A client that begins to send and never ends."""
 
-    async def __call__(self) -> bytes:
+    def received(self) -> None:
+        return None
+
+    async def whole(self) -> bytes:
         await asyncio.Event().wait()
         return b""
 
 
 def request(*, read_s):
-    scope = SimpleNamespace(method="POST", path="/v1/a", headers={"content-length": "5"})
-    return Request(scope, Slow(), {}, body_limit=100, read_s=read_s)
+    exchange = Slow(method="POST", path="/v1/a", headers={"content-length": "5"})
+    return Request(exchange, {}, body_limit=100, read_s=read_s)
 
 
 async def test_a_body_that_does_not_come_is_given_up_and_the_call_goes_on():

@@ -28,7 +28,7 @@ from headrace.errors import HeadraceError
 from headrace.serving.cores import usable_cores
 
 EXAMPLE = "Example: [bold]headrace doctor --data .headrace[/bold]"
-PACKAGES = ("onnxruntime", "numpy", "pypdfium2", "tesserocr", "sqlalchemy", "granian")
+PACKAGES = ("onnxruntime", "numpy", "pypdfium2", "tesserocr", "sqlalchemy", "httptools")
 ROOM_BYTES = 500_000_000
 START_S = 120.0
 

@@ -13,13 +13,10 @@ from opentelemetry.trace import SpanKind
 from headrace.errors import HeadraceError, NotFound, ServiceFailed
 from headrace.gateway.caller import ANYONE, Access, Caller
 from headrace.gateway.problems import MethodNotAllowed, problem_response
-from headrace.gateway.request import Exchange, Request, Scope
+from headrace.gateway.request import Exchange, Request
 from headrace.gateway.response import Response, Stream
 from headrace.gateway.route import Found, Route, Router
 from headrace.telemetry import Metrics, OpenSpan, Spans
-
-WATCH_AFTER_S = 0.5
-"""An answer that takes longer is worth a task that looks whether its client still waits."""
 
 CLIENT_GONE = 499
 """Counted under this status, which no client sees."""
@@ -57,7 +54,7 @@ class _Target:
 
 
 class Gateway:
-    """An application by the RSGI protocol, made of `routes`; `tell` hears of failures that nobody foresaw.
+    """Answers each exchange by one of `routes`; `tell` hears of failures that nobody foresaw.
 
     With `spans` each call is one, within the trace of its caller.
     """
@@ -81,13 +78,13 @@ class Gateway:
         self._router = Router([(route.method, route.path, self._target(route)) for route in routes])
         self._unknown = self._target_of_unknown_paths()
 
-    async def __call__(self, scope: Scope, exchange: Exchange) -> None:
-        """Answers one call."""
+    async def __call__(self, exchange: Exchange) -> None:
+        """Answers one call; cancelled when its client goes away."""
         begun = perf_counter()
-        found = self._router.find(scope.method, scope.path)
+        found = self._router.find(exchange.method, exchange.path)
         target = found.target if isinstance(found, Found) else self._unknown
         params = found.params if isinstance(found, Found) else {}
-        request = Request(scope, exchange, params, body_limit=target.body_limit, read_s=self._bounds.read_s)
+        request = Request(exchange, params, body_limit=target.body_limit, read_s=self._bounds.read_s)
         if self._spans is not None:
             request.traced(self._opened(self._spans, request, target))
         status = CLIENT_GONE
@@ -95,9 +92,12 @@ class Gateway:
             response = await self._answer(request, target, found)
             status = response.status
             await self._send(response, request, exchange)
-        except asyncio.CancelledError:
-            # The watcher cancels the handler of a client that has gone; nobody is left to answer.
+        except (asyncio.CancelledError, ConnectionError):
+            # Nobody is left to answer.
             status = CLIENT_GONE
+        except Exception as error:  # noqa: BLE001 - an answer that broke in its middle; its connection ends for it
+            status = SERVER_FAILED
+            self._tell("request_failed", _place_of(request) | {"exc_info": error})
         finally:
             self._note(target, status, perf_counter() - begun)
             if request.span is not None:
@@ -106,7 +106,6 @@ class Gateway:
     async def _answer(
         self, request: Request, target: _Target, found: Found[_Target] | tuple[str, ...]
     ) -> Response | Stream:
-        watch = asyncio.get_running_loop().call_later(WATCH_AFTER_S, _watch, request, asyncio.current_task())
         try:
             if isinstance(found, Found):
                 request.caller = await self._authenticate(request, target.route.access)
@@ -120,8 +119,6 @@ class Gateway:
             self._tell("request_failed", _place_of(request) | {"exc_info": error})
             failed = ServiceFailed("Something failed here.", remedy="The log has it under this request_id.")
             return problem_response(failed, request_id=request.id)
-        finally:
-            watch.cancel()
 
     async def _send(self, response: Response | Stream, request: Request, exchange: Exchange) -> None:
         headers = [
@@ -131,19 +128,15 @@ class Gateway:
             *response.headers,
         ]
         if isinstance(response, Response):
-            exchange.response_bytes(response.status, headers, response.body)
+            exchange.answer(response.status, headers, response.body)
             return
-        transport = exchange.response_stream(response.status, headers)
         pieces = response.pieces
-        watch = _watch(request, asyncio.current_task())
         try:
+            outflow = exchange.answer_in_pieces(response.status, headers)
             async for piece in pieces:
-                await transport.send_bytes(piece)
-        except RuntimeError:
-            # The server says so when it sends to a client that has gone.
-            return
+                await outflow.send(piece)
+            outflow.end()
         finally:
-            watch.cancel()
             if close := getattr(pieces, "aclose", None):
                 await close()
 
@@ -196,17 +189,3 @@ def _end(span: OpenSpan, status: int) -> None:
     if status >= SERVER_FAILED:
         span.fail(f"HTTP {status}")
     span.end()
-
-
-def _watch(request: Request, call: asyncio.Task[Any] | None) -> asyncio.Task[None]:
-    """Cancels `call` when its client goes away; ends with it."""
-
-    async def watching() -> None:
-        await request.gone()
-        if call is not None:
-            call.cancel()
-
-    watcher = asyncio.ensure_future(watching())
-    if call is not None:
-        call.add_done_callback(lambda _: watcher.cancel())
-    return watcher

@@ -5,8 +5,7 @@ So who may call, what is admitted, how long it may take, and what is counted is 
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -15,11 +14,12 @@ import msgspec
 from tritonclient.grpc import service_pb2 as messages
 from tritonclient.grpc import service_pb2_grpc as service
 
-from headrace.errors import HeadraceError
+from headrace.errors import HeadraceError, ServiceFailed
 from headrace.gateway.app import Gateway
 from headrace.gateway.inference import HEADER_LENGTH
 from headrace.gateway.problems import kind_of
 from headrace.gateway.protobuf_form import answer_message, metadata_message, question_body
+from headrace.gateway.request import Outflow
 from headrace.gateway.server import PortUnavailable
 
 STATUSES: Mapping[int, grpc.StatusCode] = {
@@ -101,7 +101,7 @@ class _Servicer(service.GRPCInferenceServiceServicer):  # type: ignore[misc] # g
             await context.abort(STATUSES[kind_of(type(error)).status], str(error))
         path = f"{_path(asked.model_name, asked.model_version)}/infer"
         answered = await self._called("POST", path, context, body=body, header_length=length)
-        length_told = answered.headers.get(HEADER_LENGTH)
+        length_told = answered.told.get(HEADER_LENGTH)
         return answer_message(answered.body, None if length_told is None else int(length_told))
 
     async def _is_so(self, path: str, context: Any) -> bool:
@@ -129,48 +129,39 @@ class _Servicer(service.GRPCInferenceServiceServicer):  # type: ignore[misc] # g
         left_s = context.time_remaining()
         if left_s is not None:
             headers["x-request-timeout-ms"] = str(max(1, int(left_s * 1000)))
-        exchange = _Exchange(body)
-        await self._gateway(_Scope(method, path, headers, context.peer()), exchange)
+        exchange = _Exchange(method, path, headers, body)
+        await self._gateway(exchange)
         return exchange
 
 
-class _Scope:
-    """What the gateway wants to know of a call before its body."""
+class _Exchange:
+    """A call and, once it is there, its answer; who goes away is seen by gRPC, which cancels."""
 
     query_string = ""
-    scheme = "grpc"
-    authority: str | None = None
 
-    def __init__(self, method: str, path: str, headers: dict[str, str], client: str) -> None:
+    def __init__(self, method: str, path: str, asked: dict[str, str], body: bytes) -> None:
         self.method = method
         self.path = path
-        self.headers: Any = headers
-        self.client = client
-
-
-class _Exchange:
-    """The body on its way in, and the answer once it is there; who goes away is seen by gRPC, which cancels."""
-
-    def __init__(self, body: bytes) -> None:
+        self.headers: Any = asked
         self._asked = body
         self.status = 499
-        self.headers: dict[str, str] = {}
+        self.told: dict[str, str] = {}
         self.body = b""
 
-    async def __call__(self) -> bytes:
+    def received(self) -> bytes:
         return self._asked
 
-    async def __aiter__(self) -> Any:
+    async def whole(self) -> bytes:
+        return self._asked
+
+    async def pieces(self) -> AsyncIterator[bytes]:
         yield self._asked
 
-    async def client_disconnect(self) -> None:
-        await asyncio.Event().wait()
+    def answer(self, status: int, headers: Sequence[tuple[str, str]], body: bytes) -> None:
+        self.status, self.told, self.body = status, dict(headers), body
 
-    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
-        self.status, self.headers, self.body = status, dict(headers), body
-
-    def response_stream(self, status: int, headers: list[tuple[str, str]]) -> Any:
-        raise RuntimeError(f"A call of the protocol was answered {status} in pieces, with {len(headers)} headers.")
+    def answer_in_pieces(self, status: int, headers: Sequence[tuple[str, str]]) -> Outflow:
+        raise ServiceFailed(f"A call of the protocol was answered {status} in pieces, with {len(headers)} headers.")
 
 
 def _path(model: str, version: str) -> str:
@@ -185,6 +176,6 @@ async def _abort(context: Any, answered: _Exchange) -> None:
     except msgspec.DecodeError:
         told = {}
     detail = str(told.get("error") or told.get("detail") or f"The call ended with {answered.status}.")
-    wait = answered.headers.get("retry-after")
+    wait = answered.told.get("retry-after")
     metadata = () if wait is None else (("retry-after", wait),)
     await context.abort(STATUSES.get(answered.status, grpc.StatusCode.INTERNAL), detail, metadata)

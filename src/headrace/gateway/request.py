@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from random import getrandbits
 from typing import IO, Any, Protocol, cast
 from urllib.parse import parse_qsl
@@ -30,39 +30,51 @@ class Headers(Protocol):
         ...
 
 
-class Scope(Protocol):
-    """What the server knows of a call before its body (RSGI)."""
+class Outflow(Protocol):
+    """An answer that goes out in pieces."""
+
+    async def send(self, piece: bytes) -> None:
+        """Waits while the client is slow; raises `ConnectionError` when it has gone."""
+        ...
+
+    def end(self) -> None:
+        """That was all."""
+        ...
+
+
+class Exchange(Protocol):
+    """One call as the server has it: its head, its body as it comes, and the way back.
+
+    The handler of a client that goes away is cancelled by whoever holds the exchange.
+    """
 
     method: str
     path: str
     query_string: str
-    scheme: str
-    client: str
-    authority: str | None
-    headers: Headers
 
-
-class Exchange(Protocol):
-    """The two directions of one call (RSGI)."""
-
-    async def __call__(self) -> bytes:
-        """The whole body."""
+    @property
+    def headers(self) -> Headers:
+        """Names in lower case."""
         ...
 
-    def __aiter__(self) -> Any:
-        """The body in pieces."""
+    def received(self) -> bytes | None:
+        """The whole body, if all of it has come."""
         ...
 
-    async def client_disconnect(self) -> None:
-        """Returns when the client has gone."""
+    async def whole(self) -> bytes:
+        """The whole body; raises `ConnectionError` when it ends before its end."""
         ...
 
-    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
-        """Answers."""
+    def pieces(self) -> AsyncIterator[bytes]:
+        """The body as it comes; raises `ConnectionError` when it ends before its end."""
         ...
 
-    def response_stream(self, status: int, headers: list[tuple[str, str]]) -> Any:
-        """Begins an answer that is sent in pieces."""
+    def answer(self, status: int, headers: Sequence[tuple[str, str]], body: bytes) -> None:
+        """Answers in one piece."""
+        ...
+
+    def answer_in_pieces(self, status: int, headers: Sequence[tuple[str, str]]) -> Outflow:
+        """Begins an answer whose length nobody knows yet."""
         ...
 
 
@@ -77,7 +89,6 @@ class Request:
         "_exchange",
         "_is_late",
         "_query",
-        "_scope",
         "body_limit",
         "caller",
         "filename",
@@ -88,10 +99,7 @@ class Request:
         "trace",
     )
 
-    def __init__(
-        self, scope: Scope, exchange: Exchange, params: Mapping[str, str], *, body_limit: int, read_s: float
-    ) -> None:
-        self._scope = scope
+    def __init__(self, exchange: Exchange, params: Mapping[str, str], *, body_limit: int, read_s: float) -> None:
         self._exchange = exchange
         self._body: bytes | None = None
         self._query: dict[str, str] | None = None
@@ -100,9 +108,10 @@ class Request:
         self.body_limit = body_limit
         self.read_s = read_s
         self.caller: Caller = ANYONE
-        given = scope.headers.get("x-request-id")
+        headers = exchange.headers
+        given = headers.get("x-request-id")
         self.id: str = given if given and _REQUEST_ID.fullmatch(given) else f"{getrandbits(128):032x}"
-        given = scope.headers.get("traceparent")
+        given = headers.get("traceparent")
         found = _TRACE_PARENT.fullmatch(given) if given else None
         self.trace: str = found[1] if found else f"{getrandbits(128):032x}"
         self.span: OpenSpan | None = None
@@ -115,17 +124,17 @@ class Request:
     @property
     def method(self) -> str:
         """In capitals."""
-        return self._scope.method
+        return self._exchange.method
 
     @property
     def path(self) -> str:
         """Without the query."""
-        return self._scope.path
+        return self._exchange.path
 
     @property
     def host(self) -> str | None:
-        """For which name the call was made: `Host`, or `:authority` in HTTP/2."""
-        return self.header("host") or self._scope.authority
+        """For which name the call was made."""
+        return self.header("host")
 
     @property
     def trace_parent(self) -> str:
@@ -136,7 +145,7 @@ class Request:
 
     def header(self, name: str) -> str | None:
         """A header's first value; `name` in lower case."""
-        value: str | None = self._scope.headers.get(name)
+        value: str | None = self._exchange.headers.get(name)
         return value
 
     @property
@@ -144,7 +153,7 @@ class Request:
         """The values in the query, each name's last one; raises `Malformed` for too many."""
         if self._query is None:
             try:
-                pairs = parse_qsl(self._scope.query_string, keep_blank_values=True, max_num_fields=QUERY_PARAMETERS)
+                pairs = parse_qsl(self._exchange.query_string, keep_blank_values=True, max_num_fields=QUERY_PARAMETERS)
             except ValueError as error:
                 raise Malformed(f"The query cannot be read: {error}.", remedy="Send fewer parameters.") from error
             self._query = dict(pairs)
@@ -198,7 +207,7 @@ class Request:
         size, loop = 0, asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self.read_s) as patience:
-                async for piece in self._exchange:
+                async for piece in self._exchange.pieces():
                     size += len(piece)
                     if size > self.body_limit:
                         raise self._too_large(f"more than {self.body_limit} bytes")
@@ -206,7 +215,7 @@ class Request:
                     patience.reschedule(loop.time() + self.read_s)
         except TimeoutError as late:
             raise Malformed(f"No more of the body came within {self.read_s:g} s.", remedy="Send it faster.") from late
-        except RuntimeError as broken:
+        except ConnectionError as broken:
             raise Malformed("The body ended before its end.", remedy="Send all of it.") from broken
         return size
 
@@ -214,35 +223,35 @@ class Request:
         self._is_late = True
         call.cancel()
 
-    async def gone(self) -> None:
-        """Returns when the client has closed its connection."""
-        await self._exchange.client_disconnect()
-
     async def _read(self) -> bytes:
         length = self.content_length
         if length == 0:
             return b""
         if length is not None and length > self.body_limit:
             raise self._too_large(f"{length} bytes")
+        whole = self._exchange.received()
+        if whole is not None:
+            if len(whole) > self.body_limit:
+                raise self._too_large(f"{len(whole)} bytes")
+            return whole
         call = cast("asyncio.Task[Any]", asyncio.current_task())
         # One timer and no more: a timeout around it would cost more than reading a small body does.
         alarm = asyncio.get_running_loop().call_later(self.read_s, self._give_up_reading, call)
         try:
-            return await self._exchange() if length is not None else await self._collected()
+            return await self._exchange.whole() if length is not None else await self._collected()
         except asyncio.CancelledError:
             if not self._is_late:
                 raise
             call.uncancel()
             raise Malformed(f"The body did not come within {self.read_s:g} s.", remedy="Send it faster.") from None
-        except RuntimeError as broken:
-            # The server's own errors of the protocol are subclasses of it: the connection broke in mid-body.
+        except ConnectionError as broken:
             raise Malformed("The body ended before its end.", remedy="Send all of it.") from broken
         finally:
             alarm.cancel()
 
     async def _collected(self) -> bytes:
         collected = bytearray()
-        async for piece in self._exchange:
+        async for piece in self._exchange.pieces():
             collected += piece
             if len(collected) > self.body_limit:
                 raise self._too_large(f"more than {self.body_limit} bytes")

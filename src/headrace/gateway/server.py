@@ -1,4 +1,4 @@
-"""Server: the gateway behind Granian, in the event loop of whoever starts it."""
+"""Server: the gateway at an address, in the event loop of whoever starts it."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ import asyncio
 import errno
 import os
 import socket
+from collections.abc import Coroutine
+from email.utils import formatdate
+from time import monotonic
 from typing import Any
 
-from granian.constants import HTTPModes, Interfaces
-from granian.http import HTTP1Settings
-from granian.server.embed import Server as Granian
-
-from headrace.errors import InvalidConfiguration, ServiceFailed
+from headrace.errors import InvalidConfiguration
 from headrace.gateway.app import Gateway
+from headrace.gateway.connection import Connection
+from headrace.gateway.exchange import Exchange
 
 BACKLOG = 4096
-MOST_CONNECTIONS = 65_536
-HEADER_READ_MS = 15_000
-START_S = 10.0
+LOOK_EVERY_S = 1.0
 
 
 class PortUnavailable(InvalidConfiguration):
@@ -31,49 +30,76 @@ class Server:
     """Listens at an address that may be shared: several processes that serve it divide its connections."""
 
     def __init__(self, gateway: Gateway, *, host: str, port: int) -> None:
-        self._granian: Any = Granian(
-            gateway,
-            address=host,
-            port=port,
-            interface=Interfaces.RSGI,
-            http=HTTPModes.auto,
-            websockets=False,
-            backlog=BACKLOG,
-            # Granian counts connections by it, and idle ones must not lock others out.
-            backpressure=MOST_CONNECTIONS,
-            http1_settings=HTTP1Settings(header_read_timeout=HEADER_READ_MS),
-            log_enabled=False,
-        )
+        self._gateway = gateway
         self._address = host, port
-        self._task: asyncio.Task[None] | None = None
+        self._connections: set[Connection] = set()
+        self._listening: asyncio.Server | None = None
+        self._looking: asyncio.TimerHandle | None = None
+        self._is_empty = asyncio.Event()
+        self._is_empty.set()
+        self.date = _date()
+        self.is_stopping = False
 
     async def start(self) -> None:
         """Returns when connections are taken."""
-        self._task = asyncio.create_task(self._granian.serve())
-        async with asyncio.timeout(START_S):
-            while not await self._is_listening():
-                if self._task.done():
-                    raise ServiceFailed("The HTTP server did not start.") from self._task.exception()
-                await asyncio.sleep(0.005)
+        loop = asyncio.get_running_loop()
+        host, port = self._address
+        try:
+            self._listening = await loop.create_server(
+                lambda: Connection(self, loop), host, port, backlog=BACKLOG, reuse_port=True
+            )
+        except OSError as error:
+            raise _unavailable(host, port, error) from error
+        self._look(loop)
 
     async def stop(self, *, within_s: float) -> bool:
         """Takes no new connections, lets the calls that came in end, and closes; False when they took too long."""
-        if self._task is None:
+        if self._listening is None:
             return True
-        self._granian.stop()
-        done, _ = await asyncio.wait({self._task}, timeout=within_s)
-        if not done:
-            self._task.cancel()
-        self._task = None
-        return bool(done)
-
-    async def _is_listening(self) -> bool:
+        # What has come already is read first: it may be calls on connections that look idle.
+        await asyncio.sleep(0)
+        self._listening.close()
+        self._listening, self.is_stopping = None, True
+        for connection in list(self._connections):
+            connection.stop()
+        is_over = True
         try:
-            _, writer = await asyncio.open_connection(*self._address)
-        except OSError:
-            return False
-        writer.close()
-        return True
+            async with asyncio.timeout(within_s):
+                await self._is_empty.wait()
+        except TimeoutError:
+            is_over = False
+        for connection in list(self._connections):
+            connection.abort()
+        if self._looking is not None:
+            self._looking.cancel()
+        return is_over
+
+    def handle(self, exchange: Exchange) -> Coroutine[Any, Any, None]:
+        """Answers a call."""
+        return self._gateway(exchange)
+
+    def joined(self, connection: Connection) -> None:
+        """A client has come."""
+        self._connections.add(connection)
+        self._is_empty.clear()
+
+    def left(self, connection: Connection) -> None:
+        """A client has gone."""
+        self._connections.discard(connection)
+        if not self._connections:
+            self._is_empty.set()
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Looks after all connections at once: a timer for each would cost each call."""
+        now, self.date = monotonic(), _date()
+        for connection in list(self._connections):
+            connection.look(now)
+        self._looking = loop.call_later(LOOK_EVERY_S, self._look, loop)
+
+
+def _date() -> str:
+    """The header that says when an answer was made; good for a second."""
+    return f"date: {formatdate(usegmt=True)}\r\n"
 
 
 class Place:
