@@ -25,7 +25,7 @@ from headrace_documents.schema import (
 )
 from headrace_documents.summarization import SummarizationService
 
-REMARKS = frozenset({"attachment"})
+REMARKS = frozenset({"attachment", "read_as_shown"})
 """Findings that are worth telling and cast no doubt on the answer; every other one makes it suspect."""
 
 CUT = frozenset({"truncated", "page_damaged", "page_not_read"})

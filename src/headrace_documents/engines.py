@@ -40,7 +40,7 @@ class Engines:
     @classmethod
     def ready(cls, limits: Limits, *, tessdata: str | None) -> Engines:
         """All of them, with the language data of the folder `tessdata` or of the usual ones."""
-        ocr = Ocr.found(tessdata)
+        ocr, languages = Ocr.found(tessdata), LanguageDetector()
         first: dict[str, Reader] = {
             media_types.DOCX: word.read,
             media_types.PPTX: slides.read,
@@ -59,15 +59,15 @@ class Engines:
             media_types.TXT: plain.read,
             media_types.CSV: plain.read_csv,
             media_types.MARKDOWN: plain.read_markdown,
-            **_of_pictures(ocr, limits),
+            **_of_pictures(ocr, limits, languages),
         }
         second: dict[str, Reader] = {
             media_types.PDF: read_pdf_again,
             media_types.HTML: plain.read,
             media_types.EML: plain.read,
         }
-        quick = _of_pictures(Ocr.skipped(), limits)
-        return cls(limits=limits, first=first, second=second, quick=quick, languages=LanguageDetector())
+        quick = _of_pictures(Ocr.skipped(), limits, languages)
+        return cls(limits=limits, first=first, second=second, quick=quick, languages=languages)
 
     def text(self, document: Document, *, is_quick: bool = False) -> Text:
         """The text of a document; without that of pages which are pictures when it has to be quick."""
@@ -126,11 +126,11 @@ class Engines:
             yield first, salvaged
 
 
-def _of_pictures(ocr: Ocr, limits: Limits) -> dict[str, Reader]:
+def _of_pictures(ocr: Ocr, limits: Limits, languages: LanguageDetector) -> dict[str, Reader]:
     """The readers of kinds whose pages may be pictures."""
     pictures = PictureReader(ocr)
     return {
-        media_types.PDF: PdfReader(ocr=PdfPagePictures(ocr, limits)),
+        media_types.PDF: PdfReader(ocr=PdfPagePictures(ocr, limits), likeness=languages.likeness),
         media_types.PNG: pictures,
         media_types.JPEG: pictures,
         media_types.TIFF: pictures,

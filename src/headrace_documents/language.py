@@ -20,6 +20,14 @@ class LanguageDetector:
     def __init__(self) -> None:
         self._detector = LangDetector(LangDetectConfig(model="lite", max_input_length=SAMPLE))
 
+    def likeness(self, text: str) -> float:
+        """How much a text is like the language that it is most like, 0 to 1: 0 when it has hardly a letter."""
+        sample = " ".join(text[:SAMPLE].split())
+        if len(_LETTERS.findall(sample)) < FEWEST_LETTERS:
+            return 0.0
+        found = self._detector.detect(sample, k=1)
+        return float(found[0]["score"]) if found else 0.0
+
     def language_of(self, text: str) -> str | None:
         """The ISO 639-1 code of the language of `text`; None when it is too short or too mixed to say."""
         sample = " ".join(text[:SAMPLE].split())

@@ -73,10 +73,15 @@ def skew_of(picture: Image.Image) -> float:
 
 def letter_height_of(picture: Image.Image) -> float | None:
     """The usual height in pixels of what is drawn in one piece, most of which are small letters; None without text."""
+    heights = letter_heights(picture)
+    return float(np.median(heights)) if len(heights) >= FEWEST_LETTERS else None
+
+
+def letter_heights(picture: Image.Image) -> list[int]:
+    """The heights in pixels of all that is drawn in one piece and may be a letter by its size."""
     labels, _ = ndimage.label(darkness_of(picture))
     sizes = [(rows.stop - rows.start, columns.stop - columns.start) for rows, columns in ndimage.find_objects(labels)]
-    heights = [height for height, width in sizes if height >= 4 and height < 100 and width < 4 * height]
-    return float(np.median(heights)) if len(heights) >= FEWEST_LETTERS else None
+    return [height for height, width in sizes if height >= 4 and height < 100 and width < 4 * height]
 
 
 def _counts(picture: Image.Image) -> npt.NDArray[np.float64]:

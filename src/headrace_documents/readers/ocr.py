@@ -275,11 +275,11 @@ class _Notice:
         return Finding(self.code, self.detail, page=page)
 
 
-_SKIPPED = _Notice(NOT_READ, "This page is a picture, and pictures were not read, to answer at once.")
-_NO_TIME = _Notice(NOT_READ, "The time was too short to read this page, which is a picture.")
+_SKIPPED = _Notice(NOT_READ, "This page has to be read by OCR, which was left out to answer at once.")
+_NO_TIME = _Notice(NOT_READ, "The time was too short to read this page by OCR, as it has to be.")
 _UNAVAILABLE = _Notice(
     "ocr_unavailable",
-    "This page is a picture, and no Tesseract language data is installed (Debian: tesseract-ocr-eng).",
+    "This page has to be read by OCR, and no Tesseract language data is installed (Debian: tesseract-ocr-eng).",
 )
 
 

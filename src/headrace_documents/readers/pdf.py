@@ -9,8 +9,10 @@ import ctypes
 import math
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import Enum
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +21,7 @@ import pypdfium2.raw as engine
 
 from headrace import Unreadable, checkpointed, report_progress
 from headrace_documents.readers.containers import ENCRYPTED
+from headrace_documents.readers.legibility import SURE, Likeness, Unmapped, is_like_no_language, unmapped_of
 from headrace_documents.readers.mending import WordColumns, may_be_broken, mended
 from headrace_documents.readers.page_text import PageWords, passage_of
 from headrace_documents.readers.reader import Limits, Passage, Reading
@@ -31,58 +34,137 @@ _WORD = re.compile(f"[^\\s{HYPHENS}\x00]+")
 _LINE = re.compile(r"\r\n|\r|\n")
 FEWEST_LETTERS = 8
 
-ReadPicture = Callable[["pdfium.PdfPage", int], tuple[Passage, tuple[Finding, ...]] | None]
+NEAR_EMPTY = 150
+"""Fewer letters than this beside a large picture may be a stamp on a scan, or a title on a photograph."""
+PATIENCE = 4
+"""How often a document is looked at for more than its text in vain, before it is believed."""
+
+
+class PagePictures(Protocol):
+    """Reads pages from what they show."""
+
+    def __call__(self, page: pdfium.PdfPage, number: int) -> tuple[Passage, tuple[Finding, ...]] | None:
+        """The passage of a page and what is to be said of it; None where it cannot be read."""
+        ...
+
+    def is_covered(self, page: pdfium.PdfPage) -> bool:
+        """Whether a picture covers most of the page."""
+        ...
+
+    def shows_more(self, page: pdfium.PdfPage, *, letters: int) -> bool:
+        """Whether the page seems to show far more than the `letters` of its text."""
+        ...
+
+
+class Lack(Enum):
+    """Why the text that a page gives is not enough."""
+
+    NO_TEXT = "no text"
+    LITTLE_TEXT = "little text on a picture full of letters"
+    NO_LETTERS = "fonts that do not say which letters they show"
+    NO_LANGUAGE = "text that is like no language"
+
+
+@dataclass(slots=True)
+class _Course:
+    """What is kept while the pages of one document are read."""
+
+    limits: Limits
+    findings: list[Finding] = field(default_factory=list)
+    patience: int = PATIENCE
 
 
 @dataclass(frozen=True, slots=True)
 class PdfReader:
-    """Reads PDFs; `ocr` reads a page that has no text, and gives None where it cannot."""
+    """Reads PDFs; `ocr` reads a page whose text does not tell what it shows, `likeness` knows languages."""
 
-    ocr: ReadPicture
+    ocr: PagePictures
+    likeness: Likeness
 
     def __call__(self, content: bytes, limits: Limits) -> Reading:
         """A passage a page; raises `Unreadable` when pdfium cannot open it."""
         document = opened(content, limits)
         try:
-            findings: list[Finding] = []
-            passages = tuple(self._passages(document, limits, findings))
+            course = _Course(limits)
+            passages = tuple(self._passages(document, course))
             title = (document.get_metadata_value("Title") or "").strip() or None
-            return Reading(passages=passages, title=title, pages=len(document), findings=tuple(findings))
+            return Reading(passages=passages, title=title, pages=len(document), findings=tuple(course.findings))
         finally:
             document.close()
 
-    def _passages(self, document: pdfium.PdfDocument, limits: Limits, findings: list[Finding]) -> Iterator[Passage]:
+    def _passages(self, document: pdfium.PdfDocument, course: _Course) -> Iterator[Passage]:
         total = len(document)
         size = 0
         for number in range(1, total + 1):
             try:
                 page = document[number - 1]
             except pdfium.PdfiumError:
-                findings.append(Finding("page_damaged", "This page could not be loaded.", page=number))
+                course.findings.append(Finding("page_damaged", "This page could not be loaded.", page=number))
                 continue
             try:
-                passage = self._passage(page, number, limits, findings)
+                passage = self._passage(page, number, course)
             finally:
                 page.close()
             size += len(passage.characters)
-            limits.check("characters", size, limits.characters)
+            course.limits.check("characters", size, course.limits.characters)
             yield passage
             if number % 10 == 0 or passage.ocr or number == total:
                 report_progress("extract", number, total)
 
-    def _passage(self, page: pdfium.PdfPage, number: int, limits: Limits, findings: list[Finding]) -> Passage:
+    def _passage(self, page: pdfium.PdfPage, number: int, course: _Course) -> Passage:
         width, height = page.get_size()
-        limits.check("points on a side", max(width, height), limits.page_points)
-        passage = passage_of(words_of(page), page=number, width=width, height=height)
-        letters = sum(map(str.isalnum, passage.characters[:400]))
-        if letters >= FEWEST_LETTERS or not has_picture(page):
+        course.limits.check("points on a side", max(width, height), course.limits.page_points)
+        words, unmapped = words_of(page)
+        passage = passage_of(words, page=number, width=width, height=height)
+        lack = self._lack_of(page, passage, unmapped, course)
+        if lack is None:
             return passage
         read = partial(self.ocr, page, number)
         found = checkpointed(f"page {number}", tuple[Passage, tuple[Finding, ...]] | None, read)
-        if found is None:
-            return passage
-        findings += found[1]
-        return found[0] if len(found[0].characters) > len(passage.characters) else passage
+        seen = None if found is None else found[0]
+        is_seen = seen is not None and self._tells_more(seen, passage, lack)
+        if found is not None and (is_seen or lack is not Lack.NO_LANGUAGE):
+            course.findings += found[1]
+        if lack is Lack.NO_LETTERS:
+            course.findings.append(_of_letters(number, unmapped.share, is_seen=is_seen))
+        elif lack is Lack.NO_LANGUAGE and is_seen:
+            why = "The text of this page is like no language, unlike what it shows"
+            course.findings.append(Finding("read_as_shown", f"{why}: it was read by OCR.", page=number))
+        if seen is not None and is_seen:
+            return seen
+        if lack in {Lack.LITTLE_TEXT, Lack.NO_LANGUAGE}:
+            course.patience -= 2
+        return passage
+
+    def _lack_of(self, page: pdfium.PdfPage, passage: Passage, unmapped: Unmapped, course: _Course) -> Lack | None:
+        if unmapped.is_illegible(self.likeness):
+            return Lack.NO_LETTERS
+        letters = sum(map(str.isalnum, passage.characters[:400]))
+        if letters < FEWEST_LETTERS:
+            return Lack.NO_TEXT if has_picture(page) else None
+        if course.patience <= 0:
+            return None
+        if letters < NEAR_EMPTY and self.ocr.is_covered(page):
+            if self.ocr.shows_more(page, letters=letters):
+                return Lack.LITTLE_TEXT
+            course.patience -= 1
+            return None
+        return Lack.NO_LANGUAGE if is_like_no_language(passage.characters, self.likeness) else None
+
+    def _tells_more(self, seen: Passage, passage: Passage, lack: Lack) -> bool:
+        """Whether OCR `seen` is closer to what a page shows than the `passage` of its text."""
+        if lack is Lack.NO_LANGUAGE:
+            return self.likeness(seen.characters) >= SURE
+        if lack is Lack.NO_LETTERS:
+            return sum(map(str.isalnum, seen.characters)) >= FEWEST_LETTERS
+        return len(seen.characters) > len(passage.characters)
+
+
+def _of_letters(number: int, share: float, *, is_seen: bool) -> Finding:
+    why = f"For {share:.0%} of the characters of this page its fonts do not say which letters they show"
+    if is_seen:
+        return Finding("read_as_shown", f"{why}: it was read by OCR.", page=number)
+    return Finding("unmapped_text", f"{why}, and it was not read by OCR: they are lost or wrong.", page=number)
 
 
 def opened(content: bytes, limits: Limits) -> pdfium.PdfDocument:
@@ -104,20 +186,27 @@ def opened(content: bytes, limits: Limits) -> pdfium.PdfDocument:
     raise Unreadable("The PDF has no page.", remedy="It may be cut off: send it again.")
 
 
-def words_of(page: pdfium.PdfPage) -> PageWords:
-    """The words of a page in the engine's order, by line, with boxes in points from the top left as shown."""
+def words_of(page: pdfium.PdfPage) -> tuple[PageWords, Unmapped]:
+    """The words of a page in the engine's order, by line, with boxes in points from the top left as shown.
+
+    Besides how much of them is no more than the numbers of glyphs.
+    """
     textpage = page.get_textpage()
     try:
         raw = textpage.raw
         text, places = _text(raw)
+        matches = list(_WORD.finditer(text))
+        unmapped = unmapped_of(
+            text, matches, lambda at: engine.FPDFText_HasUnicodeMapError(raw, places(at, at + 1)[0]) == 1
+        )
         if is_right_to_left(text):
-            return _right_to_left(page, raw)
+            return _right_to_left(page, raw), unmapped
         spans: list[tuple[int, int]] = []
         lines: list[int] = []
         joined: list[bool] = []
         words: list[str] = []
         line, position = 0, 0
-        for match in _WORD.finditer(text):
+        for match in matches:
             between = text[position : match.start()]
             is_hyphen = any(sign in between for sign in HYPHENS)
             if position and (is_hyphen or _LINE.search(between)):
@@ -134,13 +223,14 @@ def words_of(page: pdfium.PdfPage) -> PageWords:
             columns = mended(columns, lambda index: _edges(raw, index))
     finally:
         textpage.close()
-    return PageWords(
+    words_found = PageWords(
         words=columns.words,
         lines=np.array(columns.lines, dtype=np.int32),
         joined=columns.joined,
         boxes=_shown(page, columns.boxes),
         turn=turn,
     )
+    return words_found, unmapped
 
 
 def _right_to_left(page: pdfium.PdfPage, raw: engine.FPDF_TEXTPAGE) -> PageWords:

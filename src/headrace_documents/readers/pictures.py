@@ -12,8 +12,8 @@ from functools import partial
 import pypdfium2 as pdfium
 from PIL import Image, ImageOps, ImageSequence
 
-from headrace import Unreadable, checkpointed
-from headrace_documents.readers.ink import letter_height_of
+from headrace import TooLarge, Unreadable, checkpointed
+from headrace_documents.readers.ink import letter_height_of, letter_heights
 from headrace_documents.readers.ocr import Ocr
 from headrace_documents.readers.pdf import opened
 from headrace_documents.readers.reader import LARGEST_SIDE, Limits, Passage, Reading
@@ -25,6 +25,9 @@ MOST_DPI, LEAST_DPI = 300, 150
 LEAST_LETTER, GOOD_LETTER = 9.0, 16.0
 """Letters below the one height in pixels are enlarged to the other."""
 MOST_PICTURE_DPI = 400
+GLANCE_DPI = 100
+MANY_LETTERS, MANY_TIMES = 200, 3
+"""How many pieces as large as letters a picture has to have, at least and beside those of the page's text."""
 ANEW = "It may be cut off: send it again, or scan it anew."
 FORMATS = ("PNG", "JPEG", "TIFF", "MPO")
 
@@ -72,6 +75,25 @@ class PdfPagePictures:
     def __call__(self, page: pdfium.PdfPage, number: int) -> tuple[Passage, tuple[Finding, ...]] | None:
         """The passage of a page from its picture."""
         width, height = page.get_size()
+        finest = self._finest(page, width, height)
+        scale = _scale(width, height, min(max(finest, LEAST_DPI), MOST_DPI) if finest else MOST_DPI, self.limits)
+        return self.ocr.read(_grey(page, scale), page=number, width=width, height=height)
+
+    def is_covered(self, page: pdfium.PdfPage) -> bool:
+        """Whether a picture covers most of the page; one that is too large to be read does not count."""
+        try:
+            return self._finest(page, *page.get_size()) > 0
+        except TooLarge:
+            return False
+
+    def shows_more(self, page: pdfium.PdfPage, *, letters: int) -> bool:
+        """Whether pieces as large as letters are drawn on the page many times as often as its `letters`."""
+        width, height = page.get_size()
+        drawn = letter_heights(_grey(page, _scale(width, height, GLANCE_DPI, self.limits)))
+        return len(drawn) > max(MANY_LETTERS, MANY_TIMES * letters)
+
+    def _finest(self, page: pdfium.PdfPage, width: float, height: float) -> float:
+        """Pixels an inch of the finest picture that covers most of the page; 0 without any."""
         finest = 0.0
         for shown in page.get_objects(filter=[pdfium.raw.FPDF_PAGEOBJ_IMAGE], max_depth=3):
             across, down = shown.get_px_size()
@@ -79,13 +101,16 @@ class PdfPagePictures:
             left, bottom, right, top = shown.get_bounds()
             if (right - left) * (top - bottom) > 0.5 * width * height:
                 finest = max(finest, 72 * math.sqrt(across * down / ((right - left) * (top - bottom))))
-        scale = _scale(width, height, min(max(finest, LEAST_DPI), MOST_DPI) if finest else MOST_DPI, self.limits)
-        bitmap = page.render(scale=scale, grayscale=True)
-        try:
-            picture = bitmap.to_pil().convert("L")
-        finally:
-            bitmap.close()
-        return self.ocr.read(picture, page=number, width=width, height=height)
+        return finest
+
+
+def _grey(page: pdfium.PdfPage, scale: float) -> Image.Image:
+    bitmap = page.render(scale=scale, grayscale=True)
+    try:
+        picture: Image.Image = bitmap.to_pil().convert("L")
+        return picture
+    finally:
+        bitmap.close()
 
 
 def _pictures_in_tiff(content: bytes, limit: int) -> int:

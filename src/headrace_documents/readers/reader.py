@@ -17,7 +17,7 @@ _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 NOT_READ = "page_not_read"
-"""The code of the finding that a page is a picture which was left out to answer in time."""
+"""The code of the finding that a page needs OCR and was left out to answer in time."""
 
 LARGEST_SIDE = 6_000
 """Pixels: no picture that is made of a page is wider or higher."""
