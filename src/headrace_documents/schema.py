@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -216,8 +217,7 @@ def _lines(boxes: list[list[float]]) -> list[Box]:
     return joined
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(msgspec.Struct, frozen=True):
     """One contribution to a score: the words `text` at their first place, and the weight of all their occurrences."""
 
     text: str

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 
 from headrace_documents.classifier.head import Head, Reading, Scored, Scores
 from headrace_documents.classifier.joining_words import JOINING
 from headrace_documents.classifier.surface import Ints, is_unspaced
-from headrace_documents.schema import Evidence, Explanation, Text
+from headrace_documents.classifier.tokens import Tokens
+from headrace_documents.schema import Box, Evidence, Explanation, Text
 
 METHOD = "additive"
 # How many of the heaviest strings are looked at for each one listed: at first, and if too few of them tell anything.
@@ -22,21 +22,30 @@ _SHARE_AGAINST = 1 / 3
 # The fields of evidence that every format has.
 _PLAIN = ("text", "weight", "start", "end", "occurrences")
 
-Alone = tuple[list[int], list[int], list[float]]
-"""The tokens of one reader that stand in no word: their starts, their ends, and what each adds to the score."""
 
+class Shares(NamedTuple):
+    """The tokens of one reader, the word that each belongs to (-1 for none), and what each adds to the score."""
 
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A row for each distinct string: its first place `[starts, ends)`, the sum of its weights, how often it stands."""
-
-    starts: Ints
-    ends: Ints
+    tokens: Tokens
+    owners: Ints
     weights: Scores
-    occurrences: Ints
 
-    def of(self, rows: Ints) -> Table:
-        """Some of its rows, in the order of `rows`."""
+    def alone(self) -> tuple[Ints, Ints, Scores]:
+        """Those in no word: their starts, their ends, and what each adds."""
+        rows = np.flatnonzero(self.owners < 0)
+        return self.tokens.starts[rows], self.tokens.ends[rows], self.weights[rows]
+
+
+class Table(NamedTuple):
+    """A row for each distinct string: its first place `[start, end)`, the sum of its weights, how often it stands."""
+
+    starts: list[int]
+    ends: list[int]
+    weights: list[float]
+    occurrences: list[int]
+
+    def part(self, rows: slice) -> Table:
+        """Some of its rows."""
         return Table(self.starts[rows], self.ends[rows], self.weights[rows], self.occurrences[rows])
 
 
@@ -47,17 +56,18 @@ class Contributions:
     Only what a list of the strongest needs is computed at once; the table of all strings is made when one asks for it.
     """
 
-    def __init__(self, reading: Reading, *, base: float, total: float, owned: Scores, alone: Sequence[Alone]) -> None:
+    def __init__(self, reading: Reading, *, base: float, total: float, owned: Scores, shares: Sequence[Shares]) -> None:
         self.base = base
         self.total = total
-        characters = reading.surface.characters
-        self.blank = sum(
-            share for each in alone for start, end, share in zip(*each, strict=True) if _is_blank(characters[start:end])
-        )
         self._surface = reading.surface
         self._pairs = reading.pairs
         self._owned = owned
-        self._alone = alone
+        self._shares = shares
+
+    @property
+    def blank(self) -> float:
+        """What tokens add that are nothing but white space."""
+        return sum(weight for start, end, weight in self._alone() if not self._surface.characters[start:end].strip())
 
     def strongest(self, limit: int) -> Table:
         """The `limit` most telling strings, by their weight, the largest first; at most a third of them against.
@@ -66,110 +76,123 @@ class Contributions:
         else to list: they weigh, but tell nobody anything. So are pairs whose words are listed already.
         """
         heavy = np.abs(self._owned)
-        listed: list[tuple[int, int, int]] = []
+        table = Table([], [], [], [])
         for looked_at in (_GLANCED_AT * limit, _LOOKED_AT * limit):
-            listed, is_full = self._listed(_largest(heavy, looked_at), limit)
+            table, is_full = self._listed(_largest(heavy, looked_at), limit)
             if is_full or looked_at >= len(heavy):
                 break
-        if len(listed) < min(_FEWEST_TELLING, limit):
-            table = self.every()
-            return table.of(np.arange(min(limit, len(table.starts))))
-        rows, starts, ends = np.array(listed, np.int64).T
-        return Table(starts, ends, self._owned[rows], self._times()[rows])
+        return self.every().part(slice(limit)) if len(table.starts) < min(_FEWEST_TELLING, limit) else table
 
     def every(self) -> Table:
         """All strings that weigh anything, the largest weight first."""
-        starts, ends = self._places(np.arange(len(self._owned)))
-        signs = self._signs()
-        table = Table(
-            starts=np.concatenate([starts, signs[:, 0]]).astype(np.int64),
-            ends=np.concatenate([ends, signs[:, 1]]).astype(np.int64),
-            weights=np.concatenate([self._owned, signs[:, 3]]),
-            occurrences=np.concatenate([self._times(), signs[:, 2]]).astype(np.int64),
+        surface, pairs, signs = self._surface, self._pairs, self._signs()
+        words = np.array(surface.firsts, np.int64)
+        first, last = (np.concatenate([words, pairs[:, 2] + shift]) for shift in (0, 1))
+        last[: len(words)] = words
+        weights = np.concatenate([self._owned, signs[:, 3]])
+        order = np.argsort(-np.abs(weights), kind="stable")
+        order = order[weights[order] != 0]
+        columns = (
+            np.concatenate([surface.starts[first], signs[:, 0].astype(np.int64)]),
+            np.concatenate([surface.ends[last], signs[:, 1].astype(np.int64)]),
+            weights,
+            np.concatenate([surface.counts, pairs[:, 3], signs[:, 2].astype(np.int64)]),
         )
-        order = np.argsort(-np.abs(table.weights), kind="stable")
-        return table.of(order[table.weights[order] != 0])
+        return Table(*(column[order].tolist() for column in columns))
 
     def explanation(self, text: Text, *, evidence: int) -> Explanation:
         """The strongest strings as evidence, and all others in `rest`."""
         table = self.strongest(evidence)
-        rest = self.total - self.base - float(table.weights.sum())
+        rest = self.total - self.base - sum(table.weights)
         return Explanation(METHOD, self.base, rest, self.total, EvidenceRows(text, lambda: table))
 
     def whole(self, text: Text) -> Explanation:
-        """Every string as evidence, found when looked at, and white space in `rest`."""
-        return Explanation(METHOD, self.base, self.blank, self.total, EvidenceRows(text, self.every))
+        """Every string as evidence, and white space in `rest`; both are found when looked at."""
+        return WholeExplanation(self, text)
 
-    def _listed(self, rows: Ints, limit: int) -> tuple[list[tuple[int, int, int]], bool]:
-        """Which of `rows` to list, with their start and end, and whether none after them could change that.
+    def _listed(self, rows: Ints, limit: int) -> tuple[Table, bool]:
+        """Which of `rows` to list, and whether none after them could change that.
 
         Those that tell something and overlap none before them; up to a third may be against, more if few are for it.
         """
-        starts, ends = self._places(rows)
         most_against = int(limit * _SHARE_AGAINST)
-        kept: list[tuple[int, int, int]] = []
-        against: list[bool] = []
+        keys, firsts = self._surface.keys, self._surface.firsts
+        kept: list[_Place] = []
+        taken: set[int] = set()
         speaking = opposing = 0
-        columns = (rows.tolist(), starts.tolist(), ends.tolist(), self._owned[rows].tolist())
-        for row, start, end, weight in zip(*columns, strict=True):
-            if not weight or not self._is_telling(row):
-                continue
-            for _, first, last in kept:
-                if start < last and first < end:
-                    break
+        for row, weight in zip(rows.tolist(), self._owned[rows].tolist(), strict=True):
+            if row < len(keys):
+                at = last = firsts[row]
+                is_telling = at not in taken and _tells(keys[row])
             else:
-                kept.append((row, start, end))
-                against.append(weight < 0)
-                speaking, opposing = speaking + (weight > 0), opposing + (weight < 0)
-                if speaking + min(opposing, most_against) >= limit:
-                    break
+                first, second, at, _ = self._pairs[row - len(keys)].tolist()
+                last = at + 1
+                # Words never overlap each other, so what overlaps shares a word.
+                is_telling = not (at in taken or last in taken or keys[first] in JOINING or keys[second] in JOINING)
+            if not is_telling or not weight:
+                continue
+            kept.append((weight, row, at, last))
+            taken.update((at, last))
+            if weight > 0:
+                speaking += 1
+            else:
+                opposing += 1
+            if speaking + min(opposing, most_against) >= limit:
+                break
         spare = max(most_against, limit - speaking)
-        found: list[tuple[int, int, int]] = []
-        for place, is_against in zip(kept, against, strict=True):
-            if not is_against or spare > 0:
-                found.append(place)
-                spare -= is_against
-        return found[:limit], speaking + min(opposing, most_against) >= limit
+        against = [place for place, each in enumerate(kept) if each[0] < 0][spare:]
+        found = [each for place, each in enumerate(kept) if place not in against][:limit]
+        return self._table(found), speaking + min(opposing, most_against) >= limit
 
-    def _is_telling(self, row: int) -> bool:
-        """Whether a row means something by itself: a word that names something, or a pair of such.
-
-        In scripts without spaces a word is a single letter here, which means little: its pairs speak for it.
-        """
-        keys = self._surface.keys
-        if row < len(keys):
-            key = keys[row]
-            return (
-                key not in JOINING and len(key) > 1 and not key.isdecimal() and (key.isascii() or not is_unspaced(key))
-            )
-        first, second = self._pairs[row - len(keys), :2].tolist()
-        return keys[first] not in JOINING and keys[second] not in JOINING
-
-    def _places(self, rows: Ints) -> tuple[Ints, Ints]:
-        """Where these words and pairs stand first."""
+    def _table(self, found: Sequence[_Place]) -> Table:
         surface, words = self._surface, len(self._surface.keys)
-        is_pair = rows >= words
-        at = surface.first(rows)
-        at[is_pair] = self._pairs[rows[is_pair] - words, 2]
-        return surface.starts[at], surface.ends[at + is_pair]
+        return Table(
+            starts=[surface.starts.item(at) for _, _, at, _ in found],
+            ends=[surface.ends.item(last) for _, _, _, last in found],
+            weights=[weight for weight, _, _, _ in found],
+            occurrences=[
+                surface.counts.item(row) if row < words else self._pairs.item(row - words, 3) for _, row, _, _ in found
+            ],
+        )
 
-    def _times(self) -> Ints:
-        """How often each word and pair stands."""
-        words = np.bincount(self._surface.kinds, minlength=len(self._surface.keys))
-        return np.concatenate([words, self._pairs[:, 3]])
+    def _alone(self) -> Iterator[tuple[int, int, float]]:
+        """Tokens in no word: start, end, weight."""
+        for each in self._shares:
+            yield from zip(*(column.tolist() for column in each.alone()), strict=True)
 
     def _signs(self) -> Scores:
         """Tokens in no word, such as `?` and `$`, by what they read: (signs, 4) start, end, occurrences, weight."""
         characters = self._surface.characters
         weights: dict[str, float] = {}
         places: dict[str, set[int]] = {}
-        for each in self._alone:
-            for start, end, share in zip(*each, strict=True):
-                if sign := characters[start:end].strip():
-                    weights[sign] = weights.get(sign, 0.0) + share
-                    places.setdefault(sign, set()).add(characters.index(sign, start))
+        for start, end, weight in self._alone():
+            if sign := characters[start:end].strip():
+                weights[sign] = weights.get(sign, 0.0) + weight
+                places.setdefault(sign, set()).add(characters.index(sign, start))
         rows = [[min(at), min(at) + len(sign), len(at), weights[sign]] for sign, at in places.items()]
         return np.array(rows, np.float64).reshape(-1, 4)
+
+
+_Place = tuple[float, int, int, int]
+"""A row where it stands first: its weight, itself, and the numbers of its first and last word."""
+
+
+class WholeExplanation(Explanation):
+    """All contributions, of which nothing is computed before someone looks."""
+
+    __slots__ = ("_found",)
+    _found: Contributions
+
+    def __init__(self, found: Contributions, text: Text) -> None:
+        fields = {"method": METHOD, "base": found.base, "total": found.total, "_found": found}
+        for name, value in (fields | {"evidence": EvidenceRows(text, found.every)}).items():
+            # The explanation is frozen.
+            object.__setattr__(self, name, value)
+
+    @property
+    def rest(self) -> float:
+        """What white space adds."""
+        return self._found.blank
 
 
 def columns_of(evidence: Sequence[Evidence]) -> dict[str, list[Any]]:
@@ -218,8 +241,9 @@ class EvidenceRows(Sequence[Evidence]):
 
     def __getitem__(self, index: int | slice) -> Evidence | list[Evidence]:
         if isinstance(index, slice):
-            return list(self._each(self.table.of(np.arange(len(self))[index])))
-        return next(self._each(self.table.of(np.arange(len(self))[index].reshape(1))))
+            return list(self._each(self.table.part(index)))
+        place = range(len(self))[index]
+        return next(self._each(self.table.part(slice(place, place + 1))))
 
     def __iter__(self) -> Iterator[Evidence]:
         """All of them at once, which is much less work than one by one."""
@@ -228,53 +252,53 @@ class EvidenceRows(Sequence[Evidence]):
     def weights(self) -> Iterator[tuple[str, float]]:
         """The string and the weight of each, for who needs no more of them."""
         characters, table = self._text.characters, self.table
-        for start, end, weight in zip(table.starts.tolist(), table.ends.tolist(), table.weights.tolist(), strict=True):
+        for start, end, weight in zip(table.starts, table.ends, table.weights, strict=True):
             yield characters[start:end], weight
 
     def columns(self) -> dict[str, list[Any]]:
         """The fields of all as a list each, for who makes something else of them."""
-        table, characters = self.table, self._text.characters
-        starts, ends = table.starts.tolist(), table.ends.tolist()
-        texts = [characters[start:end] for start, end in zip(starts, ends, strict=True)]
-        found = dict(
-            zip(_PLAIN, (texts, table.weights.tolist(), starts, ends, table.occurrences.tolist()), strict=True)
-        )
+        texts, pages, boxes = self._looked_up(self.table)
+        starts, ends, weights, occurrences = self.table
+        found: dict[str, list[Any]] = dict(zip(_PLAIN, (texts, weights, starts, ends, occurrences), strict=True))
         if self._text.has_pages:
-            places = list(self._text.places(table.starts, table.ends))
-            found["page"] = [page for page, _ in places]
-            found["boxes"] = [None if page is None else boxes for page, boxes in places]
+            found["page"] = pages
+            found["boxes"] = [None if page is None else each for page, each in zip(pages, boxes, strict=True)]
         return found
 
     def _each(self, table: Table) -> Iterator[Evidence]:
+        texts, pages, boxes = self._looked_up(table)
+        return map(Evidence, texts, table.weights, table.starts, table.ends, pages, boxes, table.occurrences)
+
+    def _looked_up(self, table: Table) -> tuple[list[str], list[int | None], list[list[Box]]]:
+        """What stands at the places of some rows, on which page, and in which boxes."""
         characters = self._text.characters
-        for start, end, weight, occurrences, (page, boxes) in zip(
-            table.starts.tolist(),
-            table.ends.tolist(),
-            table.weights.tolist(),
-            table.occurrences.tolist(),
-            self._text.places(table.starts, table.ends),
-            strict=True,
-        ):
-            yield Evidence(characters[start:end], weight, start, end, page, boxes, occurrences)
+        texts = [characters[start:end] for start, end in zip(table.starts, table.ends, strict=True)]
+        if not self._text.has_pages:
+            return texts, [None] * len(texts), [[] for _ in texts]
+        places = list(self._text.places(np.array(table.starts, np.int64), np.array(table.ends, np.int64)))
+        return texts, [page for page, _ in places], [boxes for _, boxes in places]
 
 
 def contributions_of(head: Head, reading: Reading, scored: Scored, label: int) -> Contributions:
     """What every string of the text adds to the score of `label`."""
     owned = head.owned(reading, scored, label)
-    alone: list[Alone] = []
+    shares = []
     for name, tokens in reading.tokens.items():
-        share = head.share(tokens, scored.lengths[name], name=name, label=label)
+        weights = head.share(tokens, scored.lengths[name], name=name, label=label)
         owners = reading.surface.owners(tokens.ends)
         # Those of no word are counted in front, and left out of what words own.
-        owned += np.bincount(owners + 1, weights=share, minlength=len(owned) + 1)[1:]
-        rows = np.flatnonzero(owners < 0)
-        alone.append((tokens.starts[rows].tolist(), tokens.ends[rows].tolist(), share[rows].tolist()))
+        owned += np.bincount(owners + 1, weights=weights, minlength=len(owned) + 1)[1:]
+        shares.append(Shares(tokens, owners, weights))
     total = float(scored.scores[label])
-    return Contributions(reading, base=float(head.base[label]), total=total, owned=owned, alone=alone)
+    return Contributions(reading, base=float(head.base[label]), total=total, owned=owned, shares=shares)
 
 
-def _is_blank(characters: str) -> bool:
-    return not characters or characters.isspace()
+def _tells(key: str) -> bool:
+    """Whether a word names something.
+
+    In scripts without spaces a word is a single letter here, which means little: its pairs speak for it.
+    """
+    return key not in JOINING and len(key) > 1 and not key.isdecimal() and (key.isascii() or not is_unspaced(key))
 
 
 def _largest(values: Scores, count: int) -> Ints:

@@ -123,6 +123,8 @@ class Head:
         owners = len(reading.surface.keys) + len(reading.pairs)
         owned: Scores = np.zeros(owners)
         for name, entries in reading.entries.items():
+            if not len(entries.columns):
+                continue
             parts = entries.values * scored.rows[name][:, label]
             owned += np.bincount(entries.owners, weights=parts, minlength=owners)
         return owned

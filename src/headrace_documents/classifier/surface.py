@@ -45,7 +45,8 @@ class Surface:
     """The words of a text: word i is `[starts[i], ends[i])` and of the distinct kind `keys[kinds[i]]`.
 
     `starts`, `ends`, `kinds`: (words,) int64, sorted. Keys are casefolded and normalised (NFKC), so that one word is
-    one key however it is written.
+    one key however it is written. Of each kind `firsts` has the number of its first word, `counts` (kinds,) how often
+    it stands.
     """
 
     characters: str
@@ -53,30 +54,45 @@ class Surface:
     ends: Ints
     kinds: Ints
     keys: list[str]
+    firsts: list[int]
+    counts: Ints
 
     def owners(self, ends: Ints) -> Ints:
         """For tokens that end at `ends` (n,) the kind of the word that each belongs to; -1 for those in no word."""
         if not len(self.starts):
             return np.full(len(ends), -1, np.int64)
-        word = np.searchsorted(self.starts, ends - 1, side="right") - 1
-        inside = (word >= 0) & (ends <= self.ends[word])
-        return np.where(inside, self.kinds[word], -1)
-
-    def first(self, kinds: Ints) -> Ints:
-        """The numbers of the words where `kinds` (n,) stand first; those that there are not are past the last word."""
-        # Kinds are numbered as they come, so a new one is larger than all before it.
-        return np.maximum.accumulate(self.kinds).searchsorted(kinds)
+        word = self.starts.searchsorted(ends) - 1
+        owners = self.kinds[word]
+        owners[(word < 0) | (ends > self.ends[word])] = -1
+        return owners
 
 
 def surface_of(characters: str) -> Surface:
     """The words of `characters`; a run of more than 64 letters without a break counts by its first 64."""
-    kinds: dict[str, int] = {}
-    spans: list[tuple[int, int, int]] = []
+    numbers: dict[str, int] = {}
+    starts: list[int] = []
+    ends: list[int] = []
+    kinds: list[int] = []
+    firsts: list[int] = []
     for match in _WORD.finditer(characters):
         start, end = match.span()
         key = match.group()[:_LONGEST_WORD].casefold()
         if not key.isascii():
             key = unicodedata.normalize("NFKC", key)
-        spans.append((start, end, kinds.setdefault(key, len(kinds))))
-    columns = np.array(spans, dtype=np.int64).reshape(-1, 3)
-    return Surface(characters, columns[:, 0], columns[:, 1], columns[:, 2], list(kinds))
+        kind = numbers.get(key)
+        if kind is None:
+            kind = numbers[key] = len(numbers)
+            firsts.append(len(kinds))
+        starts.append(start)
+        ends.append(end)
+        kinds.append(kind)
+    numbered = np.array(kinds, np.int64)
+    return Surface(
+        characters,
+        starts=np.array(starts, np.int64),
+        ends=np.array(ends, np.int64),
+        kinds=numbered,
+        keys=list(numbers),
+        firsts=firsts,
+        counts=np.bincount(numbered, minlength=len(numbers)),
+    )

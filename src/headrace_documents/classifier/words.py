@@ -57,7 +57,7 @@ class Vocabulary:
 
     def entries(self, surface: Surface, pairs: Ints) -> Entries:
         """The features of a text, with the distinct `pairs` of its words."""
-        counts = np.bincount(surface.kinds, minlength=len(surface.keys))
+        counts = surface.counts
         terms = surface.keys + [f"{surface.keys[a]} {surface.keys[b]}" for a, b in pairs[:, :2].tolist()]
         found = self.words.find(terms)
         owners = np.flatnonzero(found >= 0)
