@@ -233,8 +233,8 @@ class Evidence(msgspec.Struct, frozen=True):
 class Explanation:
     """Why a label: `base` + the weights listed + `rest` = `total`, the score of the label, to within 1e-4.
 
-    `total` is the raw linear score; the softmax over all labels' scores gives their probabilities. The evidence may be
-    made only when it is looked at: take `list(evidence)` to keep it.
+    The softmax over all labels' scores gives their probabilities. The evidence may be made only when it is looked at:
+    take `list(evidence)` to keep it.
     """
 
     method: str

@@ -101,7 +101,7 @@ def _chosen(course: Course, sets: Sequence[list[str]], notes: list[str]) -> list
     """The cheapest set whose loss on unseen examples is nearly the best."""
     if len(sets) == 1:
         return sets[0]
-    losses = [log_loss(course.blended(kept)[1], course.lesson.truth) for kept in sets]
+    losses = [log_loss(course.blended(kept).scores, course.lesson.truth) for kept in sets]
     place = next(i for i, loss in enumerate(losses) if loss <= min(losses) * (1 + _WORTH))
     told = ", ".join(f"{'+'.join(kept)} {loss:.3f}" for kept, loss in zip(sets, losses, strict=True))
     notes.append(f"Loss on unseen examples: {told}; chosen: {'+'.join(sets[place])}.")

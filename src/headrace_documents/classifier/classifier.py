@@ -106,8 +106,8 @@ class Classifier:
     def classification(self, text: Text, reading: Reading, *, model: str, evidence: int = EVIDENCE) -> Classification:
         """The answer for a text that was read.
 
-        Probabilities are rounded to six places. `total` of the explanation is the label's raw linear score; the
-        softmax of all labels' scores is `probabilities`.
+        Probabilities are rounded to six places. `total` of the explanation is the label's score; the softmax of
+        all labels' scores is `probabilities`.
         """
         scored = self.head.scored(reading)
         shares = probabilities(scored.scores)

@@ -284,13 +284,13 @@ def contributions_of(head: Head, reading: Reading, scored: Scored, label: int) -
     owned = head.owned(reading, scored, label)
     shares = []
     for name, tokens in reading.tokens.items():
-        weights = head.share(tokens, scored.lengths[name], name=name, label=label)
+        weights = head.share(tokens, scored, name=name, label=label)
         owners = reading.surface.owners(tokens.ends)
         # Those of no word are counted in front, and left out of what words own.
         owned += np.bincount(owners + 1, weights=weights, minlength=len(owned) + 1)[1:]
         shares.append(Shares(tokens, owners, weights))
-    total = float(scored.scores[label])
-    return Contributions(reading, base=float(head.base[label]), total=total, owned=owned, shares=shares)
+    base, total = float(head.base[label]) * scored.factor, float(scored.scores[label])
+    return Contributions(reading, base=base, total=total, owned=owned, shares=shares)
 
 
 def _tells(key: str) -> bool:

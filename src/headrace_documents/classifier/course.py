@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 
 from headrace import OnProgress
-from headrace_documents.classifier.blending import blend, mixed
+from headrace_documents.classifier.blending import blend, blended_unseen, mixed, scale_of
 from headrace_documents.classifier.head import TERMS, WORDS, Floats, Head, Spare
 from headrace_documents.classifier.lesson import COST_MS, Lesson
 from headrace_documents.classifier.parts import (
@@ -23,6 +23,7 @@ from headrace_documents.classifier.parts import (
     taught,
     unseen_scores,
 )
+from headrace_documents.classifier.scale import Scale
 from headrace_documents.classifier.softmax import Scores
 from headrace_documents.classifier.surface import Ints, Surface, surface_of
 from headrace_documents.classifier.tokens import StaticReader, TokenReader
@@ -41,11 +42,23 @@ _BY_WORDS = {WORDS: WORDS, TERMS: f"prior.{TERMS}"}
 # What parts weigh with many examples, each in units of its own spread; see `blend`.
 _USUAL = {WORDS: 0.3, "vectors": 1.3, "means": 0.6, f"prior.{TERMS}": 0.1, "prior.static": 0.15, "prior.minilm": 0.2}
 _WORDS_ALONE = 1.5
-# Texts to come are a little unlike those learned from, so the temperature found on these is too sure by up to this
-# share: on training newsgroups parted by date the best is 1.1 to 1.2, on sets parted at random 0.95 to 1.1. With few
-# examples the parts that judged them had still fewer, which makes up for it: this many a label halve the share.
-_CAUTION = 0.15
+# This many examples a label are worth as much as the labels' names.
 _FEW = 8.0
+# Texts to come are a little unlike those learned from, so a scale found on these is too sure (Ovadia et al., 2019). On
+# training newsgroups and bills whose earlier half teaches and whose later half is asked the best is 0.05 to 0.15, on
+# training sets that are parted at random -0.07 to 0.08.
+_CAUTION = 0.06
+# With more examples than this, how well they fare does not depend on whether they helped to weigh the parts.
+_MANY = 2500
+
+
+@dataclass(frozen=True, slots=True)
+class Blend:
+    """The weights of parts, the scale of their sum, and the scores of examples that neither had seen."""
+
+    weights: Mapping[str, float]
+    scale: Scale
+    scores: Scores
 
 
 @dataclass(slots=True)
@@ -63,6 +76,7 @@ class Course:
     vocabularies: dict[str, Vocabulary] = field(default_factory=dict)
     surfaces: list[Surface] = field(default_factory=list)
     learned: dict[str, Part] = field(default_factory=dict)
+    blends: dict[tuple[str, ...], Blend] = field(default_factory=dict)
 
     def read(self, sets: Sequence[Sequence[str]], descriptions: Mapping[str, str]) -> None:
         """Reads all texts with every feature of `sets` and scores each with parts that had not seen it."""
@@ -136,8 +150,14 @@ class Course:
                 self.on_progress(f"read {name}", len(rows), len(self.lesson.texts))
         return np.array(rows, np.float32)
 
-    def blended(self, names: Sequence[str]) -> tuple[dict[str, float], Scores]:
-        """The weights of the parts of these features, and their scores together on unseen examples."""
+    def blended(self, names: Sequence[str]) -> Blend:
+        """How the parts of these features are added up; found once."""
+        key = tuple(names)
+        if key not in self.blends:
+            self.blends[key] = self._blended(names)
+        return self.blends[key]
+
+    def _blended(self, names: Sequence[str]) -> Blend:
         kept = [*parts_of(names), *(f"prior.{name}" for name in names if name != WORDS)]
         kept += [f"prior.{TERMS}"] if WORDS in names else []
         parts = {name: self.unseen[name] for name in kept}
@@ -146,33 +166,34 @@ class Course:
         usual = {name: _USUAL[_sort_of(name)] * (scarcity if name.startswith("prior.") else 1.0) for name in parts}
         if not any(_sort_of(name) == "vectors" for name in parts):
             usual[WORDS] = _WORDS_ALONE
-        found = blend(parts, self.lesson.truth, usual=usual)
-        weights = {name: weight / self._caution() for name, weight in found.items()}
-        return weights, mixed(parts, weights)
-
-    def _caution(self) -> float:
-        """What all scores are divided by."""
-        return 1 + _CAUTION * self._each() / (self._each() + _FEW)
+        truth, folds = self.lesson.truth, self.lesson.folds
+        weights = blend(parts, truth, usual=usual)
+        is_many = len(truth) > _MANY
+        scores = mixed(parts, weights) if is_many else blended_unseen(parts, truth, folds, usual=usual)
+        scale = scale_of(scores, truth, caution=_CAUTION)
+        return Blend(weights, scale, scale.applied(scores))
 
     def _each(self) -> float:
         """How many examples a label has, in the mean."""
         return len(self.lesson.texts) / len(self.lesson.labels)
 
-    def head(self, names: Sequence[str]) -> tuple[Head, dict[str, float], Scores]:
+    def head(self, names: Sequence[str]) -> tuple[Head, Mapping[str, float], Scores]:
         """A head of these features with its weights of the parts, and its scores on unseen examples.
 
         Beside the encoder it holds what answers without it, with weights of its own.
         """
-        weights, scores = self.blended(names)
-        base, summed = self._summed(names, weights)
+        found = self.blended(names)
+        base, summed = self._summed(names, found.weights)
         rest = [name for name in names if name != "minilm"]
         spare = None
         if rest != list(names) and rest:
-            own, _ = self.blended(rest)
-            lone, apart = self._summed(rest, own)
-            factors = {name: own[part] / weights[part] for name, part in _BY_WORDS.items() if part in own}
+            own = self.blended(rest)
+            lone, apart = self._summed(rest, own.weights)
+            factors = {
+                name: own.weights[part] / found.weights[part] for name, part in _BY_WORDS.items() if part in own.weights
+            }
             vectors = {name: value for name, value in apart.items() if name not in factors}
-            spare = Spare(lone, vectors, factors)
+            spare = Spare(lone, vectors, factors, own.scale)
         head = Head(
             labels=self.lesson.labels,
             base=base,
@@ -181,8 +202,9 @@ class Course:
             tokens=self.tokens,
             readers={name: reader.digest for name, reader in self.readers.items() if name in names},
             spare=spare,
+            scale=found.scale,
         )
-        return head, weights, scores
+        return head, found.weights, found.scores
 
     def _summed(self, names: Sequence[str], weights: Mapping[str, float]) -> tuple[Floats, dict[str, Floats]]:
         """All parts taught from all examples, in one sum under `weights`: the base, and the weights of each feature."""

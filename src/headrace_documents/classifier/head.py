@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from safetensors.numpy import load_file, save
 
 from headrace import Shelf, UnreadableArtifact
+from headrace_documents.classifier.scale import MOST_POWER, PLAIN, Scale
 from headrace_documents.classifier.surface import Ints, Surface
 from headrace_documents.classifier.tokens import Tokens
 from headrace_documents.classifier.words import Entries, Vocabulary
@@ -25,7 +26,9 @@ WORDS = "words"
 """What the examples say of words, pairs and n-grams."""
 TERMS = "terms"
 """What the descriptions of the labels say of words."""
-FORMAT = 1
+FORMAT = 2
+_READABLE = frozenset({1, FORMAT})
+"""Format 1 knew one temperature for all texts, which its weights held."""
 _ARTIFACT = "classifier.json"
 _TENSORS = "head.safetensors"
 _SPARE = "spare."
@@ -52,11 +55,12 @@ class Reading:
 class Scored:
     """`scores` (labels,) of a text, and what they were summed from.
 
-    `rows` (entries, labels) are the weights that its entries met, `pooled` its mean token vectors by reader, and
-    `lengths` what these were divided by.
+    `factor` is what each summand was multiplied by, `rows` (entries, labels) are the weights that its entries met,
+    `pooled` its mean token vectors by reader, and `lengths` what these were divided by.
     """
 
     scores: Scores
+    factor: float
     rows: Mapping[str, Floats]
     pooled: Mapping[str, Floats]
     lengths: Mapping[str, float]
@@ -66,17 +70,18 @@ class Scored:
 class Spare:
     """What a head is without its contextual reader: how likely labels are was learned anew for what is left.
 
-    `base` (labels,) and `weights` replace those of the head; its other weights count `factors` times as much.
+    `base` (labels,), `weights` and `scale` replace those of the head; its other weights count `factors` times as much.
     """
 
     base: Floats
     weights: Mapping[str, Floats]
     factors: Mapping[str, float]
+    scale: Scale = PLAIN
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class Head:
-    """`base` (labels,) and for every feature `weights` (width, labels), float32; a score is their plain sum.
+    """`base` (labels,) and for every feature `weights` (width, labels), float32; a score is their sum, times `scale`.
 
     Token vectors are divided by the length of their sum, which is taken as given: thus each token's share is exact.
     `tokens` is how many of them the contextual reader reads, `readers` the digests of the readers it was taught with.
@@ -89,6 +94,7 @@ class Head:
     tokens: int = 254
     readers: Mapping[str, str] = field(default_factory=dict)
     spare: Spare | None = None
+    scale: Scale = PLAIN
 
     def without(self, reader: str) -> Head:
         """The head for readings that lack the vectors of `reader`."""
@@ -98,7 +104,8 @@ class Head:
             return replace(self, weights=kept, readers=readers)
         kept = {name: value * np.float32(self.spare.factors.get(name, 1.0)) for name, value in kept.items()}
         kept |= self.spare.weights
-        return replace(self, base=self.spare.base, weights=kept, readers=readers, spare=None)
+        spare = self.spare
+        return replace(self, base=spare.base, weights=kept, readers=readers, spare=None, scale=spare.scale)
 
     def scores(self, reading: Reading) -> Scores:
         """The score of every label, (labels,) float64: the log of its probability up to a constant for all labels."""
@@ -116,10 +123,11 @@ class Head:
         for name, tokens in reading.tokens.items():
             pooled[name], lengths[name] = tokens.mean()
             total += pooled[name] @ self.weights[name]
-        return Scored(total, rows, pooled, lengths)
+        factor = float(self.scale.factors(total))
+        return Scored(total * factor, factor, rows, pooled, lengths)
 
     def owned(self, reading: Reading, scored: Scored, label: int) -> Scores:
-        """What each owner among the sparse features adds to the score of `label`: words, then pairs."""
+        """What each owner among the sparse features adds to the score of `label`, (owners,): words, then pairs."""
         owners = len(reading.surface.keys) + len(reading.pairs)
         owned: Scores = np.zeros(owners)
         for name, entries in reading.entries.items():
@@ -127,13 +135,16 @@ class Head:
                 continue
             parts = entries.values * scored.rows[name][:, label]
             owned += np.bincount(entries.owners, weights=parts, minlength=owners)
+        owned *= scored.factor
         return owned
 
-    def share(self, tokens: Tokens, length: float, *, name: str, label: int) -> Scores:
-        """What each token of a reader adds to the score of `label`; nothing where their sum has no `length`."""
+    def share(self, tokens: Tokens, scored: Scored, *, name: str, label: int) -> Scores:
+        """What each token of a reader adds to the score of `label`; nothing where their sum has no length."""
+        length = scored.lengths[name]
         if not length:
             return np.zeros(len(tokens.ends))
-        share: Scores = (tokens.vectors @ (self.weights[name][:, label] / np.float32(length))).astype(np.float64)
+        weights = self.weights[name][:, label] * np.float32(scored.factor / length)
+        share: Scores = (tokens.vectors @ weights).astype(np.float64)
         return share
 
     def files(self) -> dict[str, bytes]:
@@ -145,9 +156,14 @@ class Head:
             "features": sorted(self.weights),
             "tokens": self.tokens,
             "readers": dict(self.readers),
+            "scale": asdict(self.scale),
         }
         if self.spare is not None:
-            described["spare"] = {"features": sorted(self.spare.weights), "factors": dict(self.spare.factors)}
+            described["spare"] = {
+                "features": sorted(self.spare.weights),
+                "factors": dict(self.spare.factors),
+                "scale": asdict(self.spare.scale),
+            }
             tensors |= {f"{_SPARE}base": self.spare.base}
             tensors |= {f"{_SPARE}weights.{name}": value for name, value in self.spare.weights.items()}
         files = {_ARTIFACT: _json(described)}
@@ -179,6 +195,7 @@ class Head:
                 tokens=int(described["tokens"]),
                 readers=described["readers"],
                 spare=_spare(described.get("spare"), tensors),
+                scale=_scale(described),
             )
             head.check(described["format"])
         # A damaged file may fail in any of a dozen ways; each means the same.
@@ -190,9 +207,12 @@ class Head:
 
     def check(self, edition: int = FORMAT) -> None:
         """Raises ValueError when the parts do not fit together, or `edition` is not the one read here."""
-        if edition != FORMAT:
+        if edition not in _READABLE:
             raise ValueError(f"it is of format {edition}, and this version reads {FORMAT}")
         size = len(self.labels)
+        for scale in (self.scale, *([self.spare.scale] if self.spare is not None else [])):
+            if not (0 < scale.gain < np.inf and 0 <= scale.power <= MOST_POWER):
+                raise ValueError(f"scores cannot be scaled by {scale}")
         widths = {name: vocabulary.width for name, vocabulary in self.vocabularies.items()}
         if any(len(vocabulary.idf) != vocabulary.width for vocabulary in self.vocabularies.values()):
             raise ValueError("its vocabulary and the rarity of its terms differ in length")
@@ -210,9 +230,12 @@ def _spare(described: Mapping[str, Any] | None, tensors: Mapping[str, Floats]) -
     if described is None:
         return None
     weights = {name: tensors[f"{_SPARE}weights.{name}"] for name in described["features"]}
-    return Spare(
-        tensors[f"{_SPARE}base"], weights, {name: float(value) for name, value in described["factors"].items()}
-    )
+    factors = {name: float(value) for name, value in described["factors"].items()}
+    return Spare(tensors[f"{_SPARE}base"], weights, factors, _scale(described))
+
+
+def _scale(described: Mapping[str, Any]) -> Scale:
+    return Scale(**{name: float(value) for name, value in described.get("scale", {}).items()})
 
 
 def _vocabulary(path: Path, idf: Floats, shelf: Shelf) -> Vocabulary:

@@ -1,0 +1,44 @@
+"""Scale: how large the scores of a text are made, so that their softmax is as sure as it is right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from headrace_documents.classifier.softmax import Scores
+
+MOST_POWER = 0.9
+"""Below 1, so that the surer of two texts stays the surer."""
+
+_LEAST_SPREAD = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """The scores of a text are multiplied by `gain` / spread ** `power`, where spread is their standard deviation.
+
+    A temperature of the text's own (Tomani, Cremers and Buettner, ECCV 2022). One for all (`power` 0) leaves texts that
+    resemble their label much too sure, and others not sure enough. As it is one number for all of a text's scores,
+    these stay the sum of what its words add.
+    """
+
+    gain: float = 1.0
+    power: float = 0.0
+
+    def factors(self, scores: Scores) -> Scores:
+        """By what scores (…, labels) are multiplied, (…)."""
+        if not self.power:
+            return np.full(scores.shape[:-1], self.gain)
+        off = scores - scores.mean(axis=-1, keepdims=True)
+        spread = np.sqrt((off * off).mean(axis=-1))
+        factors: Scores = self.gain * np.maximum(spread, _LEAST_SPREAD) ** -self.power
+        return factors
+
+    def applied(self, scores: Scores) -> Scores:
+        """Scores (…, labels), multiplied."""
+        return scores * self.factors(scores)[..., None]
+
+
+PLAIN = Scale()
+"""Leaves scores as they are."""
