@@ -53,9 +53,10 @@ def response(body: bytes, status: str = "200 OK") -> bytes:
     return f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
 
 
-def completion(text: str) -> bytes:
+def completion(text: str, usage: object = None) -> bytes:
     message = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
-    return json.dumps({"id": "c", "object": "chat.completion", "choices": [message]}).encode()
+    told = {} if usage is None else {"usage": usage}
+    return json.dumps({"id": "c", "object": "chat.completion", "choices": [message], **told}).encode()
 
 
 def saying(text: str):

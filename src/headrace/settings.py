@@ -171,6 +171,14 @@ class OutcomeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cost_of_a_person: float | None = None
 
 
+class CostSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`[costs]`. What a million tokens that language models read (`prompt_million`) or write cost, in `currency`."""
+
+    prompt_million: float = 0.0
+    completion_million: float = 0.0
+    currency: str = ""
+
+
 class TelemetrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[telemetry]`. `otlp`: the address of a collector for spans, none if empty; `share` of the traces begun here."""
 
@@ -249,6 +257,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     quality: QualitySettings = QualitySettings()
     alerts: dict[str, AlertRuleSettings] = {}
     outcomes: dict[str, OutcomeSettings] = {}
+    costs: CostSettings = CostSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     services: dict[str, dict[str, Any]] = {}
 

@@ -17,7 +17,7 @@ from headrace_documents.summarizer.meaning import LineMeanings
 from headrace_documents.summarizer.selection import Length
 
 if TYPE_CHECKING:
-    from headrace_documents.summarizer.language_model import LanguageModel
+    from headrace_documents.summarizer.language_model import LanguageModel, Usage
 
 CHARACTERS_A_SECOND = 400_000
 """What one slow core reads; a text that the caller's time is too short for is begun at its beginning, and cut."""
@@ -90,7 +90,8 @@ class SummarizationService(Service):
         writer = self.loaded.language_model
         if writer is None:
             return [self._extracted(text, context, len(texts) - done) for done, text in enumerate(texts)]
-        found = await gather(*(self._written(text, writer, context) for text in texts), return_exceptions=True)
+        asked = zip(texts, context.members, strict=True)
+        found = await gather(*(self._written(text, writer, member) for text, member in asked), return_exceptions=True)
         return self._mended(texts, found, context)
 
     @fallback("extractive", of=summarize)
@@ -112,9 +113,14 @@ class SummarizationService(Service):
         remaining_s = context.remaining_s()
         timeout_s = options.answer_s if remaining_s is None else min(options.answer_s, remaining_s)
         outline = outline_of(text, limit=options.longest)
+
+        def count(usage: Usage) -> None:
+            context.report_tokens("summarizer", prompt=usage.prompt_tokens, completion=usage.completion_tokens)
+
         abstract = await abstract_of(
             text, outline, writer,
             length=options.length, context=options.context, vectors=self.loaded.meanings, timeout_s=timeout_s,
+            on_usage=count,
         )  # fmt: skip
         return _told(text, abstract, keeps_unsupported=options.unsupported == "mark")
 

@@ -4,10 +4,12 @@ import asyncio
 from contextlib import asynccontextmanager
 from time import monotonic
 
+import msgspec
 import pytest
 from scribe import babbling, completion, endless, failing, response, saying, scribe, silent
 
-from headrace import DeadlineExceeded, InvalidConfiguration, Overloaded, ServiceFailed
+from headrace import DeadlineExceeded, InvalidConfiguration, Overloaded, ServiceFailed, pipeline
+from headrace.assembly import Platform
 from headrace.assembly.parts import parts_of
 from headrace.assembly.pools import pool_of
 from headrace.serving.context import Context, within
@@ -15,7 +17,7 @@ from headrace.serving.shared_work import Shelf
 from headrace.settings import Settings
 from headrace_documents.classification import plain_text
 from headrace_documents.summarization import SummarizationService
-from headrace_documents.summarizer.language_model import LARGEST_ANSWER, LanguageModel
+from headrace_documents.summarizer.language_model import LARGEST_ANSWER, LanguageModel, Usage
 
 REPORT = (
     "The water company checked the Ambel river at twelve stations in 2025. "
@@ -25,6 +27,19 @@ REPORT = (
     "The removal will cost about 240,000 pounds and has not been approved yet."
 )
 GOOD = "Salmon were counted above Tarrow Weir for the first time since 1987. Nitrate fell by 14 percent."
+
+
+@pipeline
+class Told:
+    """Sums a text up."""
+
+    def __init__(self) -> None:
+        self.summarizer = SummarizationService()
+
+    async def sum(self, characters: str) -> str:
+        """Its sentences."""
+        summary = await self.summarizer.summarize(plain_text(characters))
+        return " ".join(each.text for each in summary.sentences)
 
 
 class Holder:
@@ -153,6 +168,63 @@ async def test_one_failure_among_many_costs_the_others_nothing():
     assert [bool(degraded) for _, degraded in answers] == [n == 3 for n in range(8)]
 
 
+async def test_what_each_question_made_the_model_read_and_write_is_counted_for_it_also_where_the_answer_is_of_no_use():
+    lengths: list[int] = []
+
+    async def count(question, writer) -> None:
+        number = len(lengths)
+        lengths.append(len(question["messages"][1]["content"]))
+        said = "Whales sang in Peru." if number == 3 else GOOD
+        writer.write(response(completion(said, {"prompt_tokens": lengths[-1], "completion_tokens": 7})))
+
+    async with scribe(count) as host, summarizer(host.url) as pool:
+        contexts = await asyncio.gather(*(spent(pool, f"{REPORT} {'So it was. ' * number}") for number in range(6)))
+
+    assert sorted(each.prompt for each in contexts) == sorted(lengths)
+    assert {(each.service, each.completion) for each in contexts} == {("summarizer", 7)}
+
+
+async def spent(pool, characters):
+    with within(Context(deadline=monotonic() + 60)) as context:
+        await pool.call(SummarizationService.methods["summarize"], plain_text(characters))
+    (tokens,) = context.spent
+    return tokens
+
+
+@pytest.mark.parametrize("usage", [None, [], {"prompt_tokens": "many"}, {"prompt_tokens": -3}, {"total_tokens": 9}])
+async def test_a_host_that_counts_in_a_way_of_its_own_is_read_all_the_same(usage):
+    async with scribe(babbling(completion("Fine.", usage))) as host:
+        assert await LanguageModel(host.url, "small").answer([], most_tokens=10, timeout_s=30.0) == ("Fine.", Usage())
+
+
+async def test_tokens_stand_in_the_step_of_the_decision_and_with_their_price_in_the_scorecard(tmp_path):
+    answer = completion(GOOD, {"prompt_tokens": 400, "completion_tokens": 50, "total_tokens": 450})
+    settings = {
+        "data": str(tmp_path),
+        "services": {"summarizer": {"model": "small", "replicas": 1}},
+        "outcomes": {"minutes_saved": {"unit": "min"}},
+        "costs": {"prompt_million": 2.0, "completion_million": 10.0, "currency": "EUR"},
+    }
+    async with scribe(babbling(answer)) as host:
+        settings["services"]["summarizer"]["url"] = host.url
+        async with Platform(Told).running(msgspec.convert(settings, Settings)) as running:
+            told = running.endpoints["told/sum"]
+            answers = [
+                await told.answer(REPORT, context=Context(deadline=monotonic() + 60), input_digest=f"sha256:{number}")
+                for number in range(3)
+            ]
+            await asyncio.to_thread(running.monitoring.recorder.flush)
+            report = await asyncio.to_thread(
+                running.monitoring.reporter.report, answers[0].decision.release, window_s=3600
+            )
+
+    step = next(each for each in answers[0].decision.steps if each.service == "summarizer")
+    assert (step.prompt_tokens, step.completion_tokens) == (400, 50)
+    everything = report.scorecards[0].rows[0]
+    assert (everything.group, everything.decisions, everything.tokens) == ("all", 3, 1350)
+    assert everything.tokens_cost == pytest.approx(3 * (400 * 2.0 + 50 * 10.0) / 1e6)
+
+
 async def test_connections_are_kept_between_questions():
     async with scribe(GOOD) as host, summarizer(host.url) as pool:
         for _ in range(5):
@@ -202,7 +274,7 @@ async def test_the_model_raises_what_a_ladder_understands(answer, error):
 async def test_an_answer_just_within_the_bound_is_read():
     padding = b" " * (LARGEST_ANSWER - len(completion("Fine.")))
     async with scribe(babbling(completion("Fine.") + padding)) as host:
-        assert await LanguageModel(host.url, "small").answer([], most_tokens=10, timeout_s=30.0) == "Fine."
+        assert await LanguageModel(host.url, "small").answer([], most_tokens=10, timeout_s=30.0) == ("Fine.", Usage())
 
 
 def test_a_url_that_is_none_is_refused_with_the_setting_named():

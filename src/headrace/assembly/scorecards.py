@@ -13,8 +13,8 @@ from headrace.domain.feedback import Outcome
 from headrace.domain.report import Scorecard
 from headrace.errors import InvalidConfiguration
 from headrace.monitoring.reporter import Scorecards
+from headrace.monitoring.scorecard import Cost, OutcomeMetric, Prices, Scoring
 from headrace.monitoring.scorecard import Outcome as Result
-from headrace.monitoring.scorecard import OutcomeMetric, Scoring
 from headrace.monitoring.window import WindowSketch
 from headrace.settings import Settings
 
@@ -25,17 +25,16 @@ _A_READ = 1000
 
 def scorecards_by(stores: Stores, settings: Settings) -> Scorecards:
     """Scorecards of what `[outcomes.*]` declares; none where nothing is declared."""
-    metrics = metrics_of(settings)
+    metrics, told_of = metrics_of(settings), settings.costs
+    prices = Prices(told_of.prompt_million, told_of.completion_million, told_of.currency)
 
     def cards(release: str, since: datetime, window: Mapping[str, WindowSketch]) -> tuple[Scorecard, ...]:
         if not metrics:
             return ()
-        scorings = {metric.name: Scoring(metric) for metric in metrics}
+        scorings = {metric.name: Scoring(metric, prices) for metric in metrics}
         for scoring in scorings.values():
             for segment, sketch in window.items():
-                duration = sketch.numbers.get("duration_ms")
-                compute_s = 0.0 if duration is None else duration.total / 1000
-                scoring.answered([segment], compute_s=compute_s, decisions=sketch.count)
+                scoring.answered([segment], _cost(sketch), decisions=sketch.count)
         told = _told(stores, release, since, metrics=frozenset(scorings))
         newest = islice(reversed(told.items()), MOST_DECISIONS)
         for decision_id, values in newest:
@@ -44,6 +43,16 @@ def scorecards_by(stores: Stores, settings: Settings) -> Scorecards:
         return tuple(scoring.card(note if len(told) > MOST_DECISIONS else "") for scoring in scorings.values())
 
     return cards
+
+
+def _cost(sketch: WindowSketch) -> Cost:
+    """What the decisions of a window took; sums in sketches are exact."""
+    took = {name: numbers.total for name, numbers in sketch.numbers.items()}
+    return Cost(
+        compute_s=took.get("duration_ms", 0.0) / 1000,
+        prompt_tokens=round(took.get("prompt_tokens", 0.0)),
+        completion_tokens=round(took.get("completion_tokens", 0.0)),
+    )
 
 
 def metrics_of(settings: Settings) -> list[OutcomeMetric]:

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from headrace.assembly import recalibrated, settings_here, stored_reports
 from headrace.cli.failure import clean
-from headrace.cli.monitor_page import html_page, markdown, verdict, worth_of
+from headrace.cli.monitor_page import html_page, markdown, took_of, verdict, worth_of
 from headrace.cli.terminal import answers
 from headrace.domain.report import Alert, Measured, MonitorReport, MonitorStatus, Scorecard
 from headrace.errors import InvalidInput, NotFound
@@ -175,7 +175,7 @@ def _scorecard(card: Scorecard) -> Table:
     notes = [f"{card.late:,} outcomes came too late to count."] if card.late else []
     caption = " ".join([*notes, card.note]).strip() or None
     table = Table(
-        *("segment", "decisions", "outcomes", f"worth of a decision (better: {card.direction})", "took"),
+        *("segment", "decisions", "outcomes", f"worth of a decision (better: {card.direction})", "all took"),
         box=box.SIMPLE_HEAD,
         title=clean(card.metric),
         title_justify="left",
@@ -184,7 +184,8 @@ def _scorecard(card: Scorecard) -> Table:
     )
     for row in card.rows[:_MOST_ROWS]:
         worth = worth_of(row, clean(card.unit))
-        table.add_row(clean(row.group), f"{row.decisions:,}", f"{row.outcomes:,}", worth, f"{row.cost_s:,.1f} s")
+        took = took_of(row, clean(card.currency))
+        table.add_row(clean(row.group), f"{row.decisions:,}", f"{row.outcomes:,}", worth, took)
     return table
 
 

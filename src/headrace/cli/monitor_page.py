@@ -124,9 +124,11 @@ def markdown(report: MonitorReport, alerts: Sequence[Alert]) -> str:
     ]
     for card in report.scorecards:
         lines += ["", f"## What it was worth: {card.metric} (better: {card.direction})", ""]
-        lines += ["| segment | decisions | outcomes | worth of a decision |", "|---|---|---|---|"]
+        lines += ["| segment | decisions | outcomes | worth of a decision | all took |", "|---|---|---|---|---|"]
         lines += [
-            f"| {row.group} | {row.decisions:,} | {row.outcomes:,} | {worth_of(row, card.unit)} |" for row in card.rows
+            f"| {row.group} | {row.decisions:,} | {row.outcomes:,} | {worth_of(row, card.unit)} "
+            f"| {took_of(row, card.currency)} |"
+            for row in card.rows
         ]
         if card.thresholds:
             lines += ["", "| confidence of at least | answered | to people | worth in all |", "|---|---|---|---|"]
@@ -143,6 +145,15 @@ def worth_of(row: ScorecardRow, unit: str) -> str:
         return "unknown"
     value = f"{row.value.value:,.2f} {unit}".rstrip()
     return f"{value} ({row.value.low:,.2f} to {row.value.high:,.2f})" if isfinite(row.value.low) else value
+
+
+def took_of(row: ScorecardRow, currency: str) -> str:
+    """What the decisions of a row took together: time, and where a language model had a part its tokens and price."""
+    took = f"{row.cost_s:,.1f} s"
+    if not row.tokens:
+        return took
+    price = f" ({row.tokens_cost:,.4g} {currency})".replace(" )", ")") if row.tokens_cost else ""
+    return f"{took}, {row.tokens:,} tokens{price}"
 
 
 def _alerts(alerts: Sequence[Alert]) -> str:
@@ -228,14 +239,15 @@ def _estimates(estimates: Sequence[Estimate]) -> str:
 def _scorecard(card: Scorecard) -> str:
     rows = "".join(
         f"<tr><td>{escape(row.group)}</td><td class='number'>{row.decisions:,}</td>"
-        f"<td class='number'>{row.outcomes:,}</td><td class='number'>{escape(worth_of(row, card.unit))}</td></tr>"
+        f"<td class='number'>{row.outcomes:,}</td><td class='number'>{escape(worth_of(row, card.unit))}</td>"
+        f"<td class='number'>{escape(took_of(row, card.currency))}</td></tr>"
         for row in card.rows
     )
     return (
         f"<h2>What it was worth: {escape(card.metric)}</h2><p class='soft'>The mean of decisions with an outcome, and "
         f"its 95 % interval; better is {escape(card.direction)}. {escape(card.note)}</p><table>"
         "<thead><tr><th>segment</th><th class='number'>decisions</th><th class='number'>outcomes</th>"
-        "<th class='number'>worth</th></tr></thead>"
+        "<th class='number'>worth of a decision</th><th class='number'>all took</th></tr></thead>"
         f"<tbody>{rows}</tbody></table>{_thresholds(card)}"
     )
 

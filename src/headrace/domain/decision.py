@@ -19,6 +19,7 @@ class Step(msgspec.Struct, frozen=True):
     """One call to a service within a decision; times in milliseconds, `model` the digest that answered.
 
     `is_cached`: nothing was computed, the answer was there from the same question under another release.
+    Tokens are what a language model read and wrote for it, as its host counted them; 0 where there was none.
     """
 
     service: str
@@ -28,6 +29,8 @@ class Step(msgspec.Struct, frozen=True):
     batch_size: int = 1
     model: str | None = None
     is_cached: bool = False
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
 
 
 class DegradedStep(msgspec.Struct, frozen=True):

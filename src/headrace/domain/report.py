@@ -184,7 +184,8 @@ class QuarantinedInput:
 class ScorecardRow:
     """Figures of one group of decisions.
 
-    `value` is the mean worth, in the metric's unit, of those with an outcome; `cost_s` is the time that all took.
+    `value` is the mean worth, in the metric's unit, of those with an outcome; `cost_s` is the time that all took, and
+    `tokens` what language models read and wrote for them, which cost `tokens_cost` in the scorecard's `currency`.
     """
 
     group: str
@@ -193,6 +194,7 @@ class ScorecardRow:
     value: Measured | None
     cost_s: float
     tokens: int = 0
+    tokens_cost: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +222,7 @@ class Scorecard:
     late: int = 0
     note: str = ""
     thresholds: tuple[ThresholdWorth, ...] = ()
+    currency: str = ""
 
 
 class AlertState(StrEnum):

@@ -301,6 +301,8 @@ def _took(context: Context, seen: Sequence[Progress]) -> dict[str, str | int | f
         took = {"queued_ms": last.queued_ms, "compute_ms": last.compute_ms, "batch_size": last.batch_size}
     if context.degraded:
         took["degraded"] = msgspec.json.encode(context.degraded).decode()
+    if context.spent:
+        took["tokens"] = msgspec.json.encode(context.spent).decode()
     if seen:
         took["progress"] = msgspec.json.encode(seen).decode()
     return took

@@ -30,22 +30,46 @@ class OutcomeMetric:
     cost_of_a_person: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """What a million tokens that language models read or write cost, in `currency`."""
+
+    prompt_million: float = 0.0
+    completion_million: float = 0.0
+    currency: str = ""
+
+    def of(self, prompt: int, completion: int) -> float:
+        """What so many tokens cost."""
+        return (prompt * self.prompt_million + completion * self.completion_million) / 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What some decisions took together: seconds of computing, and tokens that language models read and wrote."""
+
+    compute_s: float = 0.0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
 @dataclass(slots=True)
 class Group:
-    """The sums of one group of decisions: their number, compute time and tokens, and the values of their outcomes."""
+    """The sums of one group of decisions: their number, what they took, and the values of their outcomes."""
 
     decisions: int = 0
     compute_s: float = 0.0
-    tokens: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
     outcomes: int = 0
     total: float = 0.0
     squares: float = 0.0
 
-    def answered(self, *, compute_s: float, tokens: int = 0, decisions: int = 1) -> None:
+    def answered(self, cost: Cost, *, decisions: int = 1) -> None:
         """Counts decisions and what they took together."""
         self.decisions += decisions
-        self.compute_s += compute_s
-        self.tokens += tokens
+        self.compute_s += cost.compute_s
+        self.prompt_tokens += cost.prompt_tokens
+        self.completion_tokens += cost.completion_tokens
 
     def turned_out(self, value: float) -> None:
         """Counts what a decision was worth."""
@@ -81,14 +105,15 @@ class Scoring:
     """Gathers one metric over decisions and outcomes."""
 
     metric: OutcomeMetric
+    prices: Prices = Prices()
     groups: dict[str, Group] = field(default_factory=dict)
     late: int = 0
     answers: list[tuple[float, float]] = field(default_factory=list)
 
-    def answered(self, groups: Iterable[str], *, compute_s: float, tokens: int = 0, decisions: int = 1) -> None:
+    def answered(self, groups: Iterable[str], cost: Cost, *, decisions: int = 1) -> None:
         """Counts decisions, and what they took together, in each of their groups."""
         for name in groups:
-            self.groups.setdefault(name, Group()).answered(compute_s=compute_s, tokens=tokens, decisions=decisions)
+            self.groups.setdefault(name, Group()).answered(cost, decisions=decisions)
 
     def turned_out(self, outcome: Outcome) -> None:
         """Counts an outcome, unless it came too late or has no finite value."""
@@ -111,7 +136,8 @@ class Scoring:
                 outcomes=group.outcomes,
                 value=group.value(),
                 cost_s=group.compute_s,
-                tokens=group.tokens,
+                tokens=group.prompt_tokens + group.completion_tokens,
+                tokens_cost=self.prices.of(group.prompt_tokens, group.completion_tokens),
             )
             for name, group in sorted(self.groups.items())
         )
@@ -125,6 +151,7 @@ class Scoring:
             late=self.late,
             note=note,
             thresholds=self._thresholds(),
+            currency=self.prices.currency,
         )
 
     def _thresholds(self) -> tuple[ThresholdWorth, ...]:

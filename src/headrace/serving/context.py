@@ -31,6 +31,14 @@ class Degraded(msgspec.Struct, frozen=True):
     used: str
 
 
+class Tokens(msgspec.Struct, frozen=True):
+    """What a service had a language model read and write for a question, as the model's host counted them."""
+
+    service: str
+    prompt: int
+    completion: int
+
+
 class Progress(msgspec.Struct, frozen=True):
     """How far a call has come: `done` of `total` units (pages, chunks) of `stage`."""
 
@@ -100,6 +108,7 @@ class Context(msgspec.Struct):
     checkpoints: Checkpoints | None = None
     degraded: list[Degraded] = msgspec.field(default_factory=list)
     calls: list[ServiceCall] = msgspec.field(default_factory=list)
+    spent: list[Tokens] = msgspec.field(default_factory=list)
 
     @property
     def members(self) -> tuple[Context, ...]:
@@ -122,6 +131,13 @@ class Context(msgspec.Struct):
     def report_degraded(self, service: str, *, reason: str, used: str) -> None:
         """Says that `service` answered by `used` instead of its best way, because of `reason`."""
         self.degraded.append(Degraded(service=service, reason=reason, used=used))
+
+    def report_tokens(self, service: str, *, prompt: int, completion: int) -> None:
+        """Says what `service` had a language model read and write; it counts although the answer may be of no use.
+
+        In a batch it is told to the one of `members` whose question it was for.
+        """
+        self.spent.append(Tokens(service, prompt, completion))
 
 
 _current: ContextVar[Context] = ContextVar("headrace_context")

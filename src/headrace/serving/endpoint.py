@@ -9,6 +9,8 @@ from functools import lru_cache
 from time import monotonic
 from typing import Any, Protocol
 
+from msgspec.structs import replace
+
 from headrace.domain.decision import Decision, DegradedStep, Step, new_id
 from headrace.domain.release import Variant
 from headrace.errors import DeadlineExceeded
@@ -211,7 +213,7 @@ class Endpoint:
                 _last_fields(context, duration_ms, quality),
             ),
             duration_ms=duration_ms,
-            steps=tuple([_step(each) for each in context.calls]),
+            steps=_steps(context),
             degraded=degraded,
             text=None if own is None else own.text(),
             confidence=None if own is None else own.confidence(),
@@ -231,6 +233,24 @@ class Endpoint:
             raise DeadlineExceeded(
                 f"{self.path} was never answered in {max(0.0, left_s) * 1000:.0f} ms.", remedy="Give more time."
             )
+
+
+def _steps(context: Context) -> tuple[Step, ...]:
+    """The calls in order. What a service spent stands with its last call, which all its attempts led to.
+
+    What is told under a name that no service has stands with the last call of all, so that nothing goes uncounted.
+    """
+    steps = [_step(each) for each in context.calls]
+    for spent in context.spent:
+        own = [place for place, step in enumerate(steps) if step.service == spent.service] or list(range(len(steps)))
+        if own:
+            step = steps[own[-1]]
+            steps[own[-1]] = replace(
+                step,
+                prompt_tokens=step.prompt_tokens + spent.prompt,
+                completion_tokens=step.completion_tokens + spent.completion,
+            )
+    return tuple(steps)
 
 
 def _step(call: ServiceCall) -> Step:

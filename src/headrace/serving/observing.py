@@ -20,6 +20,10 @@ def observation_of(answered: Answered) -> Observation:
         numbers["confidence"] = decision.confidence
     if decision.text is not None:
         numbers["characters"] = float(len(decision.text))
+    # Only where a language model had a part: a number that is always 0 would be one more stream to test.
+    if any(step.prompt_tokens or step.completion_tokens for step in decision.steps):
+        numbers["prompt_tokens"] = float(sum(step.prompt_tokens for step in decision.steps))
+        numbers["completion_tokens"] = float(sum(step.completion_tokens for step in decision.steps))
     degraded = decision.degraded[0] if decision.degraded else None
     return replace(
         own,

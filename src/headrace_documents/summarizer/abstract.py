@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from headrace_documents.summarizer.selection import Length
 from headrace_documents.summarizer.writing import messages_of, sentences_of
 
 if TYPE_CHECKING:
-    from headrace_documents.summarizer.language_model import LanguageModel
+    from headrace_documents.summarizer.language_model import LanguageModel, Usage
 
 MOST_SOURCE_LINES = 5_000
 CHARACTERS_A_TOKEN = 3
@@ -40,8 +41,11 @@ async def abstract_of(
     context: int,
     vectors: LineVectors,
     timeout_s: float,
+    on_usage: Callable[[Usage], None],
 ) -> Abstract:
     """What `writer` says of `text` within `length`; of a text longer than `context` characters it reads the gist.
+
+    `on_usage` is told what that took, also where the answer is of no use.
 
     Raises:
         HeadraceError: the model failed, or nothing that it wrote is supported by the text.
@@ -50,7 +54,8 @@ async def abstract_of(
     messages = messages_of(_read(text, outline, context, vectors), language=language, length=length)
     room = length.characters if length.characters is not None else 300 * length.sentences
     most_tokens = min(MOST_TOKENS, max(FEWEST_TOKENS, room // CHARACTERS_A_TOKEN + 64))
-    answer = await writer.answer(messages, most_tokens=most_tokens, timeout_s=timeout_s)
+    answer, usage = await writer.answer(messages, most_tokens=most_tokens, timeout_s=timeout_s)
+    on_usage(usage)
     source = tuple(all_lines(text.characters, outline)[:MOST_SOURCE_LINES])
     grounding = Grounding(source, language=language, vectors=vectors)
     lines: list[tuple[str, Support]] = []

@@ -27,8 +27,16 @@ class _Choice(msgspec.Struct):
     message: _Message
 
 
+class Usage(msgspec.Struct, frozen=True):
+    """How many tokens a model read and wrote, as its host counts them; 0 where it does not."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
 class _Completion(msgspec.Struct):
     choices: list[_Choice]
+    usage: msgspec.Raw = msgspec.Raw(b"{}")
 
 
 @dataclass(slots=True)
@@ -52,8 +60,10 @@ class LanguageModel:
                 remedy='Write the base of the API, as "http://127.0.0.1:8080/v1".',
             )
 
-    async def answer(self, messages: Sequence[dict[str, str]], *, most_tokens: int, timeout_s: float) -> str:
-        """What the model says to `messages`, each with `role` and `content`; empty when it says nothing.
+    async def answer(
+        self, messages: Sequence[dict[str, str]], *, most_tokens: int, timeout_s: float
+    ) -> tuple[str, Usage]:
+        """What the model says to `messages`, each with `role` and `content`, empty when it says nothing; and its usage.
 
         Raises:
             DeadlineExceeded: it took longer than `timeout_s`.
@@ -75,7 +85,8 @@ class LanguageModel:
             completion = msgspec.json.decode(content, type=_Completion)
         except (msgspec.DecodeError, UnicodeDecodeError) as broken:
             raise ServiceFailed(f"{self.url} answered what is no completion: {broken}.", remedy=_REMEDY) from broken
-        return (completion.choices[0].message.content or "") if completion.choices else ""
+        said = (completion.choices[0].message.content or "") if completion.choices else ""
+        return said, _usage(completion.usage)
 
     async def _content(self, client: httpx.AsyncClient, question: dict[str, Any]) -> bytes:
         async with client.stream("POST", "chat/completions", json=question) as response:
@@ -110,6 +121,15 @@ class LanguageModel:
             follow_redirects=False,
             trust_env=False,
         )
+
+
+def _usage(told: msgspec.Raw) -> Usage:
+    """The usage in an answer. Hosts that count in a way of their own are no reason to do without what they wrote."""
+    try:
+        usage = msgspec.json.decode(told, type=Usage, strict=False)
+    except msgspec.DecodeError:
+        return Usage()
+    return usage if min(usage.prompt_tokens, usage.completion_tokens) >= 0 else Usage()
 
 
 async def _kept(client: httpx.AsyncClient) -> None:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from headrace.monitoring.scorecard import Outcome, OutcomeMetric, Scoring, worth_of_thresholds
+from headrace.monitoring.scorecard import Cost, Outcome, OutcomeMetric, Prices, Scoring, worth_of_thresholds
 
 SAVED = OutcomeMetric("minutes_saved", unit="min", worth=0.5, currency="EUR", within_s=100)
 
@@ -12,7 +12,7 @@ SAVED = OutcomeMetric("minutes_saved", unit="min", worth=0.5, currency="EUR", wi
 def test_the_value_of_a_decision_is_the_mean_worth_of_its_outcomes_with_its_interval():
     scoring = Scoring(SAVED)
     for value in (2.0, 4.0, 6.0):
-        scoring.answered(["all", "variant=canary"], compute_s=0.1, tokens=5)
+        scoring.answered(["all", "variant=canary"], Cost(compute_s=0.1, prompt_tokens=4, completion_tokens=1))
         scoring.turned_out(Outcome("minutes_saved", value, 10.0, ("all",)))
 
     everything, canary = scoring.card().rows
@@ -23,6 +23,17 @@ def test_the_value_of_a_decision_is_the_mean_worth_of_its_outcomes_with_its_inte
     assert everything.value.high - everything.value.value == pytest.approx(1.96 * 1.0 / math.sqrt(3))
     assert canary.value is None
     assert scoring.card().unit == "EUR"
+
+
+def test_tokens_cost_what_a_million_of_them_read_and_written_does():
+    scoring = Scoring(SAVED, Prices(prompt_million=2.0, completion_million=10.0, currency="USD"))
+    scoring.answered(["all"], Cost(prompt_tokens=300_000, completion_tokens=50_000), decisions=7)
+    scoring.answered(["all"], Cost(compute_s=1.0))
+
+    (row,) = scoring.card().rows
+
+    assert (row.decisions, row.tokens, row.tokens_cost) == (8, 350_000, pytest.approx(1.1))
+    assert scoring.card().currency == "USD"
 
 
 def test_late_outcomes_and_others_do_not_count():

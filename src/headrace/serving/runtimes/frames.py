@@ -30,6 +30,7 @@ class Frame(IntEnum):
     DEGRADED = 7
     BEGUN = 8
     CHECKPOINT = 9
+    TOKENS = 10
 
 
 class Birth(msgspec.Struct, frozen=True):
@@ -96,6 +97,14 @@ class CheckpointNote(msgspec.Struct, frozen=True):
 
     name: str
     value: bytes
+
+
+class TokensNote(msgspec.Struct, frozen=True):
+    """One note of what a language model read and wrote."""
+
+    service: str
+    prompt: int
+    completion: int
 
 
 class DegradedNote(msgspec.Struct, frozen=True):

@@ -33,6 +33,7 @@ from headrace.serving.runtimes.frames import (
     NotAFrame,
     ProgressNote,
     Ready,
+    TokensNote,
     framed,
     head,
 )
@@ -218,6 +219,9 @@ class GuardedWorker:
                 case Frame.DEGRADED:
                     lesser = _decoded(payload, DegradedNote)
                     context.report_degraded(lesser.service, reason=lesser.reason, used=lesser.used)
+                case Frame.TOKENS:
+                    spent = _decoded(payload, TokensNote)
+                    context.report_tokens(spent.service, prompt=spent.prompt, completion=spent.completion)
                 case _:
                     raise NotAFrame(f"An unexpected frame {kind}.")
 

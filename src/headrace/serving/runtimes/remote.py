@@ -13,7 +13,7 @@ import msgspec
 
 from headrace import errors
 from headrace.errors import DeadlineExceeded, HeadraceError, NotFound, Overloaded, ServiceFailed
-from headrace.serving.context import Context, Degraded, Progress
+from headrace.serving.context import Context, Degraded, Progress, Tokens
 from headrace.serving.inference import CONTENT_TYPE, MSGPACK, Face, face_of
 from headrace.serving.runtime import Health, ReplicaState, Reply, Unreachable
 from headrace.serving.runtimes.remote_host import Far, RemoteHost
@@ -208,6 +208,8 @@ def _report(answer: Answer, context: Context) -> None:
         context.progress(each)
     for lesser in _told(answer, "degraded", list[Degraded]):
         context.report_degraded(lesser.service, reason=lesser.reason, used=lesser.used)
+    for spent in _told(answer, "tokens", list[Tokens]):
+        context.report_tokens(spent.service, prompt=spent.prompt, completion=spent.completion)
 
 
 def _told(answer: Answer, name: str, kind: Any) -> Sequence[Any]:

@@ -32,6 +32,7 @@ from headrace.serving.runtimes.frames import (
     Frame,
     ProgressNote,
     Ready,
+    TokensNote,
     framed,
     head,
 )
@@ -211,7 +212,13 @@ class Answering:
         deadline = None if ask.remaining_s is None else monotonic() + ask.remaining_s
         kept = None if ask.checkpoints is None else PipeCheckpoints(ask.checkpoints, self._pipe)
         with within(Context(deadline=deadline, progress=self._report, checkpoints=kept)) as context:
-            value = _run(self._driver, self._service, endpoint.method, endpoint.question.decode(question))
+            try:
+                value = _run(self._driver, self._service, endpoint.method, endpoint.question.decode(question))
+            finally:
+                # Of a call that failed too: it is paid for all the same.
+                for spent in context.spent:
+                    counted = TokensNote(service=spent.service, prompt=spent.prompt, completion=spent.completion)
+                    self._pipe.send(Frame.TOKENS, msgspec.msgpack.encode(counted))
         for each in context.degraded:
             note = DegradedNote(service=each.service, reason=each.reason, used=each.used)
             self._pipe.send(Frame.DEGRADED, msgspec.msgpack.encode(note))
