@@ -119,6 +119,13 @@ class ServiceFailed(HeadraceError):
     retryable = True
 
 
+class Unavailable(HeadraceError):
+    """A part that the call needs cannot be used here now; another server may have it."""
+
+    code = "unavailable"
+    retryable = True
+
+
 class Retry(HeadraceError):
     """Raised by authors: this attempt failed, another may succeed."""
 

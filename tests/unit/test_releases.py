@@ -8,9 +8,16 @@ import milled
 import pytest
 from milled import Mill, settings_in
 
-from headrace.assembly import Platform
+from headrace.assembly import Platform, vigil
 from headrace.domain.release import Release, Variant, differences
-from headrace.errors import HeadraceError, InvalidConfiguration, Overloaded, ServiceFailed, UnreadableArtifact
+from headrace.errors import (
+    HeadraceError,
+    InvalidConfiguration,
+    Overloaded,
+    ServiceFailed,
+    Unavailable,
+    UnreadableArtifact,
+)
 from headrace.registry.registry import ModelRegistry
 from headrace.serving.context import Context
 from headrace.serving.shared_work import SharedWork, Shelf
@@ -101,6 +108,58 @@ async def test_a_candidate_whose_file_was_tampered_with_is_refused(running, tmp_
             await platform.loaded.load(candidate)
 
         assert candidate.id not in platform.loaded
+
+
+async def until_told(told, event):
+    async with asyncio.timeout(60):
+        while event not in [name for name, _ in told]:
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+def watched(tmp_path, monkeypatch):
+    """A platform that looks at its files all the time, what it tells, and a file of its champion."""
+    monkeypatch.setattr(vigil, "EVERY_S", 0.02)
+    stone = registered(tmp_path, "stone", "granite", is_champion=True)
+    registered(tmp_path, "sack", "jute", is_champion=True)
+    settings, told = settings_in(tmp_path), []
+    file = ModelRegistry(settings.models_folder).folder_of(stone) / milled.WORD
+    tell = lambda event, facts: told.append((event, facts))  # noqa: E731
+    return Platform(Mill).running(settings, decisions=MemoryDecisions(), tell=tell), told, file
+
+
+async def test_a_release_whose_file_is_written_over_answers_nothing_more(watched):
+    running, told, file = watched
+    async with running as platform:
+        champion = platform.champions["mill"]
+        assert (await answer_as(platform, Variant(champion.id))).value == "rye-jute-granite"
+        await asyncio.sleep(0.1)
+        with file.open("r+b") as stream:
+            stream.write(b'"schist!"')
+        await until_told(told, "model_changed")
+
+        with pytest.raises(Unavailable, match=r"word\.json of stone .* was changed"):
+            await answer_as(platform, Variant(champion.id))
+        assert platform.health()["stone"].state == "stopped"
+        assert "was changed" in platform.health()["stone"].detail
+
+
+@pytest.mark.parametrize("is_replaced", [True, False])
+async def test_a_file_that_is_gone_or_another_one_harms_nobody_who_has_it_mapped(watched, is_replaced):
+    running, told, file = watched
+    async with running as platform:
+        champion = platform.champions["mill"]
+        await asyncio.sleep(0.1)
+        if is_replaced:
+            other = file.with_name("other")
+            other.write_bytes(b'"schist!"')
+            other.replace(file)
+        else:
+            file.unlink()
+        await until_told(told, "model_files_missing")
+
+        assert (await answer_as(platform, Variant(champion.id))).value == "rye-jute-granite"
+        assert platform.health()["stone"].state == "ready"
 
 
 async def test_a_release_of_other_code_is_refused_with_the_remedy(running):

@@ -23,6 +23,7 @@ from headrace.assembly.rollouts import Rollouts, opened_rollouts, watch_rollouts
 from headrace.assembly.siblings import Siblings
 from headrace.assembly.spans import mourning, observing, opened_spans
 from headrace.assembly.stores import Stores, opened_stores
+from headrace.assembly.vigil import Vigil
 from headrace.domain.release import Release
 from headrace.domain.stores import DecisionStore, KeyStore
 from headrace.domain.training import Trainer
@@ -159,6 +160,7 @@ class Platform:
             champions = {name: await asyncio.to_thread(planner.champion, name) for name in planner.instances}
             for release in champions.values():
                 await asyncio.gather(loaded.load(release), asyncio.to_thread(_note_release, stores, release))
+            await _kept(stack, Vigil(loaded, registry, tell=tell).keep())
             services = {name: Switch(name, loaded) for name in parts if only is None or name in only}
             bind(stack, parts, services)
             watch(metrics, services)

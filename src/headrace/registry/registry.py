@@ -22,6 +22,10 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _MANIFEST, _PROVENANCE = "manifest.json", "provenance.json"
 
 
+Mark = tuple[int, int, int]
+"""Of a file: its inode, its size in bytes, and when it was written to, in nanoseconds."""
+
+
 class ModelRegistry:
     """Versions lie in `versions/<hex>/`, their files in `files/` beside the manifest that the digest is of.
 
@@ -150,6 +154,11 @@ class ModelRegistry:
                 )
         return self._place.folder / files
 
+    def marks_of(self, version: ModelVersion) -> dict[str, Mark | None]:
+        """How the files of `version` lie here now, without reading them; None for one that is gone."""
+        files = self._place.folder / _home(version.digest) / "files"
+        return {path: _mark_of(files / path) for path in version.files}
+
     def find(self, name: str, alias: str = CHAMPION) -> ModelVersion | None:
         """The version that `alias` of `name` names; None when there is no such alias."""
         digest = self.alias(name, alias)
@@ -202,3 +211,11 @@ def _check_name(name: str, kind: str) -> None:
         raise InvalidInput(
             f"{name!r} is no name for {kind}.", remedy="Use letters, digits, dots, dashes and underscores."
         )
+
+
+def _mark_of(path: Path) -> Mark | None:
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from headrace.domain.release import Release
-from headrace.errors import NotFound, Overloaded
+from headrace.errors import NotFound, Overloaded, Unavailable
 from headrace.serving.context import current_context
 from headrace.serving.pool import Pool
 from headrace.serving.runtime import Health, ReplicaState
@@ -55,6 +55,7 @@ class Releases:
         self._borrowed: Counter[str] = Counter()
         self._parts: OrderedDict[str, _Part] = OrderedDict()
         self._defaults: dict[str, str] = {}
+        self._distrusted: dict[str, str] = {}
         self._changing = asyncio.Lock()
 
     def __iter__(self) -> Iterator[Release]:
@@ -137,14 +138,25 @@ class Releases:
         for name in parts:
             self._defaults[name] = release_id
 
+    def distrust(self, release_id: str, why: str) -> None:
+        """Until this process ends the release answers nothing: what it would answer is not what was registered."""
+        self._distrusted[release_id] = why
+
     def held(self, release_id: str) -> AbstractContextManager[None]:
         """Keeps a release loaded while a request is answered by it; raises `Overloaded` when it is not loaded."""
         return _Hold(self, release_id)
 
     def take_hold(self, release_id: str) -> None:
-        """Counts a request that is answered by the release; raises `Overloaded` when it is not loaded."""
+        """Counts a request that is answered by the release.
+
+        Raises:
+            Overloaded: it is not loaded.
+            Unavailable: its files were changed under it.
+        """
         if release_id not in self:
             raise Overloaded(f"The release {release_id[:19]} is not loaded here.", remedy="Ask again in a moment.")
+        if release_id in self._distrusted:
+            raise Unavailable(self._distrusted[release_id], remedy="Register the model again, and restart.")
         self._in_flight[release_id] += 1
 
     def let_go(self, release_id: str) -> None:
@@ -163,6 +175,10 @@ class Releases:
         if loaded is None or service not in loaded[1]:
             raise NotFound(f"{service} of the release {release_id[:19] or '(none)'} is not loaded here.")
         return loaded[1][service].pool
+
+    def distrust_of(self, service: str) -> str:
+        """Why the release that answers for `service` by default is not trusted; nothing where it is."""
+        return self._distrusted.get(self._defaults.get(service, ""), "")
 
     def pools(self, service: str) -> list[Pool]:
         """All pools that stand behind `service`, each once."""
@@ -245,13 +261,14 @@ class Switch:
         """How the replicas are, those of all releases together; ready while those of the default are."""
         default = self._releases.pool(self.name).health()
         others = [pool.health() for pool in self._releases.pools(self.name)]
+        distrust = self._releases.distrust_of(self.name)
         return Health(
-            state=default.state,
+            state=ReplicaState.STOPPED if distrust else default.state,
             replicas=sum(each.replicas for each in others),
             queued=sum(each.queued for each in others),
             restarts=sum(each.restarts for each in others),
             protections=default.protections,
-            detail=next((each.detail for each in others if each.detail), ""),
+            detail=distrust or next((each.detail for each in others if each.detail), ""),
             open_breakers=sum(each.open_breakers for each in others),
             retries=sum(each.retries for each in others),
         )

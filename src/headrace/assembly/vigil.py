@@ -1,0 +1,65 @@
+"""Vigil: whether the files of the models that answer are still what was loaded."""
+
+from __future__ import annotations
+
+import asyncio
+
+from headrace.assembly.pools import Tell
+from headrace.errors import UnreadableArtifact
+from headrace.registry.registry import Mark, ModelRegistry
+from headrace.serving.releases import Releases
+
+EVERY_S = 5.0
+
+
+class Vigil:
+    """Looks at the files of all loaded releases. Weights are mapped, so one that is written over changes answers.
+
+    A release whose file was written over answers nothing from then on, and its services are not ready. One that was
+    deleted or replaced by another harms nobody until the next start, for what is mapped lives on: operators are told.
+    Files are read only where their mark has changed.
+    """
+
+    def __init__(self, loaded: Releases, registry: ModelRegistry, *, tell: Tell) -> None:
+        self._loaded = loaded
+        self._registry = registry
+        self._tell = tell
+        self._marks: dict[str, dict[str, Mark | None]] = {}
+        self._faults: dict[str, str] = {}
+
+    async def keep(self) -> None:
+        """Looks for ever."""
+        while True:
+            await self.look()
+            await asyncio.sleep(EVERY_S)
+
+    async def look(self) -> None:
+        """Looks once at all files of what is loaded now."""
+        releases = list(self._loaded)
+        for digest in {digest for release in releases for digest in release.models.values()}:
+            await asyncio.to_thread(self._look_at, digest)
+        for release in releases:
+            for digest in self._faults.keys() & set(release.models.values()):
+                self._loaded.distrust(release.id, self._faults[digest])
+
+    def _look_at(self, digest: str) -> None:
+        version = self._registry.version(digest)
+        marks = self._registry.marks_of(version)
+        known = self._marks.setdefault(digest, marks)
+        if marks == known:
+            return
+        self._marks[digest] = marks
+        try:
+            self._registry.folder_of(version)
+        except UnreadableArtifact as error:
+            facts = {"model": version.name, "version": digest, "detail": str(error)}
+            if any(_is_written_over(known[path], marks[path]) for path in marks):
+                self._faults[digest] = str(error)
+                self._tell("model_changed", facts)
+            else:
+                self._tell("model_files_missing", facts)
+
+
+def _is_written_over(before: Mark | None, now: Mark | None) -> bool:
+    """Whether it is the same file, with other bytes."""
+    return before is not None and now is not None and before[0] == now[0] and before != now
