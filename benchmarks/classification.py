@@ -1,6 +1,6 @@
 """How well the classifier learns, beside what people build in an afternoon: accuracy, calibration, speed, additivity.
 
-    python benchmarks/classification.py [--quick] [--only newsgroups20,banking77]
+    python benchmarks/classification.py [--quick] [--only newsgroups20,banking77] [--part learning]
 
 Reads `../shared/data/classification` (or `HEADRACE_SHARED`). Peers see the same texts in the same run: TF-IDF of words
 and pairs with a linear SVM, and logistic regression over mean static and mean MiniLM token vectors. All of them learn
@@ -95,6 +95,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer test texts, one draw, 8 and 32 examples a label")
     parser.add_argument("--only", default="", help="names of sets, parted by commas")
+    parser.add_argument("--part", choices=("learning", "answers", "sameness"), help="one of the three")
     arguments = parser.parse_args()
     folder = shared_folder("data/classification")
     if folder is None:
@@ -103,10 +104,13 @@ def main() -> None:
     readers = Readers(RememberingReader(StaticReader()), RememberingReader(EncoderReader(CACHE), tokens=PEER_TOKENS))
     kept = [name for name in arguments.only.split(",") if name]
     sets = [each for each in sets_in(folder) if not kept or each.name in kept]
-    for each in sets:
-        measure_learning(each.cut(QUICK_EXAMPLES, QUICK_TESTS) if arguments.quick else each, readers, figures)
-    measure_answers(sets[0], figures, documents=300 if arguments.quick else 1000)
-    measure_sameness(sets[0], readers, figures)
+    if arguments.part in {None, "learning"}:
+        for each in sets:
+            measure_learning(each.cut(QUICK_EXAMPLES, QUICK_TESTS) if arguments.quick else each, readers, figures)
+    if arguments.part in {None, "answers"}:
+        measure_answers(sets[0], figures, documents=300 if arguments.quick else 1000)
+    if arguments.part in {None, "sameness"}:
+        measure_sameness(sets[0], readers, figures)
 
 
 def measure_learning(texts: LabelledTexts, readers: Readers, figures: Figures) -> None:
