@@ -11,9 +11,9 @@ from headrace_documents.classification import ClassificationService
 from headrace_documents.classifier.contributions import columns_of, weights_of
 from headrace_documents.classifier.embedding import projected
 from headrace_documents.extraction import TextExtractionService
-from headrace_documents.language import UNKNOWN_LANGUAGE
 from headrace_documents.media_types import contradicted
 from headrace_documents.schema import (
+    UNKNOWN_LANGUAGE,
     Box,
     Classification,
     Document,

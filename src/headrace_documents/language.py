@@ -10,8 +10,6 @@ _LETTERS = re.compile(r"[^\W\d_]", re.UNICODE)
 FEWEST_LETTERS = 12
 SAMPLE = 4_000
 LEAST_SCORE = 0.25
-UNKNOWN_LANGUAGE = "unknown"
-"""The tag of texts that are too short or too mixed to say."""
 
 
 class LanguageDetector:

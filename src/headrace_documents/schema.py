@@ -15,6 +15,9 @@ import numpy.typing as npt
 
 from headrace import HeadraceError, Upload
 
+UNKNOWN_LANGUAGE = "unknown"
+"""The tag of texts that are too short or too mixed to say."""
+
 Box = tuple[float, float, float, float]
 """`(x0, y0, x1, y1)` in PDF points (1/72 inch) from the top left of the page as it is shown."""
 

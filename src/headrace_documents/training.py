@@ -15,7 +15,6 @@ from headrace_documents.classifier.judging import log_loss
 from headrace_documents.classifier.lesson import COST_MS, TOKENS, lesson_of, tokens_within
 from headrace_documents.classifier.office_labels import OFFICE_LABELS
 from headrace_documents.classifier.tokens import TokenReader
-from headrace_documents.classifier.trained import trained_model
 
 if TYPE_CHECKING:
     from headrace_documents.classifier.course import Course
@@ -53,8 +52,9 @@ class ClassifierTrainer:
         Raises:
             InvalidInput: no examples, or all of one label.
         """
-        # scikit-learn and scipy take seconds to import, and only who teaches needs them.
+        # scikit-learn, scipy and the detector of languages take seconds to import, and only who teaches needs them.
         from headrace_documents.classifier.course import Course  # noqa: PLC0415
+        from headrace_documents.classifier.trained import trained_model  # noqa: PLC0415
 
         lesson = lesson_of(examples, seed)
         names, notes = self._affordable()

@@ -20,7 +20,8 @@ from headrace_documents.classifier.judging import (
 )
 from headrace_documents.classifier.lesson import Lesson
 from headrace_documents.classifier.softmax import Scores, probabilities
-from headrace_documents.language import UNKNOWN_LANGUAGE, LanguageDetector
+from headrace_documents.language import LanguageDetector
+from headrace_documents.schema import UNKNOWN_LANGUAGE
 
 
 def trained_model(
