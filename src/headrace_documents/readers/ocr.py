@@ -11,11 +11,13 @@ from PIL import Image
 from tesserocr import OEM, PSM, RIL, PyTessBaseAPI, iterate_level
 
 from headrace import current_context
+from headrace_documents.readers.blocks import in_blocks
 from headrace_documents.readers.ink import Pixels, darkness_of, paper_of, skew_of
 from headrace_documents.readers.page_text import PageWords, passage_of
 from headrace_documents.readers.reader import NOT_READ, Passage
 from headrace_documents.readers.ruled_tables import Frame, frames_of, in_cells
 from headrace_documents.readers.rulings import unruled
+from headrace_documents.readers.seen import Seen
 from headrace_documents.readers.tessdata import Tessdata
 from headrace_documents.schema import Finding
 
@@ -153,7 +155,8 @@ class Ocr:
             for frame in frames:
                 page.paste(paper, frame.box)
         engine = self._engine(languages, mode=PSM.AUTO)
-        lines = self._lines(engine, page, None, dpi)
+        read = self._lines(engine, page, None, dpi)
+        lines = None if read is None else in_blocks(read)
         for frame in frames if lines is not None else ():
             engine.SetPageSegMode(PSM.SINGLE_BLOCK)
             inside = self._lines(engine, picture, frame.box, dpi)
@@ -200,16 +203,6 @@ def _place_of(frame: Frame, lines: list[list[Seen]]) -> int:
         and line[-1].box[2] > left
     ]
     return max(above, default=0)
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A word as Tesseract saw it: its line, its box in pixels, and how sure it is in percent."""
-
-    text: str
-    line: int
-    box: tuple[int, int, int, int]
-    confidence: float
 
 
 def credible(line: Sequence[Seen], ink: Pixels) -> list[Seen]:
