@@ -110,6 +110,15 @@ def test_a_mail_gives_subject_and_body_and_names_attachments():
     assert [f.detail for f in text.findings if f.code == "attachment"] == ["Attached: note.txt"]
 
 
+def test_a_mail_within_a_mail_is_read_after_its_subject():
+    inner = b"From: c@example.org\r\nSubject: The old wheel\r\n\r\nIt stands.\r\n"
+    part = b"--x\r\nContent-Type: message/rfc822\r\n\r\n" + inner
+
+    text = extracted(MAIL + MIXED + part + b"--x--\r\n", "a.eml")
+
+    assert text.characters == "Grüße\n\nThe old wheel\n\nIt stands."
+
+
 def test_a_mail_of_html_alone_is_read_with_its_table():
     page = b"<p>Order</p><table><tr><td>a</td><td>1</td></tr><tr><td>b</td><td>2</td></tr></table>"
 

@@ -43,7 +43,10 @@ def read(content: bytes, limits: Limits) -> Reading:
             findings.append(cut_off())
         for number, part in enumerate(_leaves(message)):
             limits.check("parts", number, limits.attachments)
-            _add_part(flow, part, findings)
+            if isinstance(part, str):
+                flow.paragraph(part)
+            else:
+                _add_part(flow, part, findings)
     except (ValueError, LookupError, RecursionError, AttributeError, TypeError, IndexError, KeyError) as error:
         # The standard library's mail parser raises all of these on headers that break the standard.
         raise Unreadable(f"The mail is damaged: {error}.", remedy="Save it anew.") from error
@@ -95,7 +98,7 @@ def _subject(message: EmailMessage | email.message.Message) -> str:
     return " ".join(str(message.get("subject", "")).split())
 
 
-def _leaves(message: email.message.Message, depth: int = 0) -> Iterator[email.message.Message]:
+def _leaves(message: email.message.Message, depth: int = 0) -> Iterator[email.message.Message | str]:
     """The parts that hold something, of alternatives the plainest; mails within mails after their subject."""
     if depth > DEEPEST:
         return
@@ -109,6 +112,8 @@ def _leaves(message: email.message.Message, depth: int = 0) -> Iterator[email.me
     elif message.is_multipart():
         for inner in message.get_payload():
             if isinstance(inner, email.message.Message):
+                if kind == "message/rfc822":
+                    yield _subject(inner)
                 yield from _leaves(inner, depth + 1)
     else:
         yield message
