@@ -1,6 +1,6 @@
 """How well the classifier learns, beside what people build in an afternoon: accuracy, calibration, speed, additivity.
 
-    python benchmarks/classification.py [--quick] [--only newsgroups20,banking77] [--part learning]
+    python benchmarks/classification.py [--quick] [--only newsgroups20,banking77] [--part learning] [--vectors DIR]
 
 Reads `../shared/data/classification` (or `HEADRACE_SHARED`). Peers see the same texts in the same run: TF-IDF of words
 and pairs with a linear SVM, and logistic regression over mean static and mean MiniLM token vectors. All of them learn
@@ -10,6 +10,7 @@ from the same examples: 8 and 32 a label (several draws) and all; and none at al
 from __future__ import annotations
 
 import argparse
+import hashlib
 import tempfile
 import warnings
 from collections import defaultdict
@@ -57,17 +58,38 @@ class RememberingReader:
         self._reader = reader
         self._tokens = tokens
         self._known: dict[str, np.ndarray] = {}
+        self._kept: dict[str, np.ndarray] = {}
 
     def read(self, characters: str, *, tokens: int | None = None) -> Tokens:  # noqa: ARG002 - the promise has it
         """The mean vector of the text as its only token; `tokens` is fixed when the reader is made."""
         if characters not in self._known:
-            self._known[characters] = self._reader.read(characters, tokens=self._tokens).pooled()
+            kept = self._kept.get(_digest(characters))
+            self._known[characters] = (
+                self._reader.read(characters, tokens=self._tokens).pooled() if kept is None else kept
+            )
         place = np.zeros(1, np.int64)
         return Tokens(self._known[characters][None, :], place, place, len(characters))
+
+    def recall(self, folder: Path) -> None:
+        """Takes over what an earlier run has read, by the digests of the texts."""
+        path = folder / f"{self.name}-{self.digest.removeprefix('sha256:')[:16]}.npz"
+        if path.is_file():
+            kept = np.load(path)
+            self._kept = dict(zip(kept["digests"].tolist(), kept["vectors"], strict=True))
+
+    def keep(self, folder: Path) -> None:
+        """Writes down what was read, for a later run."""
+        known = self._kept | {_digest(text): vector for text, vector in self._known.items()}
+        path = folder / f"{self.name}-{self.digest.removeprefix('sha256:')[:16]}.npz"
+        np.savez(path, digests=np.array(list(known)), vectors=np.stack(list(known.values())))
 
     def means(self, texts: Sequence[str]) -> np.ndarray:
         """(texts, width) float32."""
         return np.stack([self.read(text).vectors[0] for text in texts])
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="replace")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +118,16 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer test texts, one draw, 8 and 32 examples a label")
     parser.add_argument("--only", default="", help="names of sets, parted by commas")
     parser.add_argument("--part", choices=("learning", "answers", "sameness"), help="one of the three")
+    parser.add_argument("--vectors", type=Path, help="a folder to keep mean vectors in, and to find those kept there")
     arguments = parser.parse_args()
     folder = shared_folder("data/classification")
     if folder is None:
         return
     figures = Figures("classification", is_quick=arguments.quick)
     readers = Readers(RememberingReader(StaticReader()), RememberingReader(EncoderReader(CACHE), tokens=PEER_TOKENS))
+    if arguments.vectors is not None:
+        for reader in (readers.static, readers.minilm):
+            reader.recall(arguments.vectors)
     kept = [name for name in arguments.only.split(",") if name]
     sets = [each for each in sets_in(folder) if not kept or each.name in kept]
     if arguments.part in {None, "learning"}:
@@ -111,6 +137,9 @@ def main() -> None:
         measure_answers(sets[0], figures, documents=300 if arguments.quick else 1000)
     if arguments.part in {None, "sameness"}:
         measure_sameness(sets[0], readers, figures)
+    if arguments.vectors is not None:
+        for reader in (readers.static, readers.minilm):
+            reader.keep(arguments.vectors)
 
 
 def measure_learning(texts: LabelledTexts, readers: Readers, figures: Figures) -> None:
