@@ -31,8 +31,9 @@ from figures import ROOT, Figures, shared_folder
 from rapidfuzz.distance import Levenshtein
 
 from headrace import HeadraceError
+from headrace_documents import media_types
+from headrace_documents.engines import Engines
 from headrace_documents.extraction import TextExtractionService
-from headrace_documents.readers.pdf import PdfReader
 from headrace_documents.readers.reader import Limits
 from headrace_documents.schema import Document, Text
 
@@ -217,8 +218,8 @@ def tell_speed(figures: Figures, found: list[Entry]) -> None:
     typed = [entry for entry in found if entry.form == "pdf" and not entry.tags & SCANS]
     contents = [entry.path.read_bytes() for entry in typed]
     pages = sum(len(pdfium.PdfDocument(content)) for content in contents)
-    reader = PdfReader(ocr=lambda _page, _number: None)
     limits = Limits()
+    reader = Engines.ready(limits, tessdata=None).quick[media_types.PDF]
     rates = {
         "headrace": _best(lambda: [reader(content, limits) for content in contents]),
         "pypdfium2": _best(lambda: [plain_pdfium(entry.path) for entry in typed]),

@@ -6,6 +6,7 @@ One pass over the rows, each compared with the gutters of the table that is open
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -141,7 +142,8 @@ def _gaps(boxes: Boxes, row: Row) -> list[_Gutter]:
 
 
 def _height(words: Boxes) -> float:
-    return max(float(np.median(words[:, 3] - words[:, 1])), 1.0)
+    heights: list[float] = np.sort(words[:, 3] - words[:, 1]).tolist()
+    return max((heights[(len(heights) - 1) // 2] + heights[len(heights) // 2]) / 2, 1.0)
 
 
 def _continued(opened: _Open, boxes: Boxes, rows: Sequence[Row], number: int) -> list[_Gutter]:
@@ -151,10 +153,12 @@ def _continued(opened: _Open, boxes: Boxes, rows: Sequence[Row], number: int) ->
     if not -0.5 * height < row.top - before.bottom < FARTHEST_ROW * height:
         return []
     words = boxes[row.first : row.last]
-    least, wide = NARROW_GAP * _height(words), WIDE_GAP * _height(words)
+    usual = _height(words)
+    least, wide = NARROW_GAP * usual, WIDE_GAP * usual
+    spans: list[tuple[float, float]] = words[:, [0, 2]].tolist()
     gutters = []
     for gutter in opened.gutters:
-        middle_gaps = _narrowed(gutter, words)
+        middle_gaps = _narrowed(gutter, spans)
         if middle_gaps is not None and middle_gaps[1] - middle_gaps[0] > least:
             own = middle_gaps[2]
             gutters.append(_Gutter(middle_gaps[0], middle_gaps[1], gutter.wide + int(own > wide)))
@@ -175,20 +179,22 @@ def _keeps(opened: _Open, gutters: list[_Gutter], number: int) -> bool:
     return sum(gutter.wide >= WIDE_SHARE * count for gutter in gutters) >= established
 
 
-def _narrowed(gutter: _Gutter, words: Boxes) -> tuple[float, float, float] | None:
-    """The widest that a row leaves of a gutter, and how wide its own gap there is; None when words fill it."""
-    crossing = (words[:, 0] < gutter.right) & (words[:, 2] > gutter.left)
+def _narrowed(gutter: _Gutter, spans: Sequence[tuple[float, float]]) -> tuple[float, float, float] | None:
+    """The widest that a row leaves of a gutter, and how wide its own gap there is; None when words fill it.
+
+    `spans` are the left and right of its words. A row has so few that arrays would cost more than they save.
+    """
     left, right, reach = gutter.left, gutter.left, gutter.left
-    for x0, x1 in [*words[crossing][:, [0, 2]].tolist(), (gutter.right, gutter.right)]:
+    crossing = [span for span in spans if span[0] < gutter.right and span[1] > gutter.left]
+    for x0, x1 in [*crossing, (gutter.right, gutter.right)]:
         if x0 - reach > right - left:
             left, right = reach, x0
         reach = max(reach, x1)
     if right <= left:
         return None
-    before = words[words[:, 2] <= left + 0.01][:, 2]
-    after = words[words[:, 0] >= right - 0.01][:, 0]
-    own = float(after.min() - before.max()) if len(before) and len(after) else np.inf
-    return left, right, own
+    before = max((x1 for _, x1 in spans if x1 <= left + 0.01), default=-math.inf)
+    after = min((x0 for x0, _ in spans if x0 >= right - 0.01), default=math.inf)
+    return left, right, after - before
 
 
 def _meet(gap: _Gutter, gutter: _Gutter) -> bool:

@@ -208,8 +208,9 @@ def words_of(page: pdfium.PdfPage) -> tuple[PageWords, Unmapped]:
         line, position = 0, 0
         for match in matches:
             between = text[position : match.start()]
-            is_hyphen = any(sign in between for sign in HYPHENS)
-            if position and (is_hyphen or _LINE.search(between)):
+            # Between most words there is one space, and nothing to look for.
+            is_hyphen = between != " " and any(sign in between for sign in HYPHENS)
+            if position and between != " " and (is_hyphen or _LINE.search(between)):
                 line += 1
             words.append(match[0])
             spans.append(match.span())

@@ -138,5 +138,7 @@ class Flow:
 
 def cleaned(text: str) -> str:
     """`text` with line ends as one newline, and without control characters and halves of surrogate pairs."""
+    if text.isprintable():
+        return text
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     return _SURROGATE.sub("\ufffd", _CONTROL.sub("", text))
