@@ -23,6 +23,11 @@ class HeadraceError(Exception):
     def __str__(self) -> str:
         return f"{self.detail} {self.remedy}" if self.remedy else self.detail
 
+    @property
+    def outside(self) -> str:
+        """What callers from afar are told: all of it, unless it names what is inside, such as paths and addresses."""
+        return str(self)
+
 
 class InvalidInput(HeadraceError):
     """The question itself is wrong: asking again with the same input gives the same error."""

@@ -257,6 +257,37 @@ async def test_the_end_of_a_job_waits_to_be_delivered_to_the_address_it_named(mi
     assert again.json()["state"] == "waiting"
 
 
+async def in_pieces(content):
+    yield content
+
+
+async def test_a_body_of_which_nobody_knows_whether_it_is_whole_becomes_no_job(mill):
+    plain = {"Content-Type": "text/plain"} | LATER
+    form = {"Content-Type": "multipart/form-data; boundary=x"} | LATER
+    part = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\nwheat\r\n'
+
+    refused = await mill.client.post("/v1/mill/measure", content=in_pieces(b"wheat"), headers=plain)
+    cut = await mill.client.post("/v1/mill/measure", content=in_pieces(part), headers=form)
+    kept = (await mill.client.get("/v1/jobs")).json()["items"]
+    whole = await mill.client.post("/v1/mill/measure", content=in_pieces(part + b"--x--\r\n"), headers=form)
+    told = await mill.client.post("/v1/mill/measure", content=b"wheat", headers=plain)
+
+    assert [(each.status_code, each.json()["code"]) for each in (refused, cut)] == [(400, "malformed")] * 2
+    assert "Content-Length" in refused.json()["detail"]
+    assert kept == []
+    assert (whole.status_code, told.status_code) == (202, 202)
+
+
+async def test_a_store_that_does_not_work_is_told_to_callers_without_its_address_and_to_the_log_with_it(mill):
+    await mill.running.jobs.store.close()
+
+    refused = await mill.client.post("/v1/mill/grind", json={"corn": "wheat"}, headers=LATER)
+
+    assert (refused.status_code, refused.json()["code"]) == (503, "store_unavailable")
+    assert "closed" not in refused.json()["detail"]
+    assert [facts["code"] for event, facts in mill.told if event == "request_failed"] == ["store_unavailable"]
+
+
 async def submitted_to(mill, release, corn):
     return await mill.running.jobs.queue.submit(
         Question("mill/grind", release, content=json.dumps({"corn": corn}).encode())

@@ -141,7 +141,7 @@ class Gateway:
                 await close()
 
     def _tell_failure(self, request: Request, error: HeadraceError) -> None:
-        if isinstance(error, ServiceFailed) or error.code == "internal":
+        if isinstance(error, ServiceFailed) or error.code == "internal" or error.outside != str(error):
             facts = _place_of(request) | {"code": error.code, "detail": str(error)}
             self._tell("request_failed", facts | {"exc_info": error})
 

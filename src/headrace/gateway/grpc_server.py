@@ -98,7 +98,7 @@ class _Servicer(service.GRPCInferenceServiceServicer):  # type: ignore[misc] # g
         try:
             body, length = question_body(asked)
         except HeadraceError as error:
-            await context.abort(STATUSES[kind_of(type(error)).status], str(error))
+            await context.abort(STATUSES[kind_of(type(error)).status], error.outside)
         path = f"{_path(asked.model_name, asked.model_version)}/infer"
         answered = await self._called("POST", path, context, body=body, header_length=length)
         length_told = answered.told.get(HEADER_LENGTH)

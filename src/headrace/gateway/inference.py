@@ -176,7 +176,7 @@ def _by_protocol(handle: Handler) -> Handler:
             parameters: dict[str, str | bool] = {
                 "code": error.code, "detail": error.detail, "remedy": error.remedy, "retryable": error.retryable,
             }  # fmt: skip
-            told = InferenceError(str(error), parameters)
+            told = InferenceError(error.outside, parameters)
             headers = problem_response(error, request_id=request.id).headers
             return json_response(told, status=kind.status, headers=headers)
 

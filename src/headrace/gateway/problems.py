@@ -41,7 +41,7 @@ def problem_response(error: HeadraceError, *, request_id: str, filename: str | N
         "type": f"{PAGE}/{kind.code}",
         "title": kind.title,
         "status": kind.status,
-        "detail": str(error),
+        "detail": error.outside,
         "code": error.code,
         "retryable": error.retryable,
         "request_id": request_id,

@@ -378,6 +378,6 @@ class Worker:
 
 def _error_of(failure: BaseException) -> JobError:
     if isinstance(failure, HeadraceError):
-        return JobError(failure.code, str(failure), retryable=failure.retryable)
+        return JobError(failure.code, failure.outside, retryable=failure.retryable)
     # The text of a foreign error may hold paths or content: its kind alone is told.
     return JobError("service_failed", f"The pipeline failed: {type(failure).__name__}.", retryable=True)

@@ -69,6 +69,11 @@ class StoreUnavailable(HeadraceError):
     code: ClassVar[str] = "store_unavailable"
     retryable: ClassVar[bool] = True
 
+    @property
+    def outside(self) -> str:
+        """Without the address of the store, and what its driver says of it."""
+        return "The store does not work now, and nothing was kept. Try again in a moment; the log says what to mend."
+
 
 class Database:
     """One SQL database: SQLite, or Postgres through psycopg 3.
