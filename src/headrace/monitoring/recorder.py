@@ -34,7 +34,7 @@ class WatchRecorder:
         on_outcome: Callable[[str, int], None] = lambda _outcome, _count: None,
         window_s: float = 300.0,
         flush_s: float = 5.0,
-        bound: int = 4096,
+        bound: int = 512,
         share: float = 0.02,
         seed: int = 0,
     ) -> None:

@@ -22,12 +22,21 @@ _decoder = msgspec.msgpack.Decoder(Decision)
 
 
 class Pending(msgspec.Struct, frozen=True):
-    """A decision with its number. `answered` is there while it is in memory; from the journal it comes without."""
+    """A decision with its number, encoded: many wait, and what they were made of would take the caches from the others.
+
+    `answered` is there where more is to be kept of the answer. From the journal it comes without, and without its id.
+    """
 
     number: int
-    decision: Decision
+    id: str
+    content: bytes
     answered: Answered | None = None
     weight_bytes: int = 0
+
+    def decision(self) -> Decision:
+        """As it was put."""
+        decision: Decision = _decoder.decode(self.content)
+        return decision
 
 
 class Backlog:
@@ -53,11 +62,12 @@ class Backlog:
     def __len__(self) -> int:
         return self._number - self._through
 
-    def put(self, decision: Decision, answered: Answered) -> str:
-        """Takes a decision in; why it had to be refused, or nothing."""
+    def put(self, decision: Decision, answered: Answered | None) -> str:
+        """Takes a decision in, with its answer where more is to be kept of it; why it was refused, or nothing."""
+        content = _encoder.encode(decision)
         with self._changing:
             self._number += 1
-            refusal = self._journalled(decision) or self._lined_up(decision, answered)
+            refusal = self._journalled(content) or self._lined_up(decision.id, content, answered)
             if refusal:
                 self._refused.append(self._number)
             return refusal
@@ -103,7 +113,7 @@ class Backlog:
                 self._refused.popleft()
             self._through = through
             for each in batch:
-                self._recent.pop(each.decision.id, None)
+                self._recent.pop(each.id, None)
                 self._weight_bytes -= each.weight_bytes
         if self._journal is not None:
             self._journal.settle(through)
@@ -114,22 +124,22 @@ class Backlog:
         """Whether nothing is left to take, in memory or in the journal."""
         return not self._line and not self._is_behind
 
-    def _journalled(self, decision: Decision) -> str:
+    def _journalled(self, content: bytes) -> str:
         if self._journal is None:
             return ""
         try:
-            self._journal.append(_encoder.encode(decision))
+            self._journal.append(content)
         except (HeadraceError, OSError) as failure:
             self._journal.skip()
             return str(failure)
         return ""
 
-    def _lined_up(self, decision: Decision, answered: Answered) -> str:
-        weight_bytes = _weight_bytes(decision, answered)
+    def _lined_up(self, decision_id: str, content: bytes, answered: Answered | None) -> str:
+        weight_bytes = len(content) + (0 if answered is None else answered.question_bytes)
         is_full = len(self._line) >= self._bound or self._weight_bytes + weight_bytes > self._bound_bytes
         if not is_full and not self._is_behind:
             self._weight_bytes += weight_bytes
-            pending = self._recent[decision.id] = Pending(self._number, decision, answered, weight_bytes)
+            pending = self._recent[decision_id] = Pending(self._number, decision_id, content, answered, weight_bytes)
             self._line.append(pending)
             return ""
         if self._journal is None:
@@ -140,8 +150,4 @@ class Backlog:
 
 def pending_of(records: Iterable[Record]) -> list[Pending]:
     """Decisions as a journal has them."""
-    return [Pending(record.number, _decoder.decode(record.content)) for record in records]
-
-
-def _weight_bytes(decision: Decision, answered: Answered) -> int:
-    return len(decision.body) + len(decision.text or "") + len(decision.input or b"") + answered.question_bytes
+    return [Pending(record.number, "", record.content) for record in records]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -13,6 +14,7 @@ from msgspec.structs import replace
 from headrace.domain.columns import as_json
 from headrace.domain.decision import Decision, answer_part
 from headrace.errors import HeadraceError
+from headrace.serving.answer import is_answer
 from headrace.serving.answered import Answered, digest_of, encoder
 from headrace.serving.wire import Codec
 
@@ -62,19 +64,23 @@ class Keeping:
             text=None if decision.text is None else self.redact(decision.text),
         )
 
+    def wants_more(self, decision: Decision, answered: Answered) -> bool:
+        """Whether `completed` needs the answer of a decision: for its explanation, or for an input left out before."""
+        return is_answer(answered.value) or (decision.input is None and self.inputs is Inputs.FULL)
+
     def completed(self, decision: Decision, answered: Answered | None) -> Decision:
-        """With all that is kept besides: the explanation, where the answer is still at hand, and a large input."""
-        digest = decision.answer_digest or digest_of(answer_part(decision.body))
-        explanation: bytes | None = LOST
-        encoded = decision.input
+        """With all that is kept besides: the explanation and a large input, where the answer has them."""
+        explanation, encoded = None, decision.input
         if answered is not None:
             explanation = answered.explanation()
             if explanation is not None and self.redact is not None:
                 explanation = _redacted_json(as_json(explanation), self.redact)
             encoded = encoded or self._encoded(answered)
-        inline, blob = self._laid_down(encoded)
-        # One replacement: each copies the whole decision.
-        return replace(decision, answer_digest=digest, explanation=explanation, input=inline, input_blob=blob)
+        return self._laid_down(decision, explanation, encoded)
+
+    def lost(self, decision: Decision) -> Decision:
+        """What is left of a decision whose answer went with its process, or was too much to wait in memory."""
+        return self._laid_down(decision, LOST, decision.input)
 
     def _encoded(self, answered: Answered) -> bytes | None:
         """The question as it is kept, where it is to be and can be."""
@@ -87,15 +93,16 @@ class Keeping:
         except (TypeError, NotImplementedError):
             return None
 
-    def _laid_down(self, encoded: bytes | None) -> tuple[bytes | None, str | None]:
-        """What the decision itself keeps of its input, and under which digest the rest lies."""
-        if encoded is None or len(encoded) <= INLINE_BYTES:
-            return encoded, None
-        try:
-            return None, None if self.put is None else self.put(encoded)
-        except HeadraceError:
-            # The answer's record is worth more than its input: it is stored without.
-            return None, None
+    def _laid_down(self, decision: Decision, explanation: bytes | None, encoded: bytes | None) -> Decision:
+        """The decision as it is stored, a large input apart from it."""
+        digest, blob = decision.answer_digest or digest_of(answer_part(decision.body)), None
+        if encoded is not None and len(encoded) > INLINE_BYTES:
+            with suppress(HeadraceError):
+                # The answer's record is worth more than its input: where that cannot be kept, it is stored without.
+                blob = None if self.put is None else self.put(encoded)
+            encoded = None
+        # One replacement: each copies the whole decision.
+        return replace(decision, answer_digest=digest, explanation=explanation, input=encoded, input_blob=blob)
 
 
 def _redacted_json(body: bytes, redact: Redact) -> bytes:

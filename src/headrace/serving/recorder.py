@@ -9,6 +9,8 @@ from pathlib import Path
 from threading import Event, Thread
 from time import monotonic
 
+import msgspec
+
 from headrace.domain.decision import Account, Decision, is_fresh, told
 from headrace.domain.stores import DecisionStore
 from headrace.errors import HeadraceError
@@ -26,6 +28,13 @@ FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.1, 5.0
 TRIES_WITHOUT_JOURNAL = 2
 
 OnOutcome = Callable[[str, int], None]
+
+
+class _Completed(msgspec.Struct, frozen=True):
+    """What is stored of one that was pending."""
+
+    pending: Pending
+    decision: Decision
 
 
 class Recorder:
@@ -61,7 +70,8 @@ class Recorder:
     def __call__(self, answered: Answered) -> None:
         """Takes an answer in; called before it goes out, from one thread. Never waits for the store."""
         self._on_outcome("accepted", 1)
-        refusal = self._backlog.put(self._keeping.at_the_door(answered), answered)
+        decision = self._keeping.at_the_door(answered)
+        refusal = self._backlog.put(decision, answered if self._keeping.wants_more(decision, answered) else None)
         if refusal:
             self.failure = refusal
             self._on_outcome("refused", 1)
@@ -86,7 +96,7 @@ class Recorder:
         """The decision, from what is on its way to the store or from there. Blocking."""
         pending = self._backlog.find(decision_id)
         if pending is not None:
-            return told(self._keeping.completed(pending.decision, pending.answered))
+            return told(self._completed(pending).decision)
         found = self._store.find(decision_id)
         # Whoever was answered by another process a moment ago may ask here before that one has stored it.
         until = monotonic() + SETTLING_S
@@ -108,7 +118,7 @@ class Recorder:
             for start in range(0, len(left), BATCH):
                 batch = left[start : start + BATCH]
                 settles = Account(abandoned.process, batch[-1].number, stored=len(batch))
-                self._store.add([self._keeping.completed(each.decision, None) for each in batch], settles=settles)
+                self._store.add([self._keeping.lost(each.decision()) for each in batch], settles=settles)
                 recovered += len(batch)
             abandoned.delete()
         self._missing_before = self._store.missing()
@@ -136,24 +146,30 @@ class Recorder:
     def _drain(self) -> None:
         while not self._backlog.is_empty:
             batch = self._backlog.take(BATCH)
-            if batch and not self._is_settled(self._completed(batch)):
+            if batch and not self._is_settled(self._all_completed(batch)):
                 return
         if len(self._backlog):
             # What is left was refused at the door, after all that could be stored.
             self._is_settled([])
 
-    def _completed(self, batch: list[Pending]) -> list[Pending]:
+    def _all_completed(self, batch: list[Pending]) -> list[_Completed]:
         completed, pause_at = [], time.thread_time() + COMPLETED_FOR_S
         for place, each in enumerate(batch):
-            decision = self._keeping.completed(each.decision, each.answered)
-            completed.append(Pending(each.number, decision, weight_bytes=each.weight_bytes))
+            completed.append(self._completed(each))
             if place % LOOK_EVERY == 0 and time.thread_time() > pause_at:
                 # Lets the event loop have the interpreter: an answer must not wait for somebody else's record.
                 time.sleep(0)
                 pause_at = time.thread_time() + COMPLETED_FOR_S
         return completed
 
-    def _is_settled(self, batch: list[Pending]) -> bool:
+    def _completed(self, pending: Pending) -> _Completed:
+        """Without an id it comes from the journal, where nothing is left but the decision."""
+        decision = pending.decision()
+        if not pending.id:
+            return _Completed(pending, self._keeping.lost(decision))
+        return _Completed(pending, self._keeping.completed(decision, pending.answered))
+
+    def _is_settled(self, batch: list[_Completed]) -> bool:
         """Whether all of `batch` is stored or given up; False when the store is away and the recorder closes."""
         tries = 0
         while True:
@@ -175,28 +191,29 @@ class Recorder:
                 self.failure = ""
                 return True
 
-    def _is_settled_singly(self, batch: list[Pending]) -> bool:
+    def _is_settled_singly(self, batch: list[_Completed]) -> bool:
         """One that cannot be stored must not take the others with it."""
         if len(batch) > 1:
             return all(self._is_settled([each]) for each in batch)
         return self._is_given_up(batch)
 
-    def _is_given_up(self, batch: list[Pending]) -> bool:
+    def _is_given_up(self, batch: list[_Completed]) -> bool:
         self._on_outcome("refused", len(batch))
         try:
             self._settle(batch, stored=0)
         except Exception as failure:  # noqa: BLE001 - the store failed already; the account in memory holds
             self.failure = str(failure)
-            through, refused = self._backlog.settle(batch)
+            through, refused = self._backlog.settle([each.pending for each in batch])
             self._add_up(Account(self._account.process, through, refused=refused + len(batch)))
         return True
 
-    def _settle(self, batch: list[Pending], *, stored: int) -> None:
-        through, refused = self._backlog.settles(batch)
+    def _settle(self, batch: list[_Completed], *, stored: int) -> None:
+        pending = [each.pending for each in batch]
+        through, refused = self._backlog.settles(pending)
         settles = Account(self._account.process, through, stored=stored, refused=refused + len(batch) - stored)
         decisions: Sequence[Decision] = [each.decision for each in batch] if stored else ()
         self._store.add(decisions, settles=settles if self._journal is not None else None)
-        self._backlog.settle(batch)
+        self._backlog.settle(pending)
         self._add_up(settles)
         if stored:
             self._on_outcome("stored", stored)
