@@ -50,13 +50,15 @@ class _Segment:
         """How much it still takes."""
         return len(self.content) - self.size_bytes
 
-    def fill(self, head: bytes, content: bytes) -> None:
+    def fill(self, number: int, content: bytes) -> None:
         """Appends a record, which has to fit. Its head goes last: without one there is no record for who reads it."""
         start = self.size_bytes + _FRAME.size
         body = start + len(content)
         self.content[start:body] = content
-        self.content[self.size_bytes : start] = head
+        checksum = zlib.crc32(content, zlib.crc32(number.to_bytes(8, "little")))
+        _FRAME.pack_into(self.content, self.size_bytes, len(content), checksum, number)
         self.size_bytes = body
+        self.last = number
 
     def close(self, *, is_kept: bool) -> None:
         """Gives the file back, cut to what it holds."""
@@ -95,14 +97,15 @@ class Journal:
             OSError: the disc does not take it.
         """
         with self._changing:
-            size = _FRAME.size + len(content)
-            if self.size_bytes + size > self._bound_bytes:
-                raise Overloaded("The journal is full.", remedy="Look why the store takes nothing.")
+            size_bytes = _FRAME.size + len(content)
+            segment = self._segments[-1] if self._segments else None
+            if segment is None or segment.room_bytes < size_bytes:
+                if self.size_bytes + size_bytes > self._bound_bytes:
+                    raise Overloaded("The journal is full.", remedy="Look why the store takes nothing.")
+                segment = self._opened_segment(size_bytes)
             number = self._number + 1
-            segment = self._open_segment(size)
-            checksum = zlib.crc32(content, zlib.crc32(number.to_bytes(8, "little")))
-            segment.fill(_FRAME.pack(len(content), checksum, number), content)
-            segment.last = self._number = number
+            segment.fill(number, content)
+            self._number = number
             return number
 
     def skip(self) -> int:
@@ -146,25 +149,25 @@ class Journal:
             os.close(self._lock)
             self._lock = None
 
-    def _open_segment(self, size_bytes: int) -> _Segment:
-        """The segment that takes a record of `size_bytes`; the disc's room for a new one is reserved here.
+    def _opened_segment(self, size_bytes: int) -> _Segment:
+        """A new segment that takes a record of `size_bytes`, with room on the disc reserved for it.
 
         A page of the mapping that the disc then had no room for would end the process.
         """
-        if not self._segments or self._segments[-1].room_bytes < size_bytes:
-            length = max(self._segment_bytes, size_bytes)
-            path = self._folder / f"{self.process}.{self._segment_number + 1:08}.journal"
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            try:
-                os.posix_fallocate(descriptor, 0, length)
-                content = mmap.mmap(descriptor, length)
-            except OSError:
-                os.close(descriptor)
-                path.unlink(missing_ok=True)
-                raise
-            self._segment_number += 1
-            self._segments.append(_Segment(path, descriptor, content))
-        return self._segments[-1]
+        length = max(self._segment_bytes, size_bytes)
+        path = self._folder / f"{self.process}.{self._segment_number + 1:08}.journal"
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(descriptor, 0, length)
+            content = mmap.mmap(descriptor, length)
+        except OSError:
+            os.close(descriptor)
+            path.unlink(missing_ok=True)
+            raise
+        self._segment_number += 1
+        segment = _Segment(path, descriptor, content)
+        self._segments.append(segment)
+        return segment
 
     def _drop(self, segment: _Segment) -> None:
         self._segments.remove(segment)
