@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -15,6 +15,7 @@ from headrace.domain.feedback import Feedback
 from headrace.domain.model import REFERENCE
 from headrace.domain.training import TrainedModel
 from headrace.errors import HeadraceError
+from headrace.jobs.job_queue import utc_now
 from headrace.monitoring.calibration import Calibration
 from headrace.monitoring.monitor import Label, Labels
 from headrace.monitoring.stream import LEARN
@@ -37,11 +38,11 @@ _A_LOOK = 500
 _PLACES = ("classification", "output")
 
 
-def labels_of(stores: Stores) -> Labels:
+def labels_of(stores: Stores, *, clock: Callable[[], datetime] = utc_now) -> Labels:
     """Feedback after a cursor. A later label of a decision takes the place of the one before: the last one wins."""
 
     def after(cursor: str) -> Iterable[tuple[str, Label | None]]:
-        settled = datetime.now(UTC) - timedelta(seconds=SETTLED_S)
+        settled = clock() - timedelta(seconds=SETTLED_S)
         for said in stores.feedback.feedback_after(cursor, limit=_A_LOOK):
             if said.created_at > settled:
                 return

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import numpy as np
 
-from headrace.assembly.labels import labels_of
+from headrace.assembly.labels import SETTLED_S, labels_of
 from headrace.assembly.stores import opened_stores
 from headrace.domain.decision import Decision
 from headrace.domain.feedback import feedback_on
@@ -73,6 +73,7 @@ def test_of_labels_that_contradict_each_other_the_last_wins_in_what_the_watch_te
 def test_a_label_that_was_told_just_now_waits_for_those_that_are_on_their_way(tmp_path):
     with closing(opened_stores(Settings(data=str(tmp_path)))) as stores:
         stores.decisions.add([decided(1)])
-        told(stores, [decided(1)], "wheat", at=timedelta(minutes=1))
+        told(stores, [decided(1)], "wheat", at=timedelta(0))
 
-        assert list(labels_of(stores)("")) == []
+        assert list(labels_of(stores, clock=lambda: NOW + timedelta(seconds=SETTLED_S - 1))("")) == []
+        assert list(labels_of(stores, clock=lambda: NOW + timedelta(seconds=SETTLED_S + 1))("")) != []
