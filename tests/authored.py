@@ -102,6 +102,7 @@ class Echo(Service):
     async def report(self, word: str) -> float | None:
         report_progress("pages", 1, 2)
         current_context().report_degraded("echo", reason="test", used=word)
+        current_context().report_tokens("echo", prompt=12, completion=len(word))
         return current_context().remaining_s()
 
 

@@ -162,6 +162,7 @@ async def test_progress_and_lesser_answers_reach_the_callers_context(replicas):
 
     assert [(each.stage, each.done, each.total) for each in seen] == [("pages", 1, 2)]
     assert [(each.service, each.reason, each.used) for each in context.degraded] == [("echo", "test", "less")]
+    assert [(each.service, each.prompt, each.completion) for each in context.spent] == [("echo", 12, 4)]
     assert 0 < reply.value <= 30
 
 
