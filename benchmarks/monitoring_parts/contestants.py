@@ -6,7 +6,7 @@ that they were under the reference (minus the logarithm of their share).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -144,6 +144,21 @@ class PageHinkleys:
         return test
 
 
+class Together:
+    """Page-Hinkley with several deltas side by side: whoever rings first counts, as one test for changes of any size."""
+
+    def __init__(self, runs: int, thresholds: Mapping[float, Floats]) -> None:
+        self._each = [PageHinkleys(runs, delta, bounds) for delta, bounds in thresholds.items()]
+
+    def take(self, stretch: Stretch) -> Rung:
+        """Goes on through the next decisions of every run."""
+        rung = [each.take(stretch) for each in self._each]
+        at = np.array([np.where(each.at < 0, stretch.decisions, each.at) for each in rung])
+        first, runs = at.argmin(axis=0), np.arange(at.shape[1])
+        streams = np.array([each.stream for each in rung])[first, runs]
+        return Rung(np.where(at[first, runs] < stretch.decisions, at[first, runs], -1), streams)
+
+
 class Adwins:
     """River's ADWIN, one object a stream."""
 
@@ -184,4 +199,4 @@ def agrees_with_river(decisions: int) -> bool:
     return False
 
 
-Maker = Callable[[int], "Headrace | PageHinkleys | Adwins"]
+Maker = Callable[[int], "Headrace | PageHinkleys | Together | Adwins"]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from figures import Figures, shared_folder
-from monitoring_parts.contestants import Adwins, Headrace, Maker, PageHinkleys, agrees_with_river
+from monitoring_parts.contestants import Adwins, Headrace, Maker, PageHinkleys, Together, agrees_with_river
 from monitoring_parts.streams import FEATURES, SHIFTS, STREAMS, Shift, Stretch, Traffic, joined
 from river.drift import ADWIN, PageHinkley
 
@@ -29,7 +29,7 @@ Floats = npt.NDArray[np.float64]
 ALPHA = 0.05
 PATIENCE = 20_000
 DELTAS = (0.005, 0.1, 0.25)
-ADWIN_DELTAS = (1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 1e-6, 1e-7)
+ADWIN_DELTAS = (1e-5, 1e-6, 1e-7)
 _ADWIN_GROUPS = 3
 _GROUP = 20
 _SEED = 3
@@ -78,6 +78,7 @@ def tuned(figures: Figures, *, rate: float, runs: int, decisions: int, workers: 
     figures.tell("page-hinkley agrees with River's own", agrees_with_river(20_000), unit="truth")
     groups = range(-(-runs // _GROUP))
     makers: dict[str, Maker] = {}
+    columns: list[Floats] = []
     with ProcessPoolExecutor(workers) as pool:
         for delta in DELTAS:
             halves = [(some, decisions, delta) for some in (groups[::2], groups[1::2]) if some]
@@ -86,6 +87,13 @@ def tuned(figures: Figures, *, rate: float, runs: int, decisions: int, workers: 
             name = f"Page-Hinkley, delta {delta:g}"
             _tell_rate(figures, name, (highest > thresholds).any(axis=1), decisions)
             makers[name] = partial(PageHinkleys, delta=delta, thresholds=thresholds)
+            columns.append(highest)
+        # Each delta is best at changes of one size; who does not know the size beforehand has to run them all.
+        highest = np.hstack(columns)
+        thresholds = _joint(highest, rate)
+        _tell_rate(figures, "Page-Hinkley, the three deltas together", (highest > thresholds).any(axis=1), decisions)
+        bounds = dict(zip(DELTAS, np.split(thresholds, len(DELTAS)), strict=True))
+        makers["Page-Hinkley, the three deltas together"] = partial(Together, thresholds=bounds)
         for delta in ADWIN_DELTAS:
             rung = np.concatenate(
                 list(pool.map(_adwins_rung, [(each, decisions, delta) for each in groups[:_ADWIN_GROUPS]]))
