@@ -145,7 +145,7 @@ class PageHinkleys:
 
 
 class Together:
-    """Page-Hinkley with several deltas side by side: whoever rings first counts, as one test for changes of any size."""
+    """Page-Hinkley with several deltas side by side: whoever rings first counts, one test for changes of any size."""
 
     def __init__(self, runs: int, thresholds: Mapping[float, Floats]) -> None:
         self._each = [PageHinkleys(runs, delta, bounds) for delta, bounds in thresholds.items()]

@@ -97,7 +97,7 @@ def opened_rollouts(
     shadows = Shadows(
         observer,
         in_flight=lambda: admission.in_flight,
-        quiet=usable_cores(),
+        cores=usable_cores(),
         has_room=partial(_has_room, admission),
         told=told,
     )

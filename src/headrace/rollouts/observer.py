@@ -64,7 +64,9 @@ class Observer:
     def flush(self) -> None:
         """Counts what has been noted by now; raises what the store raises, and nothing is lost then."""
         with self._flushing:
-            while sightings := self._taken():
+            # What comes meanwhile waits for the next time: under load it would be counted in ever smaller portions.
+            for _ in range(-(-len(self._sightings) // AT_ONCE)):
+                sightings = self._taken()
                 try:
                     self._count(sightings)
                 except HeadraceError:

@@ -12,6 +12,7 @@ from headrace.domain.release import Variant
 from headrace.domain.rollout import CHALLENGER, Rollout
 from headrace.domain.tally import DROPPED_SHADOWS, Measure, Tally
 from headrace.errors import DeadlineExceeded, Overloaded
+from headrace.rollouts.loop_time import LoopTime
 from headrace.rollouts.observer import Observer
 from headrace.rollouts.sighting import SHADOW, Seen, Sighting
 from headrace.rollouts.traffic import RolledOut
@@ -23,13 +24,14 @@ BUDGET_S = 30.0
 PATIENCE_S = 5.0
 """How long a shadow waits for quiet before it is dropped."""
 
-CHEAP = 0.25
-"""Up to this part of what the live answers cost, shadows need no quiet: they mostly share what was computed."""
+LOADED_SHARE = 0.08
+"""While there is no quiet, shadows may take this part of the machine: all are answered where they cost little, as where
+the encoder's work is shared, and few where they cost as much as the live answers."""
+_MOST_SAVED_S = 0.25
 
 Told = Callable[[Rollout, str], None]
 """Hears what came of each: agreed, disagreed, failed, dropped."""
 
-WEIGHT_OF_NEWEST = 0.2
 LOOK_S = 0.01
 
 
@@ -40,14 +42,13 @@ class _Waiting:
     question: object
     context: Context
     live: Seen
-    live_ms: float
     since: float
 
 
 class Shadows:
-    """One at a time, newest dropped when `bound` wait; while they are dear, only when there is quiet.
+    """One at a time, newest dropped when `bound` wait; while there is no quiet, within `LOADED_SHARE` of the machine.
 
-    `in_flight` is how many live questions are being answered; at `quiet` or fewer there is quiet. While `has_room` says
+    `in_flight` is how many live questions are being answered; at `cores` or fewer there is quiet. While `has_room` says
     no, nothing is even kept waiting.
     """
 
@@ -56,25 +57,27 @@ class Shadows:
         observer: Observer,
         *,
         in_flight: Callable[[], int],
-        quiet: int,
+        cores: int,
         has_room: Callable[[], bool],
         told: Told,
         bound: int = 64,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         self._observer = observer
         self._in_flight = in_flight
-        self._quiet = quiet
+        self._cores = cores
         self._has_room = has_room
         self._told = told
         self._bound = bound
+        self._patience_s = patience_s
         self._line: deque[_Waiting] = deque()
         self._arrived = asyncio.Event()
-        self._cost = 1.0
+        self._saved_s = 0.0
+        self._saved_at = monotonic()
 
     def cast(self, endpoint: Endpoint, variant: RolledOut, question: object, context: Context, live: Seen) -> None:
         """Takes on a question that was just answered, or drops it; never waits."""
-        live_ms = sum(call.compute_ms for call in context.calls)
-        waiting = _Waiting(endpoint, variant, question, context, live, live_ms, monotonic())
+        waiting = _Waiting(endpoint, variant, question, context, live, monotonic())
         if len(self._line) >= self._bound or not self._has_room():
             self._drop(waiting)
             return
@@ -88,19 +91,34 @@ class Shadows:
                 self._arrived.clear()
                 await self._arrived.wait()
             waiting = self._line.popleft()
-            if await self._is_quiet(waiting):
-                await self._answer(waiting)
-            else:
+            if not await self._may_begin(waiting):
                 self._drop(waiting)
+                continue
+            is_quiet = self._is_quiet()
+            answering = LoopTime(self._answer(waiting))
+            compute_s = await answering
+            if not is_quiet:
+                self._saved_s = self._saved() - answering.spent_s - compute_s
 
-    async def _is_quiet(self, waiting: _Waiting) -> bool:
-        while self._cost > CHEAP and self._in_flight() > self._quiet:
-            if monotonic() - waiting.since > PATIENCE_S:
+    def _is_quiet(self) -> bool:
+        return self._in_flight() <= self._cores
+
+    async def _may_begin(self, waiting: _Waiting) -> bool:
+        while not self._is_quiet() and self._saved() < 0:
+            if monotonic() - waiting.since > self._patience_s:
                 return False
             await asyncio.sleep(LOOK_S)
         return True
 
-    async def _answer(self, waiting: _Waiting) -> None:
+    def _saved(self) -> float:
+        """Seconds of work that shadows may take by now though there is no quiet; below 0 they have taken more."""
+        now = monotonic()
+        earned_s = (now - self._saved_at) * self._cores * LOADED_SHARE
+        self._saved_s, self._saved_at = min(self._saved_s + earned_s, _MOST_SAVED_S), now
+        return self._saved_s
+
+    async def _answer(self, waiting: _Waiting) -> float:
+        """Answers, compares and tells; gives the seconds that services computed for it."""
         rollout = waiting.variant.rollout
         assert rollout is not None
         context = Context(
@@ -120,26 +138,25 @@ class Shadows:
         except (Overloaded, DeadlineExceeded):
             # It was too slow or there was no room: that is our low priority, and says nothing of the candidate.
             self._drop(waiting)
-            return
+            return _computed_s(context)
         # The author's code may raise anything, and so may a candidate's: that is what a shadow is there to show.
         except Exception:  # noqa: BLE001
             shadow = Seen()
         else:
             shadow = seen_in(answered)
-        self._learn_cost(context, waiting)
         self._told(rollout, _outcome(waiting.live, shadow))
         key = waiting.context.key or waiting.context.input_digest
         self._observer.see(Sighting(rollout, key, False, waiting.live, shadow))
-
-    def _learn_cost(self, context: Context, waiting: _Waiting) -> None:
-        own_ms = sum(call.compute_ms for call in context.calls)
-        if waiting.live_ms > 0:
-            self._cost += WEIGHT_OF_NEWEST * (min(4.0, own_ms / waiting.live_ms) - self._cost)
+        return _computed_s(context)
 
     def _drop(self, waiting: _Waiting) -> None:
         if waiting.variant.rollout is not None:
             self._told(waiting.variant.rollout, "dropped")
             self._observer.tally(waiting.variant.rollout, Measure(SHADOW, DROPPED_SHADOWS), Tally.of(1.0))
+
+
+def _computed_s(context: Context) -> float:
+    return sum(call.compute_ms for call in context.calls if not call.is_shared) / 1000
 
 
 def _outcome(live: Seen, shadow: Seen) -> str:
