@@ -26,16 +26,19 @@ class Raised:
     process: subprocess.Popen[str]
     told: list[dict]
     changed: Event
+    has_told_all: Event
 
     def wait_for(self, event: str, *, count: int = 1) -> dict:
         """The `count`th telling of an event; raises when the process ends first."""
 
         deadline = time.monotonic() + DEADLINE_S
         while time.monotonic() < deadline:
+            # Asked before what it told is looked at: the last words of a process are read after its end.
+            is_over = self.has_told_all.is_set()
             found = [each for each in self.told if each.get("event") == event]
             if len(found) >= count:
                 return found[count - 1]
-            if self.process.poll() is not None and not self.changed.is_set():
+            if is_over:
                 break
             self.changed.wait(0.05)
             self.changed.clear()
@@ -99,7 +102,7 @@ def raised(folder: Path, *arguments: object, app: str = "millapp:app", **environ
         stderr=subprocess.PIPE,
         text=True,
     )
-    it = Raised(process, [], Event())
+    it = Raised(process, [], Event(), Event())
     reader = Thread(target=_read, args=(it,), daemon=True)
     reader.start()
     try:
@@ -122,4 +125,5 @@ def _read(it: Raised) -> None:
         except ValueError:
             it.told.append({"event": "", "line": line})
         it.changed.set()
+    it.has_told_all.set()
     it.changed.set()

@@ -167,8 +167,15 @@ def test_retry_after_is_a_number_a_date_or_nothing(header: str | None, wait_s: f
     assert asked_wait_s(header, now=NOW) == wait_s
 
 
+FORMLESS = ["http://" + "a" * 64 + ".example/", "http://a..b/", "http://.example/", "http://ä.example/"]
+
+
 @pytest.mark.parametrize(
-    "url", ["ftp://a/", "//a/b", "http://", "http://u:p@a/", "http://a:99999/", "http://[::1", "x"]
+    "url",
+    [
+        *("ftp://a/", "//a/b", "http://", "http://u:p@a/", "http://a:99999/", "http://[::1", "x"),
+        *("http://a b/", "http://a/\r\nx: y", "http://a/\0", "http://a/" + "b" * 2048, *FORMLESS),
+    ],
 )
 def test_an_address_of_another_form_is_refused(url: str):
     with pytest.raises(RefusedAddress):
@@ -198,3 +205,19 @@ def test_an_address_that_is_not_public_is_known(address: str):
 def test_a_public_address_is_known():
     assert is_public(ip_address("93.184.216.34"))
     assert is_public(ip_address("2606:2800:220:1:248:1893:25c8:1946"))
+
+
+@pytest.mark.parametrize("url", ["http://a.example:8080/b?c=d", "https://[2001:db8::1]/", "http://xn--4ca.example/ä"])
+def test_an_address_of_a_right_form_is_taken(url: str):
+    assert checked_url(url) == url
+
+
+@pytest.mark.parametrize("url", FORMLESS)
+async def test_a_delivery_to_a_name_that_no_resolver_takes_fails_like_any_other(url: str):
+    async def raising(host: str, port: int) -> list[str]:
+        raise UnicodeError("label empty or too long")
+
+    async with sender(resolve=raising) as webhooks:
+        receipts = [await webhooks.send(delivery(each), now=NOW) for each in (url, "http://receiver.example/hook")]
+
+    assert [each.is_success for each in receipts] == [False, False]

@@ -13,6 +13,8 @@ from headrace.errors import InvalidInput
 
 Address = IPv4Address | IPv6Address
 
+LONGEST_URL = 2048
+_WHOLE = "Give a full URL."
 NAT64 = IPv6Network("64:ff9b::/96")
 
 
@@ -28,16 +30,30 @@ def checked_url(url: str) -> str:
     Raises:
         RefusedAddress: naming what is wrong with it.
     """
+    if len(url) > LONGEST_URL or not url.isprintable() or " " in url:
+        raise RefusedAddress(f"The address {url[:100]!r} is too long, or has characters that none has.", remedy=_WHOLE)
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise RefusedAddress(f"The address {url!r} is no URL: {error}.", remedy="Give a full URL.") from error
+        raise RefusedAddress(f"The address {url!r} is no URL: {error}.", remedy=_WHOLE) from error
     if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
-        raise RefusedAddress(f"The address {url!r} is no http or https URL.", remedy="Give a full URL.")
+        raise RefusedAddress(f"The address {url!r} is no http or https URL.", remedy=_WHOLE)
+    if not _is_host(parts.hostname):
+        raise RefusedAddress(
+            f"The host {parts.hostname[:100]!r} cannot be looked up.", remedy="Write its name in ASCII (xn--...)."
+        )
     if parts.username or parts.password:
         raise RefusedAddress(f"The address of {parts.hostname} holds a password.", remedy="Leave it out.")
     return url
+
+
+def _is_host(name: str) -> bool:
+    """Whether a resolver takes the name: it raises errors of its own kind for labels that are empty or too long."""
+    try:
+        return name.isascii() and bool(name.encode("idna"))
+    except UnicodeError:
+        return False
 
 
 def is_public(address: Address) -> bool:

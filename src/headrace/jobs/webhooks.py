@@ -71,7 +71,8 @@ class WebhookSender:
             return Receipt(None, f"No answer within {self.timeout_s:g} s.")
         except RefusedAddress as refused:
             return Receipt(None, str(refused))
-        except OSError as failure:
+        # A name that no resolver takes is an error of encoding, not of the network.
+        except (OSError, UnicodeError) as failure:
             return Receipt(None, f"{type(failure).__name__}: {failure}")
 
     async def _post(self, delivery: Delivery, now: datetime, secrets: Sequence[str], trace_parent: str) -> Receipt:
