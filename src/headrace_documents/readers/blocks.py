@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from headrace_documents.readers.right_to_left import is_right_to_left
 from headrace_documents.readers.seen import Seen
 
@@ -22,6 +24,8 @@ FARTHEST = 1.2
 """Lines of one block are at most this far apart, in their height."""
 OFFSET = 0.3
 """Lines side by side whose middles differ by more than this, in their height, were not set as one row."""
+SLACK, SHARED = 0.3, 0.3
+"""How far lines one above the other may overlap, in their height; and the width that they share at least, in theirs."""
 FEWEST_ROWS = 2
 MOST_RIVERS = 12
 DEEPEST = 4
@@ -79,6 +83,27 @@ def in_blocks(lines: Sequence[Line], depth: int = 0) -> list[Line]:
         ordered += in_blocks([cells.left for cells in band if cells.left], depth + 1)
         ordered += in_blocks([cells.right for cells in band if cells.right], depth + 1)
         number += len(band)
+    return ordered
+
+
+def downward(lines: Sequence[Line]) -> list[Line]:
+    """The `lines` of a page, with each that comes after a line below it in the same column put before that one.
+
+    Tesseract gives a line that it took for a block of its own, such as one beside a sign, after the text around it.
+    """
+    ordered: list[Line] = []
+    frames = np.zeros((len(lines), 4))
+    for line in lines:
+        boxes = np.array([word.box for word in line])
+        own = np.concatenate((boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)))
+        before = frames[: len(ordered)]
+        shared = np.minimum(before[:, 2], own[2]) - np.maximum(before[:, 0], own[0])
+        narrower = np.minimum(before[:, 2] - before[:, 0], own[2] - own[0])
+        is_below = (before[:, 1] > own[3] - SLACK * (own[3] - own[1])) & (shared > SHARED * narrower)
+        at = int(np.argmax(is_below)) if is_below.any() else len(ordered)
+        ordered.insert(at, line)
+        frames[at + 1 : len(ordered)] = frames[at : len(ordered) - 1].copy()
+        frames[at] = own
     return ordered
 
 

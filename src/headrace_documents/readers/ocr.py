@@ -11,7 +11,7 @@ from PIL import Image
 from tesserocr import OEM, PSM, RIL, PyTessBaseAPI, iterate_level
 
 from headrace import current_context
-from headrace_documents.readers.blocks import in_blocks
+from headrace_documents.readers.blocks import downward, in_blocks
 from headrace_documents.readers.ink import Pixels, darkness_of, paper_of, skew_of
 from headrace_documents.readers.page_text import PageWords, passage_of
 from headrace_documents.readers.reader import NOT_READ, Passage
@@ -156,7 +156,7 @@ class Ocr:
                 page.paste(paper, frame.box)
         engine = self._engine(languages, mode=PSM.AUTO)
         read = self._lines(engine, page, None, dpi)
-        lines = None if read is None else in_blocks(read)
+        lines = None if read is None else in_blocks(downward([line for line in read if line]))
         for frame in frames if lines is not None else ():
             engine.SetPageSegMode(PSM.SINGLE_BLOCK)
             inside = self._lines(engine, picture, frame.box, dpi)
