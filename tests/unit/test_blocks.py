@@ -7,7 +7,7 @@ import pytest
 from extracted import character_error, check_places, extracted
 from PIL import Image, ImageDraw, ImageFont
 
-from headrace_documents.readers.blocks import in_blocks
+from headrace_documents.readers.blocks import downward, in_blocks
 from headrace_documents.readers.seen import Seen
 
 INVOICE = """
@@ -189,3 +189,21 @@ def test_a_scan_with_blocks_side_by_side_is_read_block_by_block(layout):
 
     check_places(text)
     assert character_error(" ".join(texts(in_blocks(seen(layout)))), text.characters) < 0.03
+
+
+def test_a_line_that_was_read_too_late_is_put_where_it_stands():
+    lines = seen("The first line of a page\nThe second line of it\nThe third line of it\nThe fourth line")
+    lines.insert(4, lines.pop(1))
+
+    found = downward(lines)
+
+    assert [line[1].text for line in found] == ["first", "second", "third", "fourth"]
+
+
+def test_columns_that_were_read_one_after_the_other_stay_so():
+    left, right = seen("One line\nand another\nand a third"), seen("Beside it\nand below")
+    moved = [
+        [Seen(w.text, w.line, (w.box[0] + 300, w.box[1], w.box[2] + 300, w.box[3]), 90.0) for w in r] for r in right
+    ]
+
+    assert downward([*left, *moved]) == [*left, *moved]

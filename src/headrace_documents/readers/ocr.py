@@ -17,6 +17,7 @@ from headrace_documents.readers.page_text import PageWords, passage_of
 from headrace_documents.readers.reader import NOT_READ, Passage
 from headrace_documents.readers.ruled_tables import Frame, frames_of, in_cells
 from headrace_documents.readers.rulings import unruled
+from headrace_documents.readers.scripts import LATIN, languages_for, script_of
 from headrace_documents.readers.seen import Seen
 from headrace_documents.readers.tessdata import Tessdata
 from headrace_documents.schema import Finding
@@ -30,24 +31,6 @@ ENDING_S = 0.3
 """What is left of the caller's time for all that comes after a page was recognised."""
 PAGE_S = 4.0
 """What a page takes at most when all is well: with less time left it is not begun."""
-
-# Which languages are tried for a script that was recognised, of those that are installed.
-_SCRIPTS = {
-    "Latin": ("eng", "deu", "fra", "spa", "ita", "por", "nld", "pol", "tur", "swe", "ces"),
-    "Cyrillic": ("rus", "ukr", "bul", "srp", "eng"),
-    "Greek": ("ell", "eng"),
-    "Arabic": ("ara", "fas"),
-    "Hebrew": ("heb",),
-    "Han": ("chi_sim", "chi_tra", "jpn"),
-    "Hiragana": ("jpn",),
-    "Katakana": ("jpn",),
-    "Japanese": ("jpn",),
-    "Hangul": ("kor",),
-    "Korean": ("kor",),
-    "Devanagari": ("hin",),
-    "Thai": ("tha",),
-}
-_AT_ONCE = 4
 
 
 @dataclass(slots=True)
@@ -92,7 +75,7 @@ class Ocr:
         dpi = 72 * picture.width / max(width, 1.0)
         clean, rulings = unruled(straight, dpi=dpi)
         frames = frames_of(rulings, dpi=dpi)
-        seen = self._seen(clean, frames, self._languages_for(script), dpi)
+        seen = self._seen(clean, frames, languages_for(script, self.languages), dpi)
         if seen is None:
             return _empty(page, width, height), (_NO_TIME.on(page),)
         confidences = [word.confidence for word in seen]
@@ -120,20 +103,14 @@ class Ocr:
     def _orientation(self, picture: Image.Image) -> tuple[int, str]:
         """Degrees by which the picture has to be turned counter-clockwise to stand upright, and its script."""
         if "osd" not in self.languages:
-            return 0, "Latin"
+            return 0, LATIN
         engine = self._engine("osd", mode=PSM.OSD_ONLY)
         engine.SetImage(_smaller(picture))
         found = engine.DetectOrientationScript()
         if not found:
-            return 0, "Latin"
+            return 0, LATIN
         turn = int(found["orient_deg"]) if found["orient_conf"] > 2.0 else 0
-        script = str(found["script_name"]) if found["script_conf"] > 1.0 else "Latin"
-        return turn, script
-
-    def _languages_for(self, script: str) -> str:
-        present = [each for each in _SCRIPTS.get(script, ()) if each in self.languages]
-        present = present or [each for each in ("eng",) if each in self.languages]
-        return "+".join((present or [each for each in self.languages if each != "osd"])[:_AT_ONCE])
+        return turn, script_of(str(found["script_name"]), sureness=float(found["script_conf"]))
 
     def _engine(self, languages: str, *, mode: int) -> PyTessBaseAPI:
         if languages not in self._engines:
