@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from math import isfinite
 
 from headrace.cli.charts import Bar, bar_chart, line_chart
+from headrace.cli.monitor_words import glossary, in_words
 from headrace.domain.report import (
     Alert,
     Cause,
+    DriftReport,
     Effect,
     Estimate,
     Explanation,
@@ -23,6 +25,7 @@ from headrace.domain.report import (
 WORTH_A_LOOK = 0.2
 """A population stability index above this is usually held to be a change that matters."""
 _MOST_EFFECTS, _MOST_DECISIONS = 15, 10
+_FOUND = "<tr><th>found</th><th class='number'>inputs</th><th></th></tr>"
 
 STYLE = """
 :root{color-scheme:light dark;--ink:#1c2430;--soft:#5b6675;--line:#d7dce3;--page:#fff;--bar:#2f6fb2;--warn:#a83a16;
@@ -40,7 +43,8 @@ svg{width:100%;height:auto;fill:none}svg text{fill:var(--soft);font-size:11px}sv
 svg .axis{stroke:var(--line)}svg .line{stroke:var(--bar);stroke-width:2}circle,rect{fill:var(--bar)}svg.bar{width:204px}
 .whisker{stroke:var(--ink);stroke-width:1.2}.mark{stroke:var(--warn);stroke-dasharray:2 2}
 code{font-size:.85em;overflow-wrap:anywhere}.alert{border:1px solid var(--line);border-left:5px solid var(--warn);
-padding:.6rem 1rem;margin:.6rem 0}.alert p{margin:.3rem 0}
+padding:.6rem 1rem;margin:.6rem 0}.alert p{margin:.3rem 0}details{margin:.6rem 0}summary{cursor:pointer}
+dl{display:grid;grid-template-columns:max-content 1fr;gap:.1rem 1rem;font-size:.92rem}dd{margin:0;color:var(--soft)}
 """
 
 
@@ -64,11 +68,7 @@ def html_page(report: MonitorReport, alerts: Sequence[Alert]) -> str:
     """A page that stands by itself."""
     drift = report.drift
     head = f"{drift.window.decisions:,} decisions from {_moment(drift.window.start)} to {_moment(drift.window.end)}"
-    reference = (
-        f"held against a reference of {drift.reference.decisions:,} decisions since {_moment(drift.reference.start)}"
-        if drift.reference
-        else "there is no reference yet"
-    )
+    reference = _reference(drift)
     bad = " bad" if alerts else ""
     body = [
         "<header><h1>What the watch saw</h1>",
@@ -156,6 +156,14 @@ def took_of(row: ScorecardRow, currency: str) -> str:
     return f"{took}, {row.tokens:,} tokens{price}"
 
 
+def _reference(drift: DriftReport) -> str:
+    if drift.reference is None:
+        return "there is no reference yet"
+    if drift.is_given:
+        return f"held against what the release said of {drift.reference.decisions:,} examples that it had not seen"
+    return f"held against its first {drift.reference.decisions:,} decisions, since {_moment(drift.reference.start)}"
+
+
 def _alerts(alerts: Sequence[Alert]) -> str:
     if not alerts:
         return ""
@@ -183,12 +191,15 @@ def _over_time(report: MonitorReport) -> str:
     points = report.points
     if not points:
         return ""
-    labels = [point.start.strftime("%H:%M") for point in points]
+    span_s = (points[-1].start - points[0].start).total_seconds()
+    written = "%H:%M:%S" if span_s < 600 else "%H:%M" if span_s < 24 * 3600 else "%d %b"
+    labels = [point.start.strftime(written) for point in points]
+    sure = [None if point.confidence is None else 100 * point.confidence for point in points]
     charts = [
         line_chart("Decisions", [float(point.decisions) for point in points], labels),
-        line_chart("Mean confidence", [point.confidence for point in points], labels),
-        line_chart("Share of inputs in doubt", [point.suspect for point in points], labels),
-        line_chart("Median time", [point.duration_ms for point in points], labels, unit=" ms"),
+        line_chart("How sure the answers were, in the mean", sure, labels, unit=" %"),
+        line_chart("Inputs in doubt", [100 * point.suspect for point in points], labels, unit=" %"),
+        line_chart("Time of an answer, in the median", [point.duration_ms for point in points], labels, unit=" ms"),
     ]
     return f"<h2>Over time</h2><div class='charts'>{''.join(charts)}</div>"
 
@@ -201,36 +212,53 @@ def _effects(effects: Sequence[Effect]) -> str:
         for each in effects[:_MOST_EFFECTS]
     ]
     return (
-        "<h2>How far, and where</h2><p class='soft'>Population stability index with its 95 % interval: 0 is not at "
-        f"all; the dashed line at {WORTH_A_LOOK:g} is where a look pays.</p>{bar_chart(bars, mark=WORTH_A_LOOK)}"
+        "<h2>How far, and where</h2><p class='soft'>What differs most from the reference, and in which segment; "
+        "<em>all</em> is every decision. The bar is the population stability index with its 95 % interval: 0 is not at "
+        f"all; the dashed line at {WORTH_A_LOOK:g} is where a look pays.</p>"
+        f"{bar_chart(bars, mark=WORTH_A_LOOK)}{_glossary(each.feature for each in effects[:_MOST_EFFECTS])}"
     )
+
+
+def _glossary(names: Iterable[str]) -> str:
+    items = "".join(f"<dt>{escape(name)}</dt><dd>{escape(words)}</dd>" for name, words in glossary(names))
+    return f"<details><summary>What these are</summary><dl>{items}</dl></details>" if items else ""
 
 
 def _explanation(explanation: Explanation) -> str:
+    def told(value: float, sign: str = "") -> str:
+        return f"{100 * value:{sign}.1f} %" if explanation.is_share else f"{value:{sign}.3f}"
+
     rows = "".join(
-        f"<tr><td>{escape(each.name)}</td><td class='number'>{each.change:+.4f}</td>"
+        f"<tr><td>{escape(each.name)}</td><td class='number'>{told(each.change, '+')}</td>"
         f"<td class='number'>{each.share:.0%}</td></tr>"
         for each in explanation.causes
     )
+    by = f", by {escape(explanation.by)}" if explanation.by else ""
+    against = ", and some go against it" if any(each.share < 0 for each in explanation.causes) else ""
     return (
-        f"<h2>What explains the {escape(explanation.of)}</h2><p class='soft'>It went from {explanation.before:.4f} to "
-        f"{explanation.after:.4f}; the parts add up to that, exactly.</p><table><thead><tr><th>part</th>"
-        f"<th class='number'>change</th><th class='number'>share</th></tr></thead><tbody>{rows}</tbody></table>"
+        f"<h2>What explains the {escape(explanation.of)}{by}</h2><p class='soft'>It went from "
+        f"{told(explanation.before)} to {told(explanation.after)}. The parts add up to that{against}.</p>"
+        "<table><thead><tr><th>part</th><th class='number'>moved it by</th>"
+        f"<th class='number'>of the whole change</th></tr></thead><tbody>{rows}</tbody></table>"
     )
 
 
 def _estimates(estimates: Sequence[Estimate]) -> str:
     if not estimates:
         return ""
+    notes = {each.note for each in estimates}
+    common = notes.pop() if len(notes) == 1 else ""
     rows = "".join(
         f"<tr><td>{escape(each.segment)}</td><td class='number'>{each.decisions:,}</td>"
         f"<td class='number'>{_share(each.estimated)}</td><td class='number'>{_share(each.realised)}</td>"
         f"<td class='number'>{each.labels:,}</td><td>{'' if each.is_trusted else '<strong>distrusted.</strong> '}"
-        f"{escape(each.note)}</td></tr>"
+        f"{escape('' if common else each.note)}</td></tr>"
         for each in estimates
     )
     return (
-        "<h2>How right the answers are</h2><table><thead><tr><th>segment</th><th class='number'>decisions</th>"
+        "<h2>How right the answers are</h2><p class='soft'>Estimated from how sure the answers were, with an interval, "
+        f"and counted where feedback has said what was right. {escape(common)}</p><table><thead><tr><th>segment</th>"
+        "<th class='number'>decisions</th>"
         "<th class='number'>estimated</th><th class='number'>by labels</th><th class='number'>labels</th><th></th></tr>"
         f"</thead><tbody>{rows}</tbody></table>"
     )
@@ -274,13 +302,14 @@ def _thresholds(card: Scorecard) -> str:
 def _quality(report: MonitorReport) -> str:
     quality = report.quality
     rows = "".join(
-        f"<tr><td>{escape(code)}</td><td class='number'>{times:,}</td></tr>" for code, times in quality.findings[:12]
+        f"<tr><td>{escape(code)}</td><td class='number'>{times:,}</td><td>{escape(in_words(code))}</td></tr>"
+        for code, times in quality.findings[:12]
     )
     share = quality.suspect / quality.decisions if quality.decisions else 0.0
     return (
         f"<h2>Inputs</h2><p>{quality.suspect:,} of {quality.decisions:,} ({share:.1%}) were in doubt; "
         f"{quality.quarantined:,} are in quarantine.</p>"
-        f"{f'<table><tbody>{rows}</tbody></table>' if rows else ''}"
+        f"{f'<table><thead>{_FOUND}</thead><tbody>{rows}</tbody></table>' if rows else ''}"
     )
 
 

@@ -55,12 +55,17 @@ class ExplainedChange:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A change of the decisions, `before` to `after`, divided among its causes; `of` says what changed."""
+    """A change of the decisions, `before` to `after`, divided among its causes; `of` says what changed, `by` into what.
+
+    `is_share`: it is a share of decisions, from 0 to 1.
+    """
 
     of: str
     before: float
     after: float
     causes: tuple[ExplainedChange, ...]
+    by: str = ""
+    is_share: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,10 @@ class WatchState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DriftReport:
-    """A window held against its reference. `note` says in words what limits it: still learning, few decisions."""
+    """A window held against its reference. `note` says in words what limits it: still learning, few decisions.
+
+    `is_given`: the reference came with the release, and is of examples that it had not seen.
+    """
 
     release: str
     state: WatchState
@@ -99,6 +107,7 @@ class DriftReport:
     dropped: int = 0
     skewed: int = 0
     note: str = ""
+    is_given: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -193,7 +193,7 @@ def explained_by_terms(reference: WindowSketch, window: WindowSketch, *, most: i
         term: after.sums.get(term, 0.0) / window.count - before.sums.get(term, 0.0) / reference.count for term in terms
     }
     was, now = before.total / reference.count, after.total / window.count
-    return _explanation("mean score of the answer", was, now, changes, most)
+    return replace(_explanation("mean score of the answer", was, now, changes, most), by="words")
 
 
 def explained_by_segments(
@@ -215,7 +215,7 @@ def explained_by_segments(
         was, now = _either(rate, rate_now), _either(rate_now, rate)
         changes[segment] = (weight_now - weight) * (was + now) / 2 + (now - was) * (weight + weight_now) / 2
     was, now = (sum(weight * (rate or 0.0) for weight, rate in side.values()) for side in (before, after))
-    return _explanation(f"share of {label}", was, now, changes, most)
+    return replace(_explanation(f"share of {label}", was, now, changes, most), by=field, is_share=True)
 
 
 def label_that_moved(reference: WindowSketch, window: WindowSketch) -> str | None:

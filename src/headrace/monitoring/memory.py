@@ -34,6 +34,11 @@ class MonitorMemory(msgspec.Struct):
         """By segment; empty for a release that was never seen."""
         return unpacked(self.releases[release].reference) if release in self.releases else {}
 
+    def learned(self, release: str) -> Mapping[str, WindowSketch]:
+        """What its traffic was like at first, by segment, whether or not a reference came with it."""
+        known = self.releases.get(release)
+        return {} if known is None else unpacked(known.own if known.is_given else known.reference)
+
     def is_given(self, release: str) -> bool:
         """Whether its reference came with the release, and is not learned from traffic."""
         return release in self.releases and self.releases[release].is_given

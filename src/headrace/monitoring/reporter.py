@@ -40,6 +40,7 @@ _FEW = 100
 _CHART_WINDOWS = 60
 _NEARLY_ALL = 0.95
 _SLACK_S = 300.0
+_NEXT_TO_NOTHING = 5e-5
 
 
 class Reporter:
@@ -108,10 +109,11 @@ class Reporter:
                 if alert.release == release and alert.cause is not None
                 for cause in (alert.cause, *alert.signs)
             ),
-            explanations=tuple(_explanations(memory.mix(release), reference, window)),
+            explanations=tuple(_explanations(memory.mix(release), memory.learned(release), window)),
             dropped=memory.dropped,
             skewed=memory.skewed,
             note=" ".join(self._notes(memory, release, whole.count)),
+            is_given=memory.is_given(release),
         )
         quality = QualityReport(
             decisions=whole.count,
@@ -221,7 +223,8 @@ def _explanations(
     if label is not None:
         for field in sorted({name.partition("=")[0] for name in window if name != EVERYTHING} - {"variant"}):
             found = explained_by_segments(mix, window, field, label)
-            if found is not None:
+            # Where all are of one segment it explains all of any change, which says nothing.
+            if found is not None and sum(abs(cause.change) > _NEXT_TO_NOTHING for cause in found.causes) > 1:
                 yield found
     terms = explained_by_terms(before, after)
     if terms is not None:

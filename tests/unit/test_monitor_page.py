@@ -1,0 +1,93 @@
+"""The page of the watch: what a newcomer reads says what it is about."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from headrace.cli.monitor_page import html_page
+from headrace.cli.monitor_words import glossary, in_words
+from headrace.domain.report import (
+    DriftReport,
+    Effect,
+    Estimate,
+    ExplainedChange,
+    Explanation,
+    Measured,
+    MonitorReport,
+    Point,
+    QualityReport,
+    Span,
+    WatchState,
+)
+from headrace.monitoring.anomaly import AnomalyDetector
+from headrace.monitoring.near_duplicates import RecentTexts
+from headrace.monitoring.quality import default_rules
+
+NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
+MOVED = Measured(1.0, 0.5, 1.5)
+
+
+def page(*, apart=timedelta(hours=1), is_given=False, notes=("", "")):
+    effects = tuple(Effect(name, "all", 500, 300, MOVED, MOVED, None, "moved") for name in ("meaning_3", "moisture"))
+    by_office = Explanation(
+        "share of letter", 0.385, 0.534, (ExplainedChange("office=south", 0.149, 1.0),), by="office", is_share=True
+    )
+    drift = DriftReport(
+        "sha256:a",
+        WatchState.WATCHING,
+        Span(NOON, NOON, 500),
+        Span(NOON, NOON, 300),
+        effects=effects,
+        explanations=(by_office,),
+        is_given=is_given,
+    )
+    points = tuple(Point(NOON + place * apart, 10, 0.9, 0.25, 5.0, ()) for place in range(2))
+    estimates = tuple(
+        Estimate(segment, 10, MOVED, 0, None, None, None, is_trusted=True, note=note)
+        for segment, note in zip(("all", "office=south"), notes, strict=True)
+    )
+    return html_page(MonitorReport(drift, QualityReport(300, 3, 0, (("garbled", 3),)), estimates, points, ()), ())
+
+
+def test_shares_are_told_in_percent_and_by_what_they_are_explained():
+    shown = page()
+
+    assert "What explains the share of letter, by office" in shown
+    assert "from 38.5 % to 53.4 %" in shown
+    assert "+14.9 %" in shown
+
+
+def test_what_is_told_by_name_is_told_in_words_as_far_as_these_are_known():
+    shown = page()
+
+    assert "<dt>meaning_1, 2, …</dt>" in shown
+    assert "<dt>moisture</dt>" not in shown
+    assert in_words("garbled") in shown
+    assert glossary(["meaning_1", "meaning_2", "label"]) == [
+        ("meaning_1, 2, …", in_words("meaning_1")),
+        ("label", in_words("label")),
+    ]
+
+
+def test_every_rule_of_quality_that_can_be_broken_has_its_words():
+    rules = default_rules(anomaly=AnomalyDetector(), recent=RecentTexts())
+
+    assert [each.check.name for each in rules if not in_words(each.check.name)] == []
+
+
+@pytest.mark.parametrize(
+    ("apart", "written"),
+    [(timedelta(seconds=30), "12:00:30"), (timedelta(hours=3), "15:00"), (timedelta(days=4), "29 Nov")],
+)
+def test_times_are_written_so_that_they_differ(apart, written):
+    assert f">{written}<" in page(apart=apart)
+
+
+def test_where_a_reference_comes_from_is_said():
+    assert "examples that it had not seen" in page(is_given=True)
+    assert "held against its first 500 decisions" in page()
+
+
+def test_a_note_that_is_the_same_for_all_is_told_once():
+    assert page(notes=("Not calibrated.", "Not calibrated.")).count("Not calibrated.") == 1
+    assert page(notes=("Not calibrated.", "Wrong.")).count("Not calibrated.") == 1
