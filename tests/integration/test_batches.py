@@ -160,19 +160,6 @@ async def test_an_archive_over_the_limit_is_refused_while_it_comes(mill):
     assert response.status_code == 413
 
 
-async def test_an_archive_that_may_have_been_cut_is_refused(mill):
-    files = {"a.txt": b"wheat", "b.txt": b"rye"}
-
-    async def pieces(content):
-        yield content
-
-    refused = await submitted(mill, pieces(tarred(files)), "application/gzip")
-    taken = await submitted(mill, pieces(zipped(files)))
-
-    assert (refused.status_code, refused.json()["code"]) == (400, "malformed")
-    assert taken.status_code == 202
-
-
 @pytest.mark.parametrize(
     ("wish", "status"),
     [

@@ -14,7 +14,7 @@ from headrace.errors import Conflict, DeadlineExceeded, HeadraceError, Malformed
 from headrace.gateway.endpoints import Answering, Asked, answer_now
 from headrace.gateway.jobs import result_response
 from headrace.gateway.request import Request
-from headrace.gateway.response import JSON, Response, json_response
+from headrace.gateway.response import Response, json_response
 from headrace.jobs.job_queue import JobQueue, Question
 from headrace.serving.endpoint import Endpoint
 
@@ -70,8 +70,6 @@ def answering_by_preference(queue: JobQueue, *, check: Callable[[str], str]) -> 
             return await answer_now(request, endpoint, asked)
         if name is not None and preference is None:
             await _check_not_running(queue, name)
-        if asked.sent.media_type != JSON and not request.tells_its_end:
-            request.check_whole()
         job = await _submitted(
             queue, request, _question(request, endpoint, asked, name=name, webhook=webhook and check(webhook))
         )

@@ -174,23 +174,6 @@ class Request:
         given = self.header("content-length")
         return int(given) if given and given.isascii() and given.isdigit() and len(given) <= LONGEST_LENGTH else None
 
-    @property
-    def tells_its_end(self) -> bool:
-        """Whether the body is of a form that cannot be read when it was cut."""
-        media_type = (self.header("content-type") or "").partition(";")[0].strip().lower()
-        return media_type in {"multipart/form-data", "application/json"}
-
-    def check_whole(self) -> None:
-        """Asked before anything is kept of a body that does not tell its own end; raises `Malformed`.
-
-        The server reads a body in pieces whose sender goes away, of a length that nobody told, like one that is whole.
-        """
-        if self.content_length is None:
-            raise Malformed(
-                "The body came without its length, by which one that was cut short would be known.",
-                remedy="Send it with Content-Length, or as multipart/form-data.",
-            )
-
     async def body(self) -> bytes:
         """All of it, read once.
 
@@ -234,8 +217,6 @@ class Request:
             raise Malformed(f"No more of the body came within {self.read_s:g} s.", remedy="Send it faster.") from late
         except ConnectionError as broken:
             raise Malformed("The body ended before its end.", remedy="Send all of it.") from broken
-        if length is not None and size < length:
-            raise Malformed(f"The body ended after {size} of {length} bytes.", remedy="Send all of it.")
         return size
 
     def _give_up_reading(self, call: asyncio.Task[Any]) -> None:
