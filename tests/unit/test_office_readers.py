@@ -78,6 +78,32 @@ def docx_body(words: str) -> bytes:
     return f'<w:document xmlns:w="{namespace}"><w:body>{W_P(words)}</w:body></w:document>'.encode()
 
 
+def test_a_word_file_of_the_strict_form_is_read_as_any_other():
+    strict = "http://purl.oclc.org/ooxml/wordprocessingml/main"
+    body = W_P("The mill stands by the river.")
+
+    text = extracted(zipped({"word/document.xml": f'<w:document xmlns:w="{strict}">{body}</w:document>'.encode()}))
+
+    assert text.characters == "The mill stands by the river."
+
+
+def test_an_equation_in_a_word_file_is_written_on_one_line():
+    space = 'xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math"'
+    run = "<m:r><m:t>{}</m:t></m:r>".format
+    power = f"<m:sSup><m:e>{run('r')}</m:e><m:sup>{run('2')}</m:sup></m:sSup>"
+    root = f"<m:rad><m:deg/><m:e>{run('n+1')}</m:e></m:rad>"
+    fraction = f"<m:f><m:num>{run('a')}</m:num><m:den>{root}</m:den></m:f>"
+    sign = '<m:naryPr><m:chr m:val="∑"/></m:naryPr>'
+    total = f"<m:nary>{sign}<m:sub>{run('k=0')}</m:sub><m:sup>{run('n')}</m:sup><m:e>{run('k')}</m:e></m:nary>"
+    bracket = f"<m:d><m:e>{run('x')}</m:e></m:d>"
+
+    text = extracted(
+        docx(f"<w:p><m:oMath {space}>{run('A=π')}{power}{run('+')}{fraction}{total}{bracket}</m:oMath></w:p>")
+    )
+
+    assert text.characters == "A=πr^2+a/(√(n+1))∑_(k=0)^n k(x)"
+
+
 def test_a_sheet_is_named_and_its_cells_shown_as_people_see_them():
     row = '<row r="1"><c r="A1"><v>3</v></c><c r="B1"><v>2.5</v></c><c r="C1" t="b"><v>1</v></c></row>'
     second = '<row r="2"><c r="A2" t="inlineStr"><is><t>text</t></is></c></row>'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import zipfile
 import zlib
@@ -16,6 +17,9 @@ ENCRYPTED = "It is encrypted."
 DECRYPT = "Save it without a password and send it again."
 DEEPEST = 256
 """How deep libxml2 follows XML that nests."""
+_STRICT = b"http://purl.oclc.org/ooxml/"
+# The strict form of ECMA-376 differs from the usual one in the names of its namespaces.
+_STRICT_NAME = re.compile(rb"http://purl\.oclc\.org/ooxml/([A-Za-z]{1,40})/([A-Za-z]{1,40})")
 _LOCAL = b"PK\x03\x04"
 _ENTITIES = tuple("<!ENTITY".encode(encoding) for encoding in ("ascii", "utf-16-le", "utf-16-be", "utf-32-le"))
 
@@ -78,6 +82,8 @@ def parsed(data: bytes, limits: Limits) -> etree._Element:
     if any(sign in data for sign in _ENTITIES):
         raise Unreadable("It defines XML entities, which no office program does.", remedy="Save it anew.")
     limits.check("XML tags", data.count(b"<"), limits.tags)
+    if _STRICT in data:
+        data = _STRICT_NAME.sub(rb"http://schemas.openxmlformats.org/\1/2006/\2", data)
     try:
         return etree.fromstring(data, _parser(mends=False))
     except etree.XMLSyntaxError as error:

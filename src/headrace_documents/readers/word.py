@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from lxml import etree
 
 from headrace_documents.readers.containers import member, names, opened, parsed
+from headrace_documents.readers.equations import EQUATION, equation_text
 from headrace_documents.readers.reader import Flow, Limits, Reading
 
 W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
@@ -136,6 +137,8 @@ def _gather(element: etree._Element, pieces: list[str]) -> None:
         tag = child.tag
         if tag == f"{W}t":
             pieces.append(child.text or "")
+        elif tag == EQUATION:
+            pieces.append(equation_text(child))
         elif tag in _BREAKS:
             pieces.append(_BREAKS[tag])
         elif tag == f"{W}sym":
