@@ -84,6 +84,7 @@ class Monitor:
         self._dirty: dict[tuple[float, str], dict[str, WindowSketch]] = {}
         self._saved_through = 0
         self._looks = 0
+        self._has_news = False
         self._coarsened_at = 0.0
         self._lock = Lock()
         self._resume()
@@ -110,7 +111,7 @@ class Monitor:
         self._save_alerts(changes)
         self._looks += 1
         is_changed = self._dirty or self._memory.through != self._saved_through
-        if is_changed and (is_last or self._looks % _SAVE_EVERY == 0):
+        if is_changed and (is_last or self._has_news or self._looks % _SAVE_EVERY == 0):
             self._save()
         return changes
 
@@ -131,6 +132,7 @@ class Monitor:
             self._resume()
             return
         self._saved_through = checkpoint.through
+        self._has_news = False
         self._dirty.clear()
         self._coarsen()
 
@@ -162,6 +164,8 @@ class Monitor:
             watch = self._watches[release] = ReleaseWatch(
                 release, self._options.watch, self._rng, reference=self._reference(release)
             )
+            # Who asks how a new release fares should not have to wait for the next usual time.
+            self._has_news = True
         return watch
 
     def _take(self, content: bytes) -> list[Change]:

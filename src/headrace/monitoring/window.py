@@ -19,6 +19,8 @@ MOST_FEATURES = 64
 LONGEST_EMBEDDING = 64
 ORIGINS = {"confidence": 1.0}
 """Where numbers are looked at most closely, if not next to 0: 0.99 and 0.999 are not the same confidence."""
+QUALITY = "quality"
+"""The category that says what was first found of an input."""
 WATCHED = 4
 """Directions of the embedding that are watched as numbers."""
 
@@ -50,7 +52,7 @@ class Seen:
             categories=(
                 *list(observation.categories.items())[:MOST_FEATURES],
                 *tags.items(),
-                ("quality", observation.findings[0] if observation.findings else "ok"),
+                (QUALITY, observation.findings[0] if observation.findings else "ok"),
             ),
             contributions=weighed(observation.contributions),
             embedding=embedding,
@@ -191,12 +193,18 @@ class _Reference(msgspec.Struct):
 
 
 def reference_of(observations: Iterable[Observation], *, fewest: int) -> dict[str, WindowSketch]:
-    """The sketches of what was observed, of those segments that `fewest` or more belong to."""
+    """The sketches of what was observed, of those segments that `fewest` or more belong to.
+
+    Where no finding was made nobody has looked for any, so they say nothing of how often inputs are in doubt.
+    """
     sketches: dict[str, WindowSketch] = {}
     for observation in observations:
         seen = Seen.of(observation)
         for segment in seen.segments:
             sketches.setdefault(segment, WindowSketch()).add(seen)
+    for sketch in sketches.values():
+        if not sketch.suspect:
+            sketch.categories.pop(QUALITY, None)
     return {segment: sketch for segment, sketch in sketches.items() if sketch.count >= fewest}
 
 

@@ -83,9 +83,10 @@ def test_a_release_that_brings_its_reference_is_watched_from_its_first_decision(
     monitor = Monitor(store, MonitorOptions(), now=lambda: NOW, rng=rng, reference=lambda _release: given)
     store.add_batch(encoded(Batch("one", NOW.timestamp(), {"sha256:a": {"all": weights(rng.normal(3, 1, 200))}})))
 
-    monitor.look(is_last=True)
+    monitor.look()
 
     report = Reporter(store, now=lambda: NOW).report("sha256:a")
+    assert report.drift.is_given
     assert report.drift.state is WatchState.WATCHING
     assert report.drift.effects[0].psi.low > 0.5
     assert "no reference" not in report.drift.note
