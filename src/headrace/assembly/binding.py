@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import lru_cache
+from time import monotonic
 from typing import ClassVar
 
 from headrace.assembly.platform import Running
@@ -20,7 +21,9 @@ from headrace.serving.endpoint import Endpoint
 EARLIER = "earlier"
 """The variant in the decisions of jobs whose release serves no more."""
 
-FIRST_WAIT_S, LONGEST_WAIT_S = 0.25, 5.0
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.25, 4.0
+RETURNS_A_SECOND = 100
+"""A long queue of jobs for others costs this worker no more looks than that."""
 REMEMBERED = 64
 
 
@@ -28,6 +31,21 @@ class ReleaseGone(HeadraceError):
     """The release that a job was submitted to cannot answer any more, and no other is to answer in its place."""
 
     code: ClassVar[str] = "release_gone"
+
+
+class Returns:
+    """When jobs that are left to others may come back: later each time, and one after the other."""
+
+    def __init__(self, *, ticking: Callable[[], float] = monotonic) -> None:
+        self._ticking = ticking
+        self._last = 0.0
+
+    def wait_s(self, number: int) -> float:
+        """Seconds until the job whose attempt `number` was left is looked at again."""
+        now = self._ticking()
+        alone = now + min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(number - 1, 10))
+        self._last = max(alone, self._last + 1 / RETURNS_A_SECOND)
+        return self._last - now
 
 
 class Binding:
@@ -42,6 +60,7 @@ class Binding:
         self._running = running
         self._colleagues = colleagues
         self._rebinds = rebinds
+        self._returns = Returns()
         self._by_this_code = lru_cache(maxsize=REMEMBERED)(self._successor)
 
     @asynccontextmanager
@@ -67,7 +86,7 @@ class Binding:
             if earlier is not None and await self._colleagues.can_answer(earlier.code):
                 raise LeftToOthers(
                     f"Another worker has the release {job.release[:19]}.",
-                    wait_s=min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(work.number - 1, 10)),
+                    wait_s=self._returns.wait_s(work.number),
                 )
             variant = await self._another(stack, earlier, serving)
             if variant is None:

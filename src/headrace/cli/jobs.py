@@ -59,7 +59,7 @@ def show(job_id: ID, *, server: SERVER = USUAL_URL, key: KEY = "", as_json: AS_J
         typer.echo(msgspec.json.encode(job).decode())
         return
     console = answers()
-    for name in ("id", "state", "endpoint", "filename", "created_at", "finished_at", "decision_id"):
+    for name in ("id", "state", "endpoint", "filename", "release", "created_at", "finished_at", "decision_id"):
         console.print(f"{name:<12} {clean(str(job.get(name) or '—'))}")
     table = Table("attempt", "worker", "started", "ended", "outcome", "error", box=box.SIMPLE_HEAD)
     for each in job["attempts"]:

@@ -109,6 +109,7 @@ class RabbitBroker:
         self._publishing = None
         self._lines.clear()
         self._next_consume.clear()
+        self._confirms.fail("The connection was closed.")
         if connection is not None:
             async with self._answering():
                 await connection.close()
