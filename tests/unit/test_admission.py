@@ -1,9 +1,13 @@
 """How much is taken on at once: the learned limit, priorities, quotas, and refusals before anything is begun."""
 
 import asyncio
+from collections import deque
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
+from heapq import heappop, heappush
+from itertools import count
 from multiprocessing import get_context
+from random import Random
 from time import monotonic
 
 import pytest
@@ -47,6 +51,49 @@ def test_the_limit_keeps_the_wait_near_its_target_and_all_cores_busy(cores, comp
 
     assert limit.value >= cores
     assert max(waits) < 1.5 * limit.target_s + 2 * compute_ms / 1000 / cores
+
+
+def overload(limit, *, cores, compute_s, offered, seconds, seed):
+    """How long answers took, and how busy the cores were, once a server that is told late has seen a third of it.
+
+    Questions come by chance, `offered` a second; what one computes varies by half.
+    """
+    random = Random(seed)
+    line, latencies, in_flight, free, busy_s = deque(), [], 0, cores, 0.0
+    numbers, now = count(), 0.0
+    events = [(random.expovariate(offered), next(numbers), None)]
+    while now < seconds:
+        now, _, answered = heappop(events)
+        if answered is None:
+            heappush(events, (now + random.expovariate(offered), next(numbers), None))
+            if in_flight < limit.value:
+                in_flight += 1
+                line.append(now)
+        else:
+            arrived, begun = answered
+            limit.note(wait_s=begun - arrived, compute_s=now - begun, in_flight=in_flight, now=now)
+            in_flight, free = in_flight - 1, free + 1
+            latencies.append(now - arrived)
+        while free and line:
+            took_s = compute_s * random.uniform(0.5, 1.5)
+            heappush(events, (now + took_s, next(numbers), (line.popleft(), now)))
+            free, busy_s = free - 1, busy_s + took_s
+    return latencies[len(latencies) // 3 :], busy_s / seconds / cores
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("cores", "compute_ms"), [(2, 40), (2, 80), (8, 50), (2, 5)])
+def test_twice_what_can_be_answered_is_answered_soon_or_not_at_all(cores, compute_ms, seed):
+    limit = ConcurrencyLimit(least=2 * cores, start=32 * cores, most=1024 * cores)
+    capacity = cores * 1000 / compute_ms
+
+    latencies, busy = overload(
+        limit, cores=cores, compute_s=compute_ms / 1000, offered=2 * capacity, seconds=20, seed=seed
+    )
+
+    latencies.sort()
+    assert latencies[int(0.99 * len(latencies))] < 3 * limit.target_s + 3 * compute_ms / 1000
+    assert busy > 0.95
 
 
 def test_a_limit_that_is_not_used_up_stays_as_it_is():

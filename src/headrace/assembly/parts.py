@@ -19,7 +19,7 @@ from headrace.serving.service import Guard, Rung, Service
 from headrace.serving.shared_work import Shelf
 from headrace.settings import LimitSettings, ReplicaSettings, Settings, checked, size_bytes
 
-LEAST_A_CORE, START_A_CORE, MOST_A_CORE = 8, 32, 1024
+LEAST_A_CORE, START_A_CORE, MOST_A_CORE = 2, 32, 1024
 MOST_REPLICAS = 8
 
 
