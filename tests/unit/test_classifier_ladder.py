@@ -1,7 +1,9 @@
 """The lesser ways of the classifier: without the encoder, and without reading at all."""
 
+import gc
 import json
 import random
+import weakref
 
 import numpy as np
 import pytest
@@ -96,3 +98,16 @@ def test_without_the_encoder_probabilities_are_as_honest_as_with_it(tmp_path):
     # Leaving the encoder's share of the score out, and nothing else, gives 0.89 and 0.07.
     assert (scores.argmax(axis=1) == truth).mean() > 0.93
     assert calibration_error(scores, truth) < 0.05
+
+
+def test_an_answer_that_waits_for_its_record_holds_no_token_vectors():
+    classifier = ClassificationService().load(None)
+    reading = classifier.read(BILL.characters)
+    answer = classifier.classification(BILL, reading, model="m")
+    vectors = weakref.ref(reading.tokens["static"].vectors)
+
+    del reading
+    gc.collect()
+
+    assert vectors() is None
+    assert len(answer.contributions.evidence) > 10

@@ -10,7 +10,6 @@ import numpy as np
 from headrace_documents.classifier.head import Head, Reading, Scored, Scores
 from headrace_documents.classifier.joining_words import JOINING
 from headrace_documents.classifier.surface import Ints, is_unspaced
-from headrace_documents.classifier.tokens import Tokens
 from headrace_documents.schema import Box, Evidence, Explanation, Text
 
 METHOD = "additive"
@@ -24,16 +23,20 @@ _PLAIN = ("text", "weight", "start", "end", "occurrences")
 
 
 class Shares(NamedTuple):
-    """The tokens of one reader, the word that each belongs to (-1 for none), and what each adds to the score."""
+    """Where the tokens of one reader stand, the word that each belongs to (-1 for none), and what each adds.
 
-    tokens: Tokens
+    Without their vectors, which are large: answers wait for their record, and may be remembered for long.
+    """
+
+    starts: Ints
+    ends: Ints
     owners: Ints
     weights: Scores
 
     def alone(self) -> tuple[Ints, Ints, Scores]:
         """Those in no word: their starts, their ends, and what each adds."""
         rows = np.flatnonzero(self.owners < 0)
-        return self.tokens.starts[rows], self.tokens.ends[rows], self.weights[rows]
+        return self.starts[rows], self.ends[rows], self.weights[rows]
 
 
 class Table(NamedTuple):
@@ -288,7 +291,7 @@ def contributions_of(head: Head, reading: Reading, scored: Scored, label: int) -
         owners = reading.surface.owners(tokens.ends)
         # Those of no word are counted in front, and left out of what words own.
         owned += np.bincount(owners + 1, weights=weights, minlength=len(owned) + 1)[1:]
-        shares.append(Shares(tokens, owners, weights))
+        shares.append(Shares(tokens.starts, tokens.ends, owners, weights))
     base, total = float(head.base[label]) * scored.factor, float(scored.scores[label])
     return Contributions(reading, base=base, total=total, owned=owned, shares=shares)
 
