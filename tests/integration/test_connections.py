@@ -300,10 +300,55 @@ async def test_garbage_behind_a_call_does_not_harm_its_answer(it):
 
 
 async def test_a_head_without_end_is_refused(it):
-    answer = await told(it, b"GET / HTTP/1.1\r\nX-Long: " + b"a" * (bounds.HEAD_BYTES + 10_000), parts=3)
+    answer = await told(it, b"GET / HTTP/1.1\r\nX-Long: " + b"a" * 4 * bounds.HEAD_BYTES, parts=8)
 
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert b"The head of the call has more than 65536 bytes." in answer
+
+
+async def test_the_end_of_a_large_body_is_no_part_of_the_next_head(it):
+    body = b"y" * (LIMIT - 1)
+    second = call("GET", "/name?of=b", closes=True)
+    reader, writer = await asyncio.open_connection("127.0.0.1", it.port)
+    writer.write(call("POST", "/echo", body) + second[:20])
+    await reader.readuntil(b"\r\n\r\n")
+    echoed = await asyncio.wait_for(reader.readexactly(len(body)), WAIT_S)
+    writer.write(second[20:])
+
+    answer = await asyncio.wait_for(reader.read(), WAIT_S)
+
+    writer.close()
+    assert echoed == body
+    assert bodies(answer) == [b"b"]
+
+
+class SlowTransport:
+    """What a connection asks of its transport when it is looked at."""
+
+    unsent_bytes = 0
+    is_aborted = False
+
+    def get_write_buffer_size(self):
+        return self.unsent_bytes
+
+    def abort(self):
+        self.is_aborted = True
+
+
+async def test_who_takes_something_between_two_looks_is_waited_for(it):
+    transport = SlowTransport()
+    connection = bounds.Connection(it.server, asyncio.get_running_loop())
+    connection.connection_made(transport)
+    begun = asyncio.get_running_loop().time()
+    for after_s, unsent_bytes in ((30, 0), (71, 9000), (125, 9000), (126, 5000), (180, 5000)):
+        transport.unsent_bytes = unsent_bytes
+        connection.look(begun + after_s)
+    assert not transport.is_aborted
+
+    connection.look(begun + 187)
+
+    assert transport.is_aborted
+    connection.connection_lost(None)
 
 
 async def test_another_protocol_is_not_begun(it):

@@ -129,7 +129,8 @@ class Connection(asyncio.Protocol):
             self._refuse(f"This is no HTTP: {error}.")
         arriving = self._arriving
         if arriving is not None and not arriving.method:
-            self._head_bytes += len(data)
+            # Where it began among these bytes is not known: they may have the end of a large body before it.
+            self._head_bytes = 0 if self._head_bytes < 0 else self._head_bytes + len(data)
             if self._head_bytes > HEAD_BYTES:
                 self._refuse(f"The head of the call has more than {HEAD_BYTES} bytes.")
 
@@ -152,7 +153,7 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         """A call begins."""
         self._arriving = Exchange(self)
-        self._head_bytes = 0
+        self._head_bytes = -1
         self._since = monotonic()
 
     def on_url(self, url: bytes) -> None:
@@ -219,8 +220,9 @@ class Connection(asyncio.Protocol):
         """Ends the connection where the client takes too long."""
         unsent_bytes, before = self._transport.get_write_buffer_size(), self._unsent_bytes
         self._unsent_bytes = unsent_bytes
-        if unsent_bytes and unsent_bytes < before:
-            self._since = now
+        if unsent_bytes < before or not before:
+            # It takes what it is sent, or has only now been sent something.
+            self._since = now if unsent_bytes else self._since
         if unsent_bytes:
             patience_s = TAKING_S
         elif self._serving is not None:
