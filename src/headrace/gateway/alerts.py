@@ -11,12 +11,12 @@ from headrace.domain.report_store import ReportStore
 from headrace.errors import Conflict, Malformed, NotFound
 from headrace.gateway.caller import Access
 from headrace.gateway.operation import Content, Operation, Parameter
+from headrace.gateway.paging import PAGING, page_in, page_of
 from headrace.gateway.request import Request
 from headrace.gateway.response import Response, json_response
 from headrace.gateway.route import Route
 
 TAG = "alerts"
-MOST_A_PAGE, USUAL_PAGE = 200, 50
 LONGEST_SILENCE_S = 31 * 24 * 3600
 _ALERT = {
     "id": "alt_019ac0de-0000-7000-8000-0000000000",
@@ -29,14 +29,6 @@ _ALERT = {
     "state": "open",
 }
 ALERT = Content({"type": "object", "required": ["id", "state", "title", "detail"]}, example=_ALERT)
-_PAGE = {
-    "type": "object",
-    "properties": {
-        "items": {"type": "array", "items": {"type": "object"}},
-        "next": {"anyOf": [{"type": "string"}, {"type": "null"}]},
-    },
-    "required": ["items", "next"],
-}
 _ID = Parameter("id", "The alert's id.", where="path", required=True, example=_ALERT["id"])
 
 
@@ -51,10 +43,9 @@ LIST = Operation(
     TAG,
     parameters=(
         Parameter("state", "`open` or `recovered`; all if not given.", example="open"),
-        Parameter("cursor", "Where to go on: `next` of the page before."),
-        Parameter("limit", f"How many at most, {USUAL_PAGE} if not given.", schema=int, example=20),
+        *PAGING,
     ),
-    gives={200: Content(_PAGE, example={"items": [_ALERT], "next": None})},
+    gives={200: page_of(_ALERT)},
     errors=(Malformed,),
 )
 SHOW = Operation("Look up an alert", TAG, parameters=(_ID,), gives={200: ALERT}, errors=(NotFound,))
@@ -75,13 +66,14 @@ def routes(store: ReportStore) -> list[Route]:
 
     async def listed(request: Request) -> Response:
         state = request.query.get("state")
-        if state not in {None, "", "open", "recovered"}:
+        if state not in {None, "open", "recovered"}:
             raise Malformed(f"state={state!r} is none.", remedy="Send open or recovered.")
+        wanted = page_in(request)
         page = await asyncio.to_thread(
             store.alerts,
-            is_open=None if not state else state == "open",
-            cursor=request.query.get("cursor") or None,
-            limit=request.number("limit", default=USUAL_PAGE, least=1, most=MOST_A_PAGE),
+            is_open=None if state is None else state == "open",
+            cursor=wanted.cursor,
+            limit=wanted.limit,
         )
         return json_response({"items": page.items, "next": page.next})
 

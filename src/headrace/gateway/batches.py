@@ -18,6 +18,7 @@ from headrace.errors import InvalidInput, Malformed, NotFound, TooLarge, Unreada
 from headrace.gateway.caller import Access
 from headrace.gateway.endpoints import tags_of
 from headrace.gateway.operation import Content, Operation, Parameter
+from headrace.gateway.paging import PAGING, page_in, page_of
 from headrace.gateway.request import Request
 from headrace.gateway.response import JSON, Response, Stream, json_response
 from headrace.gateway.route import Route
@@ -29,7 +30,6 @@ from headrace.serving.endpoint import Endpoint
 
 MOST_DOCUMENTS = 100_000
 FETCHED_AT_ONCE = 8
-MOST_A_PAGE, USUAL_PAGE = 200, 50
 TAG = "batches"
 _BATCH = {
     "id": "bat_019ac0de-0000-7000-8000-0000000000",
@@ -84,11 +84,8 @@ SHOW = Operation("Look up a batch", TAG, parameters=(_ID,), gives={200: BATCH}, 
 LIST = Operation(
     "List batches",
     TAG,
-    parameters=(
-        Parameter("cursor", "Where to go on: `next` of the page before."),
-        Parameter("limit", f"How many at most, {USUAL_PAGE} if not given.", schema=int, example=20),
-    ),
-    gives={200: Content({"type": "object"}, example={"items": [_BATCH], "next": None})},
+    parameters=(*PAGING,),
+    gives={200: page_of(_BATCH)},
     errors=(Malformed,),
 )
 CANCEL = Operation("Cancel what is left of a batch", TAG, parameters=(_ID,), gives={202: BATCH}, errors=(NotFound,))
@@ -134,11 +131,11 @@ def routes(batches: Batches, intake: Intake) -> list[Route]:
         return json_response((await found(request)).body())
 
     async def listed(request: Request) -> Response:
-        limit = request.number("limit", default=USUAL_PAGE, least=1, most=MOST_A_PAGE)
+        wanted = page_in(request)
         key = None if request.caller.access >= Access.ADMIN else request.caller.id
-        items = await batches.listed(key=key, cursor=request.query.get("cursor") or None, limit=limit + 1)
-        page = items[:limit]
-        following = page[-1].id if len(items) > limit else None
+        items = await batches.listed(key=key, cursor=wanted.cursor, limit=wanted.limit + 1)
+        page = items[: wanted.limit]
+        following = page[-1].id if len(items) > wanted.limit else None
         return json_response({"items": [each.body() for each in page], "next": following})
 
     async def cancel(request: Request) -> Response:

@@ -12,17 +12,16 @@ from headrace.domain.decision import Decision, DegradedStep, Step
 from headrace.domain.stores import DecisionStore
 from headrace.errors import Conflict, InvalidConfiguration, Malformed, NotFound, UnreadableArtifact
 from headrace.gateway.operation import Content, Operation, Parameter
+from headrace.gateway.paging import PAGING, page_in
 from headrace.gateway.request import Request
 from headrace.gateway.response import Response, json_response, text_response
 from headrace.gateway.route import Route
 from headrace.serving.recorder import Recorder
 from headrace.serving.replay import Replayer
 
-MOST_A_PAGE, USUAL_PAGE = 200, 50
 _ID = Parameter(
     "id", "The decision's id.", where="path", required=True, example="dec_019ac0de-0000-7000-8000-0000000000"
 )
-_LIMIT = {"type": "integer", "minimum": 1, "maximum": MOST_A_PAGE}
 TAG = "decisions"
 
 
@@ -54,10 +53,7 @@ class DecisionPage(msgspec.Struct):
 LIST = Operation(
     "List decisions",
     TAG,
-    parameters=(
-        Parameter("cursor", "Where to go on: `next` of the page before."),
-        Parameter("limit", f"How many at most, {USUAL_PAGE} if not given.", schema=_LIMIT, example=20),
-    ),
+    parameters=(*PAGING,),
     gives={200: Content(DecisionPage)},
     errors=(Malformed,),
 )
@@ -112,9 +108,8 @@ def routes(recorder: Recorder, store: DecisionStore, replayer: Replayer) -> list
         return decision
 
     async def listed(request: Request) -> Response:
-        limit = request.number("limit", default=USUAL_PAGE, least=1, most=MOST_A_PAGE)
-        cursor = request.query.get("cursor") or None
-        page = await asyncio.to_thread(store.listed, cursor=cursor, limit=limit)
+        wanted = page_in(request)
+        page = await asyncio.to_thread(store.listed, cursor=wanted.cursor, limit=wanted.limit)
         return json_response(DecisionPage([record_of(each) for each in page.items], page.next))
 
     async def shown(request: Request) -> Response:

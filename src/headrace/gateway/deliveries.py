@@ -11,12 +11,11 @@ from headrace.domain.webhook import Delivery, DeliveryState, Receipt
 from headrace.errors import Malformed, NotFound
 from headrace.gateway.caller import Access
 from headrace.gateway.operation import Content, Operation, Parameter
+from headrace.gateway.paging import PAGING, page_in
 from headrace.gateway.request import Request
 from headrace.gateway.response import Response, json_response
 from headrace.gateway.route import Route
 from headrace.gateway.webhooks import TAG
-
-MOST_A_PAGE, USUAL_PAGE = 200, 50
 
 
 class DeliveryView(msgspec.Struct):
@@ -48,8 +47,7 @@ DELIVERIES = Operation(
     parameters=(
         Parameter("webhook", "Those of this webhook only."),
         Parameter("state", "Those in this state only.", schema=DeliveryState, example="given_up"),
-        Parameter("cursor", "Where to go on: `next` of the page before."),
-        Parameter("limit", f"How many at most, {USUAL_PAGE} if not given.", schema=int, example=20),
+        *PAGING,
     ),
     gives={200: Content(DeliveryPage)},
     errors=(Malformed,),
@@ -71,7 +69,7 @@ def routes(store: WebhookStore) -> list[Route]:
     """Only an administrator sees them: they hold what others asked."""
 
     async def deliveries(request: Request) -> Response:
-        limit = request.number("limit", default=USUAL_PAGE, least=1, most=MOST_A_PAGE)
+        limit = page_in(request).limit
         before = request.number("cursor", default=0, least=0, most=2**62) or None
         items = await store.deliveries(
             webhook_id=request.query.get("webhook"), state=_state(request), cursor=before, limit=limit + 1

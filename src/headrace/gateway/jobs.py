@@ -9,12 +9,12 @@ from headrace.domain.stores import JobFilter
 from headrace.errors import Malformed, NotFound
 from headrace.gateway.caller import Access
 from headrace.gateway.operation import Content, Operation, Parameter
+from headrace.gateway.paging import PAGING, page_in, page_of
 from headrace.gateway.request import Request
 from headrace.gateway.response import Response, Stream, event, event_stream, json_response
 from headrace.gateway.route import Route
 from headrace.jobs.job_queue import JobQueue
 
-MOST_A_PAGE, USUAL_PAGE = 200, 50
 QUIET_S = 15.0
 """After so long without an event a comment is sent, lest something on the way takes the connection for dead."""
 KEEP_ALIVE = b": still here\n\n"
@@ -32,14 +32,6 @@ _JOB = {
 }
 JOB = Content({"type": "object", "required": ["id", "state", "progress", "attempts"]}, example=_JOB)
 _ID = Parameter("id", "The job's id.", where="path", required=True, example=_JOB["id"])
-_PAGE = {
-    "type": "object",
-    "properties": {
-        "items": {"type": "array", "items": {"type": "object"}},
-        "next": {"anyOf": [{"type": "string"}, {"type": "null"}]},
-    },
-    "required": ["items", "next"],
-}
 SHOW = Operation("Look up a job", TAG, parameters=(_ID,), gives={200: JOB}, errors=(NotFound,))
 LIST = Operation(
     "List jobs",
@@ -47,10 +39,9 @@ LIST = Operation(
     parameters=(
         Parameter("state", "Those in this state only.", schema=JobState, example="failed"),
         Parameter("batch", "Those of this batch only."),
-        Parameter("cursor", "Where to go on: `next` of the page before."),
-        Parameter("limit", f"How many at most, {USUAL_PAGE} if not given.", schema=int, example=20),
+        *PAGING,
     ),
-    gives={200: Content(_PAGE, example={"items": [_JOB], "next": None})},
+    gives={200: page_of(_JOB)},
     errors=(Malformed,),
 )
 CANCEL = Operation(
@@ -103,8 +94,8 @@ def routes(queue: JobQueue, *, release_of: Callable[[Job], str | None]) -> list[
 
     async def listed(request: Request) -> Response:
         which = JobFilter(state=_state(request), key=_owner(request), batch_id=request.query.get("batch") or None)
-        limit = request.number("limit", default=USUAL_PAGE, least=1, most=MOST_A_PAGE)
-        page = await queue.listed(which, cursor=request.query.get("cursor") or None, limit=limit)
+        wanted = page_in(request)
+        page = await queue.listed(which, cursor=wanted.cursor, limit=wanted.limit)
         return json_response({"items": [job.body() for job in page.items], "next": page.next})
 
     async def cancel(request: Request) -> Response:
@@ -161,7 +152,7 @@ def _owner(request: Request) -> str | None:
 
 def _state(request: Request) -> JobState | None:
     given = request.query.get("state")
-    if not given:
+    if given is None:
         return None
     try:
         return JobState(given)

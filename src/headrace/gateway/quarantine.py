@@ -10,12 +10,12 @@ from headrace.domain.report_store import ReportStore
 from headrace.errors import Conflict, Malformed, NotFound
 from headrace.gateway.caller import Access
 from headrace.gateway.operation import Content, Operation, Parameter
+from headrace.gateway.paging import PAGING, page_in, page_of
 from headrace.gateway.request import Request
 from headrace.gateway.response import Response, json_response
 from headrace.gateway.route import Route
 
 TAG = "quarantine"
-MOST_A_PAGE, USUAL_PAGE = 200, 50
 _KEPT = {
     "id": "qua_019ac0de-0000-7000-8000-0000000000",
     "created_at": "2026-11-25T22:00:00Z",
@@ -27,24 +27,15 @@ _KEPT = {
     "decision_id": None,
 }
 KEPT = Content({"type": "object", "required": ["id", "state", "findings"]}, example=_KEPT)
-_PAGE = {
-    "type": "object",
-    "properties": {
-        "items": {"type": "array", "items": {"type": "object"}},
-        "next": {"anyOf": [{"type": "string"}, {"type": "null"}]},
-    },
-    "required": ["items", "next"],
-}
 _ID = Parameter("id", "The id that the sender was told.", where="path", required=True, example=_KEPT["id"])
 LIST = Operation(
     "List what is kept back",
     TAG,
     parameters=(
         Parameter("state", "Those in this state only.", schema=QuarantineState, example="held"),
-        Parameter("cursor", "Where to go on: `next` of the page before."),
-        Parameter("limit", f"How many at most, {USUAL_PAGE} if not given.", schema=int, example=20),
+        *PAGING,
     ),
-    gives={200: Content(_PAGE, example={"items": [_KEPT], "next": None})},
+    gives={200: page_of(_KEPT)},
     errors=(Malformed,),
 )
 SHOW = Operation("Look up an input that is kept back", TAG, parameters=(_ID,), gives={200: KEPT}, errors=(NotFound,))
@@ -64,14 +55,15 @@ def routes(store: ReportStore, release: Callable[[str], Awaitable[QuarantinedInp
     async def listed(request: Request) -> Response:
         given = request.query.get("state")
         try:
-            state = QuarantineState(given) if given else None
+            state = None if given is None else QuarantineState(given)
         except ValueError as error:
             raise Malformed(f"state={given!r} is none.", remedy="Send held or released.") from error
+        wanted = page_in(request)
         page = await asyncio.to_thread(
             store.quarantine,
             state=state,
-            cursor=request.query.get("cursor") or None,
-            limit=request.number("limit", default=USUAL_PAGE, least=1, most=MOST_A_PAGE),
+            cursor=wanted.cursor,
+            limit=wanted.limit,
         )
         return json_response({"items": page.items, "next": page.next})
 

@@ -13,11 +13,11 @@ from headrace.domain.release import Difference, ReleaseRecord, differences
 from headrace.domain.release_store import ReleaseStore
 from headrace.errors import InvalidInput, NotFound
 from headrace.gateway.operation import Content, Operation, Parameter
+from headrace.gateway.paging import PAGING, page_in
 from headrace.gateway.request import Request
 from headrace.gateway.response import Response, json_response
 from headrace.gateway.route import Route
 
-MOST_A_PAGE, USUAL_PAGE = 200, 50
 TAG = "releases"
 _ID = Parameter("id", "The release's id, or its beginning.", where="path", required=True, example=f"sha256:{'0' * 64}")
 
@@ -52,10 +52,7 @@ class ReleaseDifferences(msgspec.Struct):
 LIST = Operation(
     "List releases",
     TAG,
-    parameters=(
-        Parameter("cursor", "Where to go on: `next` of the page before."),
-        Parameter("limit", f"How many at most, {USUAL_PAGE} if not given.", schema=int, example=20),
-    ),
+    parameters=(*PAGING,),
     gives={200: Content(ReleasePage)},
     errors=(InvalidInput,),
 )
@@ -97,9 +94,8 @@ def routes(store: ReleaseStore, answers: Callable[[str], bool]) -> list[Route]:
         return record
 
     async def listed(request: Request) -> Response:
-        limit = request.number("limit", default=USUAL_PAGE, least=1, most=MOST_A_PAGE)
-        cursor = request.query.get("cursor") or None
-        records, following = await asyncio.to_thread(store.listed, cursor=cursor, limit=limit)
+        wanted = page_in(request)
+        records, following = await asyncio.to_thread(store.listed, cursor=wanted.cursor, limit=wanted.limit)
         return json_response(ReleasePage([shown(each) for each in records], following))
 
     async def show(request: Request) -> Response:

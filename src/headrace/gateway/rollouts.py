@@ -14,13 +14,13 @@ from headrace.domain.rollout_figures import Judgement
 from headrace.errors import Conflict, InvalidInput, Malformed, NotFound
 from headrace.gateway.caller import Access
 from headrace.gateway.operation import Content, Operation, Parameter
+from headrace.gateway.paging import MOST_A_PAGE, PAGING, page_in
 from headrace.gateway.request import Request
 from headrace.gateway.response import Response, json_response
 from headrace.gateway.route import Handler, Route
 from headrace.rollouts.desk import Act, Desk
 from headrace.rollouts.report import RolloutReport, report_of
 
-MOST_A_PAGE, USUAL_PAGE = 200, 50
 TAG = "rollouts"
 _ID = Parameter(
     "id", "The rollout's id.", where="path", required=True, example="rol_019ac0de-0000-7000-8000-000000000000"
@@ -86,10 +86,7 @@ _decided = msgspec.json.Decoder(Decided)
 LIST = Operation(
     "List rollouts",
     TAG,
-    parameters=(
-        Parameter("cursor", "Where to go on: `next` of the page before."),
-        Parameter("limit", f"How many at most, {USUAL_PAGE} if not given.", schema=int, example=20),
-    ),
+    parameters=(*PAGING,),
     gives={200: Content(RolloutPage)},
     errors=(Malformed,),
 )
@@ -128,8 +125,8 @@ def routes(desk: Desk, start: Start, *, changed: Callable[[], None]) -> list[Rou
     """`changed` is called after each change, so that this process follows at once."""
 
     async def listed(request: Request) -> Response:
-        limit = request.number("limit", default=USUAL_PAGE, least=1, most=MOST_A_PAGE)
-        page = await asyncio.to_thread(desk.listed, cursor=request.query.get("cursor") or None, limit=limit)
+        wanted = page_in(request)
+        page = await asyncio.to_thread(desk.listed, cursor=wanted.cursor, limit=wanted.limit)
         return json_response(RolloutPage([line_of(each) for each in page.items], page.next))
 
     async def started(request: Request) -> Response:

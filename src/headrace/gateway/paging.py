@@ -1,0 +1,44 @@
+"""Paging: how every list is asked for and given, the newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from headrace.gateway.operation import Content, Parameter
+from headrace.gateway.request import Request
+
+USUAL_PAGE, MOST_A_PAGE = 50, 200
+_LIMIT = {"type": "integer", "minimum": 1, "maximum": MOST_A_PAGE}
+PAGING = (
+    Parameter("cursor", "Where to go on: `next` of the page before."),
+    Parameter("limit", f"How many at most, {USUAL_PAGE} if not given.", schema=_LIMIT, example=20),
+)
+"""The parameters of every list, behind those of its own."""
+
+_SHAPE = {
+    "type": "object",
+    "properties": {
+        "items": {"type": "array", "items": {"type": "object"}},
+        "next": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+    },
+    "required": ["items", "next"],
+}
+
+
+class Page(NamedTuple):
+    """Which part of a list is wanted: what comes after `cursor`, the beginning if None, and at most how many."""
+
+    cursor: str | None
+    limit: int
+
+
+def page_in(request: Request) -> Page:
+    """The page that a call asks for; raises `Malformed`."""
+    limit = request.number("limit", default=USUAL_PAGE, least=1, most=MOST_A_PAGE)
+    return Page(request.query.get("cursor") or None, limit)
+
+
+def page_of(item: Mapping[str, Any]) -> Content:
+    """The body of a list whose items look like `item`; `next` is the cursor of the next page, null at the end."""
+    return Content(_SHAPE, example={"items": [item], "next": None})
