@@ -22,6 +22,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from figures import Figures
 from monitoring_parts import judging, races
+from monitoring_parts.streams import SHIFTS
 from monitoring_parts.throughput import throughput
 
 PARTS = ("false_alarms", "delays", "causes", "dated", "estimates", "anomalies", "cost", "throughput")
@@ -34,6 +35,8 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=None, help="share of false alarms that peers are tuned to")
     parser.add_argument("--runs", type=int, default=None, help="undrifted runs (default: 1,000)")
     parser.add_argument("--begin", type=int, default=0, help="the first undrifted run, where they are run in pieces")
+    parser.add_argument("--shifts", default="", help="places of the shifts to race, as 0,2; all if not given")
+    parser.add_argument("--without-adwin", action="store_true", help="which takes most of the time")
     parser.add_argument("--workers", type=int, default=2, help="processes that simulate")
     given = parser.parse_args()
     figures = Figures("monitoring", is_quick=given.quick)
@@ -46,10 +49,14 @@ def main() -> None:
     if "delays" in parts:
         if rate is None:
             parser.error("delays need false_alarms in the same run, or --rate as that measured it.")
-        makers = races.tuned(figures, rate=rate, runs=runs, decisions=decisions, workers=workers)
+        shifts = [SHIFTS[int(place)] for place in given.shifts.split(",")] if given.shifts else SHIFTS
+        makers = races.tuned(
+            figures, rate=rate, runs=runs, decisions=decisions, workers=workers, with_adwin=not given.without_adwin
+        )
         races.delays(
             figures,
             makers,
+            shifts=shifts,
             runs=20 if given.quick else 200,
             change_at=2_000 if given.quick else 10_000,
             workers=workers,

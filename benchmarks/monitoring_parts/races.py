@@ -69,7 +69,9 @@ def _stretches(traffic: Traffic, decisions: int, *, at_once: int = 10_000) -> It
         yield traffic.next(min(at_once, decisions - start))
 
 
-def tuned(figures: Figures, *, rate: float, runs: int, decisions: int, workers: int) -> dict[str, Maker]:
+def tuned(
+    figures: Figures, *, rate: float, runs: int, decisions: int, workers: int, with_adwin: bool = True
+) -> dict[str, Maker]:
     """River's detectors, one a stream, such that a run rings as seldom as ours: `rate` of the same undrifted runs.
 
     What is made equal is the share of runs in which any of all streams rings, for that is what an operator hears.
@@ -94,7 +96,7 @@ def tuned(figures: Figures, *, rate: float, runs: int, decisions: int, workers: 
         _tell_rate(figures, "Page-Hinkley, the three deltas together", (highest > thresholds).any(axis=1), decisions)
         bounds = dict(zip(DELTAS, np.split(thresholds, len(DELTAS)), strict=True))
         makers["Page-Hinkley, the three deltas together"] = partial(Together, thresholds=bounds)
-        for delta in ADWIN_DELTAS:
+        for delta in ADWIN_DELTAS if with_adwin else ():
             rung = np.concatenate(
                 list(pool.map(_adwins_rung, [(each, decisions, delta) for each in groups[:_ADWIN_GROUPS]]))
             )
@@ -131,11 +133,13 @@ def _tell_rate(figures: Figures, peer: str, rung: npt.NDArray[np.bool_], decisio
     figures.tell("runs with any false alarm", float(rung.mean()), unit="share", **facts)
 
 
-def delays(figures: Figures, makers: dict[str, Maker], *, runs: int, change_at: int, workers: int) -> None:
+def delays(
+    figures: Figures, makers: dict[str, Maker], *, shifts: Sequence[Shift], runs: int, change_at: int, workers: int
+) -> None:
     """The median of decisions from a change to its alarm; runs that rang before the change do not count."""
     contestants: dict[str, Maker] = {"headrace": partial(Headrace, alpha=ALPHA, seed=19), **makers}
     with ProcessPoolExecutor(workers) as pool:
-        for shift in SHIFTS:
+        for shift in shifts:
             races = [(make, shift, runs, change_at) for make in contestants.values()]
             for name, late in zip(contestants, pool.map(_raced, races), strict=True):
                 peer = {} if name == "headrace" else {"peer": f"river {name}"}
