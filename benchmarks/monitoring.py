@@ -72,7 +72,7 @@ def main() -> None:
     if "cost" in parts:
         judging.cost(figures, decisions=20_000 if given.quick else 1_000_000)
     if "throughput" in parts:
-        throughput(figures, documents_a_round=40 if given.quick else 100, rounds=2 if given.quick else 12)
+        throughput(figures, documents_a_round=40 if given.quick else 300, rounds=2 if given.quick else 8)
 
 
 if __name__ == "__main__":
