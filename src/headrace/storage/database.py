@@ -209,3 +209,14 @@ def _begin(connection: Connection) -> None:
     # A transaction that reads first and writes later would fail when another wrote in between.
     is_reading = connection.get_execution_options().get(_READING, False)
     connection.exec_driver_sql("BEGIN" if is_reading else "BEGIN IMMEDIATE")
+
+
+def insert_into(dialect: str) -> Any:
+    """The insert of the dialect that is spoken, which knows of conflicts: each is slow to load, and one is needed."""
+    if dialect == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert as sqlite_insert  # noqa: PLC0415
+
+        return sqlite_insert
+    from sqlalchemy.dialects.postgresql import insert as postgres_insert  # noqa: PLC0415
+
+    return postgres_insert

@@ -28,12 +28,11 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Row
 
 from headrace.domain.decision import Account, Decision, DegradedStep, Step, told
 from headrace.domain.stores import Forgotten, Listing
-from headrace.storage.database import Database, metadata
+from headrace.storage.database import Database, insert_into, metadata
 
 decisions = Table(
     "decisions",
@@ -197,12 +196,13 @@ def _upsert_in_sqlite(connection: Connection, rows: Sequence[tuple[Any, ...]]) -
 @cache
 def _upserting() -> Insert:
     """The same for Postgres, which the driver sends for many rows at once."""
-    fresh = postgresql.insert(decisions)
-    return fresh.on_conflict_do_update(
+    fresh = insert_into("postgresql")(decisions)
+    completing: Insert = fresh.on_conflict_do_update(
         index_elements=[decisions.c.id],
         set_={name: fresh.excluded[name] for name in _NAMES if name != "id"},
         where=(decisions.c.answer_digest == "") & (fresh.excluded.answer_digest != ""),
     )
+    return completing
 
 
 _NAMES = tuple(column.name for column in decisions.columns)

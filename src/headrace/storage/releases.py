@@ -11,7 +11,7 @@ from sqlalchemy.engine import Row
 
 from headrace.domain.release import Release, ReleaseRecord
 from headrace.errors import InvalidInput, UnreadableArtifact
-from headrace.storage.database import Database, metadata
+from headrace.storage.database import Database, insert_into, metadata
 
 releases = Table(
     "releases",
@@ -44,7 +44,7 @@ class SqlReleases:
             "manifest": record.release.manifest(),
         }
         with self._database.transaction() as connection:
-            connection.execute(_insert_into(connection.dialect.name)(releases).values(row).on_conflict_do_nothing())
+            connection.execute(insert_into(connection.dialect.name)(releases).values(row).on_conflict_do_nothing())
 
     def find(self, release_id: str) -> ReleaseRecord | None:
         """By the id or the beginning of one, with or without `sha256:`."""
@@ -75,17 +75,6 @@ class SqlReleases:
     def close(self) -> None:
         """Closes the database."""
         self._database.close()
-
-
-def _insert_into(dialect: str) -> Any:
-    """The statement of the dialect that is spoken: each takes long to load, and only one of them is needed."""
-    if dialect == "sqlite":
-        from sqlalchemy.dialects.sqlite import insert as sqlite_insert  # noqa: PLC0415
-
-        return sqlite_insert
-    from sqlalchemy.dialects.postgresql import insert as postgres_insert  # noqa: PLC0415
-
-    return postgres_insert
 
 
 def _record(row: Row[Any]) -> ReleaseRecord:

@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Insert, Table, and_, bindparam, delete, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from headrace.domain.exposure import (
@@ -29,7 +28,7 @@ from headrace.domain.rollout_figures import Figures, Judgement
 from headrace.domain.rollout_store import Manifests, NewsMove, RolloutListing
 from headrace.domain.tally import Measure, Tallies, Tally
 from headrace.errors import Conflict, NotFound
-from headrace.storage.database import Database, StoreUnavailable
+from headrace.storage.database import Database, StoreUnavailable, insert_into
 from headrace.storage.rollout_tables import (
     rollout_counts,
     rollout_exposures,
@@ -359,7 +358,8 @@ def _adding(table: Table, dialect: str) -> Insert:
 
     One statement for all rows: one each would take longer than all else that a rollout costs.
     """
-    fresh = sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+    fresh = insert_into(dialect)(table)
     places = list(table.primary_key.columns)
     grown = {each.name: each + fresh.excluded[each.name] for each in table.columns if not each.primary_key}
-    return fresh.on_conflict_do_update(index_elements=places, set_=grown)
+    growing: Insert = fresh.on_conflict_do_update(index_elements=places, set_=grown)
+    return growing
