@@ -1,6 +1,7 @@
 """Readers of office files, mails and marked-up text, each by a document made for one trait."""
 
 import io
+import zipfile
 
 import pytest
 from attacks import docx, flagged_encrypted, xlsx, zipped
@@ -297,6 +298,34 @@ def test_a_picture_without_any_text_says_so():
     text = extracted(output.getvalue(), "a.png")
 
     assert "no_text_found" in findings_of(text)
+
+
+def test_an_ods_whose_sheets_break_off_is_read_as_far_as_they_go():
+    with zipfile.ZipFile(io.BytesIO(sample("inbox/book1.ods"))) as container:
+        members = {name: container.read(name) for name in container.namelist()}
+    sheets = members["content.xml"]
+    members["content.xml"] = sheets[: sheets.rindex(b"<text:p>") + 4]
+
+    text = extracted(zipped(members), "a.ods")
+
+    assert text.tables[0].rows[0] == extracted(sample("inbox/book1.ods"), "a.ods").tables[0].rows[0]
+
+
+@pytest.mark.parametrize(
+    ("record", "wound"),
+    [
+        (b"\x00\x02\x0e\x00", b"\x00\x00\x00\x00\x1c\x00\xaf\x00\x00\x00\x05\x00"),
+        (b"\xfd\x00\x0a\x00", b"\xff\xff\xff\xff"),
+    ],
+    ids=["claimed", "of the outermost cell"],
+)
+def test_a_workbook_that_would_unfold_to_millions_of_cells_is_refused(record, wound):
+    content = bytearray(sample("inbox/libro1.xls"))
+    start = content.index(record) + len(record)
+    content[start : start + len(wound)] = wound
+
+    with pytest.raises(TooLarge, match="cells"):
+        extracted(bytes(content), "a.xls")
 
 
 @pytest.mark.parametrize("size", range(700, 8700, 800))

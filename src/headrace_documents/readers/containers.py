@@ -100,6 +100,15 @@ def parsed(data: bytes, limits: Limits) -> etree._Element:
     return root
 
 
+def is_xml(data: bytes) -> bool:
+    """Whether some bytes are XML to the letter, with nothing to mend."""
+    try:
+        etree.fromstring(data, _parser(mends=False))
+    except (etree.XMLSyntaxError, ValueError):
+        return False
+    return True
+
+
 def _parser(*, mends: bool) -> etree.XMLParser:
     """Without `huge_tree` libxml2 bounds depth, names and text by itself."""
     return etree.XMLParser(

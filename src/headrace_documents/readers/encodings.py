@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import unicodedata
+from collections import Counter
 from functools import lru_cache
 from itertools import pairwise
 
@@ -80,18 +81,21 @@ def _try(sample: bytes, encoding: str) -> str | None:
 
 def _likeness(text: str) -> float:
     """How much the characters beyond ASCII look like a language, on average for each byte that they took."""
-    beyond = [character for character in text if ord(character) > 127]
+    # Of each character and pair it is counted how often it stands there: noise decodes in every candidate, and to look
+    # at all of it again and again takes seconds.
+    beyond = {character: times for character, times in Counter(text).items() if ord(character) > 127}
     if not beyond:
         return 0.0
-    score = sum(_worth(character) for character in beyond)
+    score = sum(times * _worth(character) for character, times in beyond.items())
     latin = {each.lower() for each in beyond if _script(each) == "LATIN"}
     if latin:
-        count = sum(_script(each) == "LATIN" for each in beyond)
+        count = sum(times for each, times in beyond.items() if _script(each) == "LATIN")
         score += count * (max(len(latin & letters) for letters in _LATIN_LETTERS) / len(latin) - 1.0)
-    score -= sum(2.0 for before, after in pairwise(text) if _is_torn(before, after))
+    score -= 2.0 * sum(times for pair, times in Counter(pairwise(text)).items() if _is_torn(*pair))
     score -= 2.5 * _lonely(text)
     if any(_script(character) == "HIRAGANA" for character in beyond):
-        score -= sum(2.0 for character in beyond if _script(character) == "CJK" and not _is_japanese(character))
+        foreign = (each for each in beyond if _script(each) == "CJK" and not _is_japanese(each))
+        score -= 2.0 * sum(beyond[each] for each in foreign)
     return score / len(text.encode("utf-16-le"))
 
 

@@ -5,19 +5,22 @@ from __future__ import annotations
 import io
 import re
 import struct
+import zipfile
 from collections.abc import Iterable
 from datetime import date, datetime, time
 from typing import Any
 
 import olefile
+from lxml import etree
 from python_calamine import CalamineError, CalamineWorkbook, PasswordError, ZipError
 
 from headrace import Unreadable
-from headrace_documents.readers.containers import DECRYPT, ENCRYPTED, member, names, opened
+from headrace_documents.readers.containers import DECRYPT, ENCRYPTED, is_xml, member, names, opened, parsed
 from headrace_documents.readers.reader import Flow, Limits, Passage, Reading
 
-LOCK_BYTES = 2048
-_FILE_PASS = 0x002F
+SHEETS = "content.xml"
+_FILE_PASS, _BEGIN_OF_SHEET, _CLAIM = 0x002F, 0x0809, 0x0200
+_CELLS = frozenset({0x0006, 0x00BD, 0x00BE, 0x00D6, 0x00FD, 0x0201, 0x0203, 0x0204, 0x0205, 0x027E})
 _REFERENCE = rb"""\br\s*=\s*["']([A-Z]{1,7})(\d{1,10})["']"""
 _DIMENSION = re.compile(
     rb"""<(?:\w+:)?dimension\s[^>]*ref\s*=\s*["']([A-Z]{1,7})(\d{1,10}):([A-Z]{1,7})(\d{1,10})["']"""
@@ -31,7 +34,7 @@ _REPEATED = re.compile(rb"""number-(?:columns|rows)-repeated\s*=\s*["'](\d{1,15}
 def read(content: bytes, limits: Limits) -> Reading:
     """Each sheet by its name and its tables."""
     if content[:2] == b"PK":
-        _check_container(content, limits)
+        content = _mended(content, _check_container(content, limits), limits)
     else:
         _check_stream(content, limits)
     try:
@@ -89,7 +92,21 @@ def shown(value: Any) -> str:
     return value.isoformat() if isinstance(value, date | time) else str(value).strip()
 
 
-def _check_container(content: bytes, limits: Limits) -> None:
+def _mended(content: bytes, sheets: bytes | None, limits: Limits) -> bytes:
+    """An ODS whose `sheets` are no XML with what can be saved of them, for calamine follows a broken tag for ever."""
+    if sheets is None or is_xml(sheets):
+        return content
+    mended = etree.tostring(parsed(sheets, limits), encoding="utf-8")
+    output = io.BytesIO()
+    with opened(content, limits) as container, zipfile.ZipFile(output, "w", zipfile.ZIP_STORED) as anew:
+        for name in container.namelist():
+            anew.writestr(name, mended if name == SHEETS else member(container, name))
+    return output.getvalue()
+
+
+def _check_container(content: bytes, limits: Limits) -> bytes | None:
+    """The XML of an ODS, checked; None for an XLSX, of which every sheet was."""
+    sheets = None
     with opened(content, limits) as container:
         present = names(container)
         if "META-INF/manifest.xml" in present and b"encryption-data" in member(container, "META-INF/manifest.xml"):
@@ -97,8 +114,10 @@ def _check_container(content: bytes, limits: Limits) -> None:
         for name in present:
             if re.fullmatch(r"xl/worksheets/[^/]*\.xml", name):
                 _check_sheet(member(container, name), limits)
-            elif name == "content.xml":
-                _check_repeated(member(container, name), limits)
+            elif name == SHEETS:
+                sheets = member(container, name)
+                _check_repeated(sheets, limits)
+    return sheets
 
 
 def _check_sheet(data: bytes, limits: Limits) -> None:
@@ -139,24 +158,39 @@ def _times(attributes: bytes) -> int:
     return int(found[1]) if found else 1
 
 
-def _is_locked(container: olefile.OleFileIO, book: str) -> bool:
-    """Whether the first records of a workbook, which stay readable, tell of a password ([MS-XLS] 2.4.117)."""
-    with container.openstream(book) as stream:
-        start = stream.read(LOCK_BYTES)
-    position = 0
-    while position + 4 <= len(start):
-        kind, size = struct.unpack_from("<HH", start, position)
+def _check_records(data: bytes, limits: Limits) -> None:
+    """The records of an XLS ([MS-XLS] 2.1.4): the password that it tells of, and the rectangles that calamine lays out.
+
+    It sets room aside for the claimed dimension of a sheet, and lays out all to the outermost cell.
+    """
+    rows = columns = position = 0
+    unpack, end = struct.Struct("<HH").unpack_from, len(data)
+    while position + 4 <= end:
+        kind, size = unpack(data, position)
+        body = position + 4
+        position = body + size
         if kind == _FILE_PASS:
-            return True
-        position += 4 + size
-    return False
+            raise Unreadable(ENCRYPTED, remedy=DECRYPT)
+        if kind == _BEGIN_OF_SHEET:
+            rows = columns = 0
+        elif kind == _CLAIM and body + 12 <= end:
+            first, last, left, right = struct.unpack_from("<IIHH", data, body)
+            limits.check("cells", (last - first) * (right - left), limits.cells * 4)
+        elif kind in _CELLS and body + 4 <= end:
+            row, column = unpack(data, body)
+            if row > rows or column > columns:
+                rows, columns = max(rows, row), max(columns, column)
+                limits.check("cells", (rows + 1) * (columns + 1), limits.cells * 4)
 
 
 def _check_stream(content: bytes, limits: Limits) -> None:
     if not olefile.isOleFile(content):
         return
     with olefile.OleFileIO(content) as container:
-        book = next((name for name in ("Workbook", "Book") if container.exists(name)), None)
-        if container.exists("EncryptedPackage") or (book is not None and _is_locked(container, book)):
+        if container.exists("EncryptedPackage"):
             raise Unreadable(ENCRYPTED, remedy=DECRYPT)
+        book = next((name for name in ("Workbook", "Book") if container.exists(name)), None)
+        if book is not None:
+            with container.openstream(book) as stream:
+                _check_records(stream.read(), limits)
     limits.check("bytes", len(content), limits.unpacked_bytes)
