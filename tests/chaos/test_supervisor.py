@@ -168,7 +168,7 @@ def test_a_disc_without_room_is_named(tmp_path):
         (("--only", "gatway"), "There is no role 'gatway'"),
         (("--processes", "many"), "is no number of processes"),
         (("--host", "no.such.host.invalid"), "no address of this machine"),
-        (("--port", "70000"), "cannot be listened at"),
+        (("--port", "70000"), "is no port"),
     ],
 )
 def test_a_wrong_option_is_named(tmp_path, arguments, told):
