@@ -2,7 +2,7 @@
 
     python benchmarks/monitoring.py [--quick] [--only PART,PART]
 
-Parts: false_alarms, delays, causes, dated, estimates, anomalies, cost, throughput.
+Parts: false_alarms, delays, causes, dated, estimates, anomalies, cost, throughput, shares.
 
 Times are of the processor. Peers get what suits them best, and are tuned to the share of runs with a false alarm that
 Headrace itself shows: over the same undrifted runs, of the same length, with a detector for each of the same streams.
@@ -22,10 +22,11 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from figures import Figures
 from monitoring_parts import judging, races
+from monitoring_parts.shares import shares
 from monitoring_parts.streams import SHIFTS
 from monitoring_parts.throughput import throughput
 
-PARTS = ("false_alarms", "delays", "causes", "dated", "estimates", "anomalies", "cost", "throughput")
+PARTS = ("false_alarms", "delays", "causes", "dated", "estimates", "anomalies", "cost", "throughput", "shares")
 
 
 def main() -> None:
@@ -71,6 +72,8 @@ def main() -> None:
         judging.anomalies(figures, rounds=3 if given.quick else 30, most=2_000 if given.quick else 8_000)
     if "cost" in parts:
         judging.cost(figures, decisions=20_000 if given.quick else 1_000_000)
+    if "shares" in parts:
+        shares(figures, texts=40 if given.quick else 600)
     if "throughput" in parts:
         throughput(figures, documents_a_round=40 if given.quick else 300, rounds=2 if given.quick else 8)
 
