@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -66,16 +67,21 @@ def main() -> None:
         races.causes(figures, runs=3 if given.quick else 60, change_at=5_000, workers=workers)
     if "dated" in parts:
         races.dated(figures, shuffles=4 if given.quick else 40)
+    others(figures, parts, is_quick=given.quick)
+
+
+def others(figures: Figures, parts: Sequence[str], *, is_quick: bool) -> None:
+    """The parts without peers."""
     if "estimates" in parts:
-        judging.estimates(figures, windows=40 if given.quick else 400)
+        judging.estimates(figures, windows=40 if is_quick else 400)
     if "anomalies" in parts:
-        judging.anomalies(figures, rounds=3 if given.quick else 30, most=2_000 if given.quick else 8_000)
+        judging.anomalies(figures, rounds=3 if is_quick else 30, most=2_000 if is_quick else 8_000)
     if "cost" in parts:
-        judging.cost(figures, decisions=20_000 if given.quick else 1_000_000)
+        judging.cost(figures, decisions=20_000 if is_quick else 1_000_000)
     if "shares" in parts:
-        shares(figures, texts=40 if given.quick else 600)
+        shares(figures, texts=40 if is_quick else 600)
     if "throughput" in parts:
-        throughput(figures, documents_a_round=40 if given.quick else 300, rounds=2 if given.quick else 8)
+        throughput(figures, documents_a_round=40 if is_quick else 300, rounds=2 if is_quick else 8)
 
 
 if __name__ == "__main__":
