@@ -24,9 +24,10 @@ BUDGET_S = 30.0
 PATIENCE_S = 5.0
 """How long a shadow waits for quiet before it is dropped."""
 
-LOADED_SHARE = 0.08
-"""While there is no quiet, shadows may take this part of the machine: all are answered where they cost little, as where
-the encoder's work is shared, and few where they cost as much as the live answers."""
+LOADED_SHARE = 0.05
+"""While there is no quiet, shadows may take this part of one core: all are answered where they cost little beside the
+live answers, as where the encoder's work is shared, and few where they cost as much. Of one core, for a process whose
+answers are mostly made by the interpreter has no more than that, however many there are."""
 _MOST_SAVED_S = 0.25
 
 Told = Callable[[Rollout, str], None]
@@ -46,7 +47,7 @@ class _Waiting:
 
 
 class Shadows:
-    """One at a time, newest dropped when `bound` wait; while there is no quiet, within `LOADED_SHARE` of the machine.
+    """One at a time, newest dropped when `bound` wait; while there is no quiet, within `LOADED_SHARE` of a core.
 
     `in_flight` is how many live questions are being answered; at `cores` or fewer there is quiet. While `has_room` says
     no, nothing is even kept waiting.
@@ -113,7 +114,7 @@ class Shadows:
     def _saved(self) -> float:
         """Seconds of work that shadows may take by now though there is no quiet; below 0 they have taken more."""
         now = monotonic()
-        earned_s = (now - self._saved_at) * self._cores * LOADED_SHARE
+        earned_s = (now - self._saved_at) * LOADED_SHARE
         self._saved_s, self._saved_at = min(self._saved_s + earned_s, _MOST_SAVED_S), now
         return self._saved_s
 
