@@ -381,13 +381,26 @@ async def test_a_job_whose_release_is_gone_fails_where_none_may_stand_in_and_a_r
     assert await told_releases(mill, job) == [("state", {"from": gone, "to": serving})]
 
 
+async def beats_until_handed_back(mill, job, code):
+    """Another worker, of that code, which is killed once the job was left to it."""
+    async with asyncio.timeout(60):
+        while True:
+            await asyncio.to_thread(mill.running.jobs.attendances.attend, "another:1:a", {code})
+            attempts = (await mill.running.jobs.queue.look_up(job.id)).attempts
+            if any(each.outcome is AttemptOutcome.HANDED_BACK for each in attempts):
+                return
+            await asyncio.sleep(0.02)
+
+
 async def test_a_job_is_left_to_a_worker_of_its_own_code_until_that_is_silent(mill):
     gone = of_other_code(mill)
-    # It beats once, and is killed.
     mill.running.jobs.attendances.attend("another:1:a", {gone.code})
     job = await submitted_to(mill, gone.id, "wheat")
+    beating = asyncio.create_task(beats_until_handed_back(mill, job, gone.code))
 
     done = await worked_off(mill, job)
+
+    await beating
 
     assert [each.outcome for each in done.attempts[:-1]] == [AttemptOutcome.HANDED_BACK] * (len(done.attempts) - 1)
     assert len(done.attempts) > 1

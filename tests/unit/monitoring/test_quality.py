@@ -180,12 +180,37 @@ def test_a_detector_goes_on_from_its_memory():
     assert again.is_anomalous([9.0] * 4)
 
 
+@pytest.mark.parametrize(
+    ("words", "others", "is_near"), [(60, 2, True), (600, 20, True), (600, 200, False), (60, 60, False)]
+)
+def test_texts_are_near_by_the_share_of_their_pairs_whatever_the_hashes(words, others, is_near):
+    """Twenty texts each: hashes differ from process to process, and no text may depend on their luck."""
+    recent = RecentTexts()
+    told = []
+    for text in range(20):
+        original = [f"w{text}x{number}" for number in range(words)]
+        recent.add(fingerprint(" ".join(original)), str(text))
+        told.append(recent.near(fingerprint(" ".join(original[others:] + ["else"] * others))))
+
+    assert told == ([str(text) for text in range(20)] if is_near else [None] * 20)
+
+
+def test_a_text_that_comes_often_is_looked_up_as_quickly_as_any_other():
+    recent = RecentTexts(bound=50)
+    mark = fingerprint(STORY * 3)
+    for number in range(200):
+        recent.add(mark, str(number))
+
+    assert recent.near(mark) is not None
+    assert len(recent._texts) == 50
+
+
 def test_fingerprints_of_short_texts_are_none_and_old_texts_are_forgotten():
     recent = RecentTexts(bound=2)
-    marks = [fingerprint(f"{STORY} " + f"number {i} " * 40) for i in range(3)]
+    marks = [fingerprint(" ".join(f"text{i}word{number}" for number in range(40))) for i in range(3)]
     for place, mark in enumerate(marks):
         recent.add(mark, str(place))
 
     assert fingerprint("too short") is None
-    assert recent.near(marks[2]) == "2"
+    assert [recent.near(mark) for mark in marks] == [None, "1", "2"]
     assert recent.near(fingerprint("entirely other words about ships and sails on a wide sea " * 5)) is None
