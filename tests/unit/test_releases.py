@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import shutil
 
 import milled
 import pytest
@@ -20,6 +21,7 @@ from headrace.errors import (
 )
 from headrace.registry.registry import ModelRegistry
 from headrace.serving.context import Context
+from headrace.serving.releases import Releases
 from headrace.serving.shared_work import SharedWork, Shelf
 from headrace.storage.memory import MemoryDecisions
 
@@ -138,10 +140,36 @@ async def test_a_release_whose_file_is_written_over_answers_nothing_more(watched
             stream.write(b'"schist!"')
         await until_told(told, "model_changed")
 
-        with pytest.raises(Unavailable, match=r"word\.json of stone .* was changed"):
+        with pytest.raises(Unavailable, match=r"A file of stone sha256:\w+ was changed"):
             await answer_as(platform, Variant(champion.id))
         assert platform.health()["stone"].state == "stopped"
         assert "was changed" in platform.health()["stone"].detail
+
+
+async def test_what_was_written_over_before_the_first_look_is_noticed_too(tmp_path):
+    stone = registered(tmp_path, "stone", "granite")
+    registry, told = ModelRegistry(settings_in(tmp_path).models_folder), []
+    with (registry.folder_of(stone) / milled.WORD).open("r+b") as stream:
+        stream.write(b'"schist!"')
+    release = Release(pipeline="mill", code="sha256:any", models={"stone": stone.digest}, settings={})
+    loaded = Releases(lambda _release: {})
+    await loaded.load(release)
+
+    await vigil.Vigil(loaded, registry, tell=lambda event, _facts: told.append(event)).look()
+
+    assert told == ["model_changed"]
+    with pytest.raises(Unavailable), loaded.held(release.id):
+        pass
+
+
+async def test_a_registry_that_is_away_neither_ends_the_vigil_nor_the_answers(watched):
+    running, told, file = watched
+    async with running as platform:
+        await asyncio.sleep(0.1)
+        shutil.rmtree(file.parents[3])
+        await until_told(told, "model_files_missing")
+
+        assert (await answer_as(platform, Variant(platform.champions["mill"].id))).value == "rye-jute-granite"
 
 
 @pytest.mark.parametrize("is_replaced", [True, False])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from headrace.assembly.pools import Tell
-from headrace.errors import UnreadableArtifact
+from headrace.domain.model import ModelVersion
+from headrace.errors import HeadraceError
 from headrace.registry.registry import Mark, ModelRegistry
 from headrace.serving.releases import Releases
 
@@ -25,6 +26,7 @@ class Vigil:
         self._registry = registry
         self._tell = tell
         self._marks: dict[str, dict[str, Mark | None]] = {}
+        self._versions: dict[str, ModelVersion] = {}
         self._faults: dict[str, str] = {}
 
     async def keep(self) -> None:
@@ -37,27 +39,32 @@ class Vigil:
         """Looks once at all files of what is loaded now."""
         releases = list(self._loaded)
         for digest in {digest for release in releases for digest in release.models.values()}:
-            await asyncio.to_thread(self._look_at, digest)
+            try:
+                await asyncio.to_thread(self._look_at, digest)
+            except (HeadraceError, OSError) as failure:
+                # A registry that cannot be read now is looked at again; the vigil must not end with it.
+                self._tell("model_files_unread", {"version": digest, "error": str(failure)})
         for release in releases:
             for digest in self._faults.keys() & set(release.models.values()):
                 self._loaded.distrust(release.id, self._faults[digest])
 
     def _look_at(self, digest: str) -> None:
-        version = self._registry.version(digest)
+        version = self._versions.get(digest)
+        if version is None:
+            version = self._versions[digest] = self._registry.version(digest)
         marks = self._registry.marks_of(version)
-        known = self._marks.setdefault(digest, marks)
+        known = self._marks.setdefault(digest, self._registry.verified(version) or marks)
         if marks == known:
             return
         self._marks[digest] = marks
-        try:
-            self._registry.folder_of(version)
-        except UnreadableArtifact as error:
-            facts = {"model": version.name, "version": digest, "detail": str(error)}
-            if any(_is_written_over(known[path], marks[path]) for path in marks):
-                self._faults[digest] = str(error)
-                self._tell("model_changed", facts)
-            else:
-                self._tell("model_files_missing", facts)
+        if self._registry.is_intact(version):
+            return
+        facts = {"model": version.name, "version": digest}
+        if any(_is_written_over(known[path], marks[path]) for path in marks):
+            self._faults[digest] = f"A file of {version.name} {digest} was changed since it was loaded."
+            self._tell("model_changed", facts)
+        else:
+            self._tell("model_files_missing", facts)
 
 
 def _is_written_over(before: Mark | None, now: Mark | None) -> bool:

@@ -36,6 +36,7 @@ class ModelRegistry:
 
     def __init__(self, folder: Path, *, bucket: Bucket | None = None) -> None:
         self._place: Place = FolderPlace(folder) if bucket is None else MirroredBucket(bucket, folder)
+        self._verified: dict[str, dict[str, Mark | None]] = {}
 
     def register(
         self,
@@ -146,18 +147,30 @@ class ModelRegistry:
             UnreadableArtifact: a file is missing or not what was registered.
         """
         files = f"{_home(version.digest)}/files"
+        marks = self.marks_of(version)
         for path, file in version.files.items():
             if self._place.file(f"{files}/{path}", file) is None:
                 raise UnreadableArtifact(
                     f"{path} of {version.name} {version.digest} is missing or was changed since it was registered.",
                     remedy="Register the model again, or move the alias to another version.",
                 )
+        # What was fetched just now has no mark yet from before it was read.
+        self._verified[version.digest] = marks if None not in marks.values() else self.marks_of(version)
         return self._place.folder / files
+
+    def verified(self, version: ModelVersion) -> dict[str, Mark | None] | None:
+        """How the files of `version` lay here when they were last verified; None where they never were."""
+        return self._verified.get(version.digest)
 
     def marks_of(self, version: ModelVersion) -> dict[str, Mark | None]:
         """How the files of `version` lie here now, without reading them; None for one that is gone."""
         files = self._place.folder / _home(version.digest) / "files"
         return {path: _mark_of(files / path) for path in version.files}
+
+    def is_intact(self, version: ModelVersion) -> bool:
+        """Whether the files of `version` are here as they were registered; reads all, fetches and mends nothing."""
+        here, files = FolderPlace(self._place.folder), f"{_home(version.digest)}/files"
+        return all(here.file(f"{files}/{path}", file) is not None for path, file in version.files.items())
 
     def find(self, name: str, alias: str = CHAMPION) -> ModelVersion | None:
         """The version that `alias` of `name` names; None when there is no such alias."""

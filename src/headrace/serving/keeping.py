@@ -66,7 +66,8 @@ class Keeping:
 
     def wants_more(self, decision: Decision, answered: Answered) -> bool:
         """Whether `completed` needs the answer of a decision: for its explanation, or for an input left out before."""
-        return is_answer(answered.value) or (decision.input is None and self.inputs is Inputs.FULL)
+        is_left_out = decision.input is None and self.inputs is Inputs.FULL and self.redact is None
+        return is_answer(answered.value) or (is_left_out and decision.endpoint in self.codecs)
 
     def completed(self, decision: Decision, answered: Answered | None) -> Decision:
         """With all that is kept besides: the explanation and a large input, where the answer has them."""

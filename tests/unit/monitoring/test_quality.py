@@ -201,8 +201,7 @@ def test_a_text_that_comes_often_is_looked_up_as_quickly_as_any_other():
     for number in range(200):
         recent.add(mark, str(number))
 
-    assert recent.near(mark) is not None
-    assert len(recent._texts) == 50
+    assert int(recent.near(mark)) >= 150
 
 
 def test_fingerprints_of_short_texts_are_none_and_old_texts_are_forgotten():
