@@ -84,7 +84,7 @@ SHOW = Operation("Look up a batch", TAG, parameters=(_ID,), gives={200: BATCH}, 
 LIST = Operation(
     "List batches",
     TAG,
-    parameters=(*PAGING,),
+    parameters=PAGING,
     gives={200: page_of(_BATCH)},
     errors=(Malformed,),
 )

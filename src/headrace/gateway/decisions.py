@@ -53,7 +53,7 @@ class DecisionPage(msgspec.Struct):
 LIST = Operation(
     "List decisions",
     TAG,
-    parameters=(*PAGING,),
+    parameters=PAGING,
     gives={200: Content(DecisionPage)},
     errors=(Malformed,),
 )

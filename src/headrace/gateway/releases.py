@@ -52,7 +52,7 @@ class ReleaseDifferences(msgspec.Struct):
 LIST = Operation(
     "List releases",
     TAG,
-    parameters=(*PAGING,),
+    parameters=PAGING,
     gives={200: Content(ReleasePage)},
     errors=(InvalidInput,),
 )

@@ -86,7 +86,7 @@ _decided = msgspec.json.Decoder(Decided)
 LIST = Operation(
     "List rollouts",
     TAG,
-    parameters=(*PAGING,),
+    parameters=PAGING,
     gives={200: Content(RolloutPage)},
     errors=(Malformed,),
 )
