@@ -36,35 +36,40 @@ class Vigil:
             await asyncio.sleep(EVERY_S)
 
     async def look(self) -> None:
-        """Looks once at all files of what is loaded now."""
+        """Looks once at all files of what is loaded now. Who is told of a change finds it distrusted already."""
         releases = list(self._loaded)
+        told: list[tuple[str, dict[str, str]]] = []
         for digest in {digest for release in releases for digest in release.models.values()}:
             try:
-                await asyncio.to_thread(self._look_at, digest)
+                event, model = await asyncio.to_thread(self._looked_at, digest)
             except (HeadraceError, OSError) as failure:
                 # A registry that cannot be read now is looked at again; the vigil must not end with it.
-                self._tell("model_files_unread", {"version": digest, "error": str(failure)})
+                told.append(("model_files_unread", {"version": digest, "error": str(failure)}))
+            else:
+                if event:
+                    told.append((event, {"model": model, "version": digest}))
         for release in releases:
             for digest in self._faults.keys() & set(release.models.values()):
                 self._loaded.distrust(release.id, self._faults[digest])
+        for event, facts in told:
+            self._tell(event, facts)
 
-    def _look_at(self, digest: str) -> None:
+    def _looked_at(self, digest: str) -> tuple[str, str]:
+        """What is to be told of a model, nothing where all is well; and its name."""
         version = self._versions.get(digest)
         if version is None:
             version = self._versions[digest] = self._registry.version(digest)
         marks = self._registry.marks_of(version)
         known = self._marks.setdefault(digest, self._registry.verified(version) or marks)
         if marks == known:
-            return
+            return "", version.name
         self._marks[digest] = marks
         if self._registry.is_intact(version):
-            return
-        facts = {"model": version.name, "version": digest}
+            return "", version.name
         if any(_is_written_over(known[path], marks[path]) for path in marks):
             self._faults[digest] = f"A file of {version.name} {digest} was changed since it was loaded."
-            self._tell("model_changed", facts)
-        else:
-            self._tell("model_files_missing", facts)
+            return "model_changed", version.name
+        return "model_files_missing", version.name
 
 
 def _is_written_over(before: Mark | None, now: Mark | None) -> bool:
