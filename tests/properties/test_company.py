@@ -144,6 +144,12 @@ def test_a_model_file_that_is_none_is_refused(tmp_path):
         OnnxModel(tmp_path / "noise.onnx")
 
 
-def test_a_row_of_another_shape_is_wrong_input(graphs):
-    with pytest.raises(InvalidInput):
-        OnnxModel(graphs["fp32"]).run([{"x": np.zeros(3, np.float32)}])
+@pytest.mark.parametrize("rows", [1, 8])
+@pytest.mark.parametrize("row", [{"x": np.zeros(3, np.float32)}, {"x": np.zeros(WIDTH, np.float64)}, {}])
+def test_a_row_that_the_graph_does_not_take_is_wrong_input(graphs, rows, row):
+    with pytest.raises(InvalidInput, match=r"\bx\b"):
+        OnnxModel(graphs["fp32"], rows=rows).run([row_of_zeros(), row] if rows > 1 else [row])
+
+
+def row_of_zeros():
+    return {"x": np.zeros_like(row_of(0))}

@@ -21,11 +21,11 @@ Row = Mapping[str, Array]
 # It takes its scale over all that it is given: with two rows in a run, each answer depends on the other.
 _SCALES_OVER_ALL = b"DynamicQuantizeLinear"
 _DTYPES = {
-    "tensor(float)": np.float32,
-    "tensor(double)": np.float64,
-    "tensor(int64)": np.int64,
-    "tensor(int32)": np.int32,
-    "tensor(bool)": np.bool_,
+    "tensor(float)": np.dtype(np.float32),
+    "tensor(double)": np.dtype(np.float64),
+    "tensor(int64)": np.dtype(np.int64),
+    "tensor(int32)": np.dtype(np.int32),
+    "tensor(bool)": np.dtype(np.bool_),
 }
 
 
@@ -93,15 +93,26 @@ class OnnxModel:
         answers: list[dict[str, Array]] = []
         for start in range(0, len(rows), self.rows):
             part = rows[start : start + self.rows]
-            filled = [*part, *[part[0]] * (self.rows - len(part))]
-            answers += self._of_run({each.name: np.stack([row[each.name] for row in filled]) for each in self._inputs},
-                                    len(part))  # fmt: skip
+            answers += self._of_run(self._filled(part), len(part))
         return answers
+
+    def _filled(self, rows: Sequence[Row]) -> dict[str, Array]:
+        """The inputs of a run of `self.rows`: places that nobody asked for are zeros."""
+        feeds: dict[str, Array] = {}
+        for each in self._inputs:
+            feed = feeds[each.name] = np.zeros((self.rows, *(each.shape or ())), each.dtype)
+            for place, row in enumerate(rows):
+                value = row.get(each.name)
+                # Numpy would turn a value into the type and the shape of its place, and the answer would be another's.
+                if value is None or value.dtype != each.dtype or value.shape != each.shape:
+                    raise _unfit(each, value)
+                feed[place] = value
+        return feeds
 
     def _of_run(self, feeds: dict[str, Array], count: int) -> list[dict[str, Array]]:
         try:
             outputs = self._session.run(self._outputs, feeds)
-        except onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument as error:
+        except (onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument, ValueError) as error:
             raise InvalidInput(
                 f"The model does not take this: {error}", remedy="Check names, types, shapes."
             ) from error
@@ -133,6 +144,14 @@ def _input(given: Any) -> _Input:
     shape = tuple(given.shape[1:])
     is_fixed = bool(given.shape) and all(isinstance(length, int) for length in shape) and given.type in _DTYPES
     return _Input(given.name, _DTYPES.get(given.type), shape if is_fixed else None)
+
+
+def _unfit(each: _Input, value: Array | None) -> InvalidInput:
+    given = "is missing" if value is None else f"has {value.dtype} of the shape {value.shape}"
+    return InvalidInput(
+        f"The model's input {each.name!r} {given}, and takes {each.dtype} of the shape {each.shape}.",
+        remedy="Check names, types, shapes.",
+    )
 
 
 def _random_row(each: _Input, random: np.random.Generator, scale: float) -> Array:
