@@ -114,7 +114,7 @@ class OnnxModel:
             outputs = self._session.run(self._outputs, feeds)
         except (onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument, ValueError) as error:
             raise InvalidInput(
-                f"The model does not take this: {error}", remedy="Check names, types, shapes."
+                f"The model's inputs ({', '.join(feeds)}) do not fit: {error}", remedy="Check names, types, shapes."
             ) from error
         return [
             {name: output[number] for name, output in zip(self._outputs, outputs, strict=True)}
