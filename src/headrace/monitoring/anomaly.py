@@ -7,6 +7,7 @@ mean was not taken from (split conformal: Vovk and others 2022, chapter 4; Laxha
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from threading import Lock
 
@@ -40,10 +41,12 @@ class AnomalyDetector:
 
     def __init__(self, *, level: float = 0.01, memory: AnomalyMemory | None = None) -> None:
         self.level = level
-        self._memory = memory or AnomalyMemory()
-        self._mean = np.array(self._memory.mean)
-        self._precision = np.array(self._memory.precision)
-        self._scores = np.sort(np.array(self._memory.scores))
+        memory = memory or AnomalyMemory()
+        self._lessons: list[Floats] = [np.array(each) for each in memory.lessons]
+        self._mean = np.array(memory.mean)
+        # Half the size, as it is read from memory for every input; ranks do not need more.
+        self._precision = np.array(memory.precision, np.float32)
+        self._scores = np.sort(np.array(memory.scores))
         self._lock = Lock()
 
     @property
@@ -53,10 +56,13 @@ class AnomalyDetector:
 
     def p_value(self, embedding: Sequence[float]) -> float | None:
         """The share of normal inputs that are at least as unusual; None while it is learning or of another length."""
-        score = self._score(embedding)
+        return self.p_of(self.score(embedding))
+
+    def p_of(self, score: float | None) -> float | None:
+        """As `p_value`, of what is as far out as `score` says."""
         if score is None or not self.is_ready:
             return None
-        at_least = len(self._scores) - int(np.searchsorted(self._scores, score, side="left"))
+        at_least = len(self._scores) - int(self._scores.searchsorted(score, side="left"))
         return (at_least + 1) / (len(self._scores) + 1)
 
     def is_anomalous(self, embedding: Sequence[float]) -> bool:
@@ -64,44 +70,50 @@ class AnomalyDetector:
         p = self.p_value(embedding)
         return p is not None and p <= self.level
 
-    def learn(self, embedding: Sequence[float]) -> None:
-        """Takes in an input that is held to be normal: first for the mean, then for the ranks, then no more."""
+    def learn(self, embedding: Sequence[float], score: float | None = None) -> None:
+        """Takes in an input that is held to be normal: first for the mean, then for the ranks, then no more.
+
+        `score` is what it was found to be, where that is known.
+        """
         if len(self._scores) >= MOST_SCORES or not len(embedding):
-            return
-        if not np.isfinite(np.asarray(embedding, np.float64)).all():
             return
         with self._lock:
             if len(self._mean) == 0:
-                self._memory.lessons.append([float(value) for value in embedding])
-                if len(self._memory.lessons) >= FIT:
+                lesson = np.array(embedding, np.float64)
+                if np.isfinite(lesson).all():
+                    self._lessons.append(lesson)
+                if len(self._lessons) >= FIT:
                     self._fit()
             elif len(self._scores) < MOST_SCORES:
-                score = self._score(embedding)
-                if score is not None:
-                    self._scores = np.insert(self._scores, np.searchsorted(self._scores, score), score)
+                score = self.score(embedding) if score is None else score
+                if score is not None and score < math.inf:
+                    place = self._scores.searchsorted(score)
+                    self._scores = np.concatenate((self._scores[:place], (score,), self._scores[place:]))
 
     def memory(self) -> AnomalyMemory:
         """What has to be stored to go on from here."""
         with self._lock:
             return AnomalyMemory(
-                lessons=list(self._memory.lessons),
+                lessons=[each.tolist() for each in self._lessons],
                 mean=self._mean.tolist(),
                 precision=self._precision.tolist(),
                 scores=self._scores.tolist(),
             )
 
-    def _score(self, embedding: Sequence[float]) -> float | None:
+    def score(self, embedding: Sequence[float]) -> float | None:
+        """How far it is from the mean; None while that is not known, infinity for what is not finite."""
         if len(self._mean) == 0 or len(embedding) != len(self._mean):
             return None
-        away = np.asarray(embedding, np.float64) - self._mean
-        score = float(away @ self._precision @ away)
-        return score if np.isfinite(score) else float("inf")
+        with np.errstate(over="ignore", invalid="ignore"):
+            away = (np.asarray(embedding, np.float64) - self._mean).astype(np.float32)
+            score = float(away @ self._precision @ away)
+        return score if math.isfinite(score) else math.inf
 
     def _fit(self) -> None:
-        length = len(self._memory.lessons[-1])
-        rows = np.array([row for row in self._memory.lessons if len(row) == length])
+        length = len(self._lessons[-1])
+        rows = np.array([row for row in self._lessons if len(row) == length])
         covariance = np.atleast_2d(np.cov(rows, rowvar=False))
         own = np.diag(np.maximum(np.diag(covariance), 1e-9))
-        self._precision = np.linalg.inv((1 - _SHRINK) * covariance + _SHRINK * own + 1e-9 * np.eye(length))
-        self._mean = rows.mean(axis=0)
-        self._memory.lessons = []
+        precision = np.linalg.inv((1 - _SHRINK) * covariance + _SHRINK * own + 1e-9 * np.eye(length))
+        self._precision, self._mean = precision.astype(np.float32), rows.mean(axis=0)
+        self._lessons = []

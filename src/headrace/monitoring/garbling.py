@@ -8,9 +8,16 @@ from functools import lru_cache
 from itertools import pairwise
 
 _UNMAPPED = re.compile(r"\(cid:\d+\)")
-_MOJIBAKE = re.compile("[\u00c3\u00c2\u00e2\u00d0\u00d1][\u0080-\u00bf\u20ac\u0153\u2122\u2018-\u201d]")
+_LEADS = "\u00c3\u00c2\u00e2\u00d0\u00d1"
+_MOJIBAKE = re.compile(f"[{_LEADS}][\u0080-\u00bf\u20ac\u0153\u2122\u2018-\u201d]")
 _MEANINGLESS = frozenset({"Co", "Cn", "Cs", "Cc"})
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f]")
+_PLAIN = (
+    r"\s -~\u00a0-\u024f\u1e00-\u1eff\u2010-\u2027\u2030-\u205e\u20a0-\u20bf"
+    r"\u2100-\u215f\u2190-\u22ff\u2500-\u25ff"
+)
+_DOUBTFUL = re.compile(f"[^{_PLAIN}]")
+"""What is no Latin letter, digit or usual sign: only texts that have any are looked at letter by letter."""
 _SAMPLE = 50_000
 
 
@@ -21,6 +28,9 @@ def garbled_share(text: str) -> float:
     without a map, UTF-8 that was read as Latin-1, and words in which scripts change from letter to letter.
     """
     sample = text[:_SAMPLE]
+    mistaken = 2 * len(_MOJIBAKE.findall(sample)) if any(lead in sample for lead in _LEADS) else 0
+    if not mistaken and "(cid:" not in sample and not _DOUBTFUL.search(sample):
+        return 0.0
     unmapped = sum(len(found) for found in _UNMAPPED.findall(sample)) if "(cid:" in sample else 0
     plain = _UNMAPPED.sub("", sample) if unmapped else sample
     words = plain.split()
@@ -29,9 +39,12 @@ def garbled_share(text: str) -> float:
         return 0.0
     if plain.isascii():
         return min(1.0, (unmapped + len(_CONTROL.findall(plain))) / whole)
-    lost = sum(plain.count(sign) for sign in set(plain) if _is_lost(sign))
-    mixed = sum(_mixed(word) for word in words[:5_000] if not word.isascii())
-    return min(1.0, (unmapped + 2 * len(_MOJIBAKE.findall(sample)) + lost + mixed) / whole)
+    signs = set(plain)
+    lost = sum(plain.count(sign) for sign in signs if _is_lost(sign))
+    # Nothing can be mixed where all letters are of one writing, as in most texts.
+    is_mixed = len({_script(sign) for sign in signs if sign.isalpha()}) > 1
+    mixed = sum(_mixed(word) for word in words[:5_000] if not word.isascii()) if is_mixed else 0
+    return min(1.0, (unmapped + mistaken + lost + mixed) / whole)
 
 
 @lru_cache(4096)

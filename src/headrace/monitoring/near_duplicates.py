@@ -9,86 +9,96 @@ have at least two of these in common in 998 of 1,000 cases.
 from __future__ import annotations
 
 import re
-from collections import Counter, OrderedDict, deque
+from array import array
+from collections import Counter, OrderedDict
+from itertools import chain, combinations, pairwise
 from threading import Lock
-
-import numpy as np
-import numpy.typing as npt
 
 SIMILAR = 0.85
 """Texts that share more of their pairs than this are near each other."""
 FEWEST_WORDS = 30
 KEPT, LOOKED_UP, IN_COMMON = 64, 5, 2
 NEWEST = 32
-"""Of the texts with one hash in common: where all are filled into one form, thousands have."""
-_WORDS = re.compile(r"\w+")
+"""Of the texts with the same hashes: where all are filled into one form, thousands have."""
 _MOST_WORDS = 5_000
-
-Hashes = npt.NDArray[np.uint64]
+_MOST_SIGNS = 8 * _MOST_WORDS
+_LONG_WORD = 20
+# Chinese, Japanese, Thai, Lao, Burmese and Khmer are written without spaces: each sign counts as a word.
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_SIGNS = re.compile(f"[{_UNSPACED}]|[^\\s{_UNSPACED}]+")
+_SIZE = 30
+_BITS = (1 << _SIZE) - 1
+"""Of a hash: numbers that Python sorts in a third of the time of larger ones."""
 
 
 class Fingerprint:
-    """The smallest hashes of a text's pairs of words, ascending, (at most `KEPT`,)."""
+    """The smallest hashes of a text's pairs of words, ascending, at most `KEPT`."""
 
     __slots__ = ("hashes",)
 
-    def __init__(self, hashes: Hashes) -> None:
+    def __init__(self, hashes: array[int]) -> None:
         self.hashes = hashes
 
     def similarity(self, other: Fingerprint) -> float:
         """Which share of their pairs two texts have in common, about: 0 to 1."""
-        smallest = np.union1d(self.hashes, other.hashes)[:KEPT]
-        shared = np.intersect1d(self.hashes, other.hashes, assume_unique=True)
-        return float(np.isin(smallest, shared, assume_unique=True).mean())
+        return _similarity({*self.hashes}, other.hashes)
 
     @property
     def keys(self) -> list[int]:
-        """What it is looked up by."""
-        keys: list[int] = self.hashes[:LOOKED_UP].tolist()
-        return keys
+        """What it is looked up by: each two of the smallest, so that who shares one shares `IN_COMMON`."""
+        return [low << _SIZE | high for low, high in combinations(self.hashes[:LOOKED_UP], IN_COMMON)]
+
+
+def _similarity(mine: set[int], others: array[int]) -> float:
+    shared = mine.intersection(others)
+    smallest = min(KEPT, len(mine) + len(others) - len(shared))
+    if len(shared) <= SIMILAR * smallest:
+        # At most so many; to say how many would take three times as long, and they are not near.
+        return len(shared) / smallest
+    return sum(each in shared for each in sorted(mine.union(others))[:smallest]) / smallest
 
 
 def fingerprint(text: str) -> Fingerprint | None:
-    """By it near texts are found; None when the text is too short to tell. Another process gives other hashes."""
-    words = _WORDS.findall(text[: _MOST_WORDS * 8].casefold())[:_MOST_WORDS]
+    """By it near texts are found; None when the text is too short to tell. Another process gives other hashes.
+
+    Words are what stands between spaces. All of it is done by string and set, which hold the interpreter's lock:
+    numpy gives that away at each step and gets it back late, which under load takes more time than the sums.
+    """
+    words = _words(text[:_MOST_SIGNS].casefold())
     if len(words) < FEWEST_WORDS:
         return None
-    # The interpreter's own hash takes a fifth of the time of one that would be the same in every process.
-    hashes = np.fromiter(map(hash, words), np.int64, len(words)).view(np.uint64)
-    pairs = np.unique(_mixed(hashes[:-1] * np.uint64(0x100000001B3) ^ hashes[1:]))
-    return Fingerprint(pairs[:KEPT].copy())
+    return Fingerprint(array("i", sorted({hash(pair) & _BITS for pair in pairwise(words)})[:KEPT]))
 
 
-def _mixed(values: Hashes) -> Hashes:
-    """The finaliser of splitmix64 (Steele, Lea and Flood, 2014): every bit depends on every bit."""
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
+def _words(text: str) -> list[str]:
+    words = text.split()
+    if len(words) * _LONG_WORD < len(text):
+        words = _SIGNS.findall(text)
+    return words[:_MOST_WORDS]
 
 
 class RecentTexts:
     """The fingerprints of the newest `bound` texts, each under a name; safe to use from several threads.
 
-    They take about 1 KB each.
+    They take about 2 KB each.
     """
 
     def __init__(self, *, bound: int = 10_000) -> None:
         self._bound = bound
         self._added = 0
         self._texts: OrderedDict[int, tuple[Fingerprint, str]] = OrderedDict()
-        self._numbers: dict[int, deque[int]] = {}
+        self._numbers: dict[int, tuple[int, ...]] = {}
         self._lock = Lock()
 
     def near(self, mark: Fingerprint) -> str | None:
         """The name of a recent text that is near; None when there is none."""
+        mine = {*mark.hashes}
         with self._lock:
-            found = Counter(number for key in mark.keys for number in self._numbers.get(key, ()))
-            for number, in_common in found.most_common():
-                if in_common < IN_COMMON:
-                    break
-                text = self._texts.get(number)
-                if text is not None and mark.similarity(text[0]) > SIMILAR:
-                    return text[1]
+            found = Counter(chain.from_iterable(self._numbers.get(key, ()) for key in mark.keys))
+            for number, _ in found.most_common():
+                other, name = self._texts[number]
+                if _similarity(mine, other.hashes) > SIMILAR:
+                    return name
         return None
 
     def add(self, mark: Fingerprint, name: str) -> None:
@@ -97,16 +107,18 @@ class RecentTexts:
             self._added += 1
             self._texts[self._added] = mark, name
             for key in mark.keys:
-                self._numbers.setdefault(key, deque(maxlen=NEWEST)).append(self._added)
+                self._numbers[key] = (*self._numbers.get(key, ()), self._added)[-NEWEST:]
             while len(self._texts) > self._bound:
                 self._forget(next(iter(self._texts)))
 
     def _forget(self, number: int) -> None:
         mark, _ = self._texts.pop(number)
         for key in mark.keys:
-            # All that is as old has been forgotten already, so nothing else can be the oldest of a hash that is left.
-            numbers = self._numbers.get(key)
-            if numbers and numbers[0] <= number:
-                numbers.popleft()
-            if not numbers:
-                self._numbers.pop(key, None)
+            # All that is as old has been forgotten already, so nothing else can be the oldest of a key that is left.
+            numbers = self._numbers.get(key, ())
+            if numbers[:1] == (number,):
+                numbers = numbers[1:]
+                if numbers:
+                    self._numbers[key] = numbers
+                else:
+                    del self._numbers[key]

@@ -19,7 +19,8 @@ MIB = 1024 * 1024
 Facts = Mapping[str, Any]
 """What is known of an input: `media_type`, `declared_type`, `size_bytes`, `pages`, `encrypted`, `truncated`, `text`,
 `ocr_confidence`, `language`, `embedding`, `name`, and `unreadable`, which says why it could not be read; a fact that is
-left out breaks no rule. The inspector adds `mark`, the fingerprint of the text."""
+left out breaks no rule. The inspector adds `mark`, the fingerprint of the text, and `unlikeness`, how far the embedding
+is from what is normal."""
 
 
 class QualityCheck(Protocol):
@@ -49,6 +50,11 @@ class QualityRule:
     suspect: float | None = None
     quarantine: float | None = None
 
+    @property
+    def is_on(self) -> bool:
+        """Whether it has any threshold."""
+        return (self.tell, self.suspect, self.quarantine) != (None, None, None)
+
 
 @dataclass(frozen=True, slots=True)
 class NamedCheck:
@@ -74,7 +80,7 @@ class Inspector:
     """Holds inputs against rules. What it learns from (recent texts, normal embeddings) are inputs that passed."""
 
     def __init__(self, rules: Sequence[QualityRule], *, anomaly: AnomalyDetector, recent: RecentTexts) -> None:
-        self._rules = tuple(rules)
+        self._rules = tuple(rule for rule in rules if rule.is_on)
         self._anomaly = anomaly
         self._recent = recent
 
@@ -82,8 +88,8 @@ class Inspector:
         """The verdict; an input that is not quarantined is remembered as one of the recent, an `ok` one as normal."""
         facts = {**facts, "mark": fingerprint(facts.get("text") or "")}
         if facts.get("embedding") is not None:
-            # Several look at it, and each would make an array of the tuple.
             facts["embedding"] = np.asarray(facts["embedding"], np.float64)
+            facts["unlikeness"] = self._anomaly.score(facts["embedding"])
         verdict, findings = Verdict.OK, []
         for rule in self._rules:
             value = rule.check(facts)
@@ -101,7 +107,7 @@ class Inspector:
         if facts["mark"] is not None:
             self._recent.add(facts["mark"], str(facts.get("name") or "an earlier input"))
         if is_normal and facts.get("embedding") is not None:
-            self._anomaly.learn(facts["embedding"])
+            self._anomaly.learn(facts["embedding"], facts["unlikeness"])
 
 
 def judged(rule: QualityRule, value: float) -> tuple[Verdict, QualityFinding] | None:
@@ -228,6 +234,5 @@ def _near(facts: Facts, recent: RecentTexts) -> float | None:
 
 
 def _unlikeness(facts: Facts, anomaly: AnomalyDetector) -> float | None:
-    embedding = facts.get("embedding")
-    p = None if embedding is None else anomaly.p_value(embedding)
+    p = anomaly.p_of(facts.get("unlikeness"))
     return None if p is None else 1.0 - p

@@ -78,9 +78,11 @@ class QuantileSketch(msgspec.Struct):
         weighted = value * times
         self.total += weighted
         self.squares += value * weighted
-        # Sixteen times a decision: comparing is a third of the time of a call.
-        self.least = min(self.least, value)
-        self.most = max(self.most, value)
+        # Often for every decision: comparing is a third of the time of a call.
+        if value < self.least:  # noqa: PLR1730
+            self.least = value
+        if value > self.most:  # noqa: PLR1730
+            self.most = value
         if len(buckets) > MOST_BUCKETS:
             self._join()
 

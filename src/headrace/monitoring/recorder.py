@@ -11,10 +11,10 @@ from time import monotonic, thread_time
 
 from headrace.domain.decision import Decision
 from headrace.domain.observation import Observation
-from headrace.monitoring.window import MOST_FEATURES, Batch, Seen, WindowSketch, encoded, exemplar_of
+from headrace.monitoring.gathering import Gathering
+from headrace.monitoring.window import MOST_FEATURES, Batch, Seen, encoded, exemplar_of
 
 SKEW_S = 120.0
-_MOST_SEGMENTS = 120
 _EXEMPLARS = 64
 
 
@@ -49,6 +49,7 @@ class WatchRecorder:
         self._random = Random(seed)  # noqa: S311 - which decisions are examples is no secret
         self._process = secrets.token_hex(8)
         self._batches: dict[float, Batch] = {}
+        self._gatherings: dict[float, Gathering] = {}
         self._noted = 0
         self._lock = Lock()
         self._ends = Event()
@@ -108,13 +109,7 @@ class WatchRecorder:
     def _take(self, decision: Decision, observation: Observation) -> None:
         batch = self._batch(decision)
         seen = Seen.of(observation)
-        segments = batch.sketches.setdefault(decision.release, {})
-        for segment in seen.segments:
-            sketch = segments.get(segment)
-            if sketch is None:
-                name = segment if len(segments) < _MOST_SEGMENTS else f"{segment.partition('=')[0]}=(others)"
-                sketch = segments.setdefault(name, WindowSketch())
-            sketch.add(seen)
+        self._gatherings[batch.window_start].add(decision.release, seen)
         self._noted += 1
         self._keep_example(batch, decision, seen)
 
@@ -127,6 +122,7 @@ class WatchRecorder:
         batch = self._batches.get(start)
         if batch is None:
             batch = self._batches[start] = Batch(process=self._process, window_start=start)
+            self._gatherings[start] = Gathering(batch)
         batch.skewed += skewed
         return batch
 
@@ -141,6 +137,7 @@ class WatchRecorder:
     def _hand_all_on(self) -> None:
         for start in list(self._batches):
             batch = self._batches[start]
+            self._gatherings[start].settle()
             batch.dropped, self.dropped = self.dropped, 0
             count = batch.count
             try:
@@ -152,7 +149,7 @@ class WatchRecorder:
                 self._on_outcome("delayed", 1)
                 return
             self.failure = ""
-            del self._batches[start]
+            del self._batches[start], self._gatherings[start]
             self._on_outcome("seen", count)
             self._on_outcome("dropped", batch.dropped)
         self._noted = 0

@@ -25,7 +25,7 @@ def projected(embedding: Sequence[float]) -> tuple[float, ...]:
     if not embedding:
         return ()
     found = np.asarray(embedding, np.float32) @ _projection(len(embedding))
-    return tuple(round(float(value), 5) for value in found)
+    return tuple([round(value, 5) for value in found.tolist()])
 
 
 @cache

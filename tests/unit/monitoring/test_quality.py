@@ -5,6 +5,7 @@ import pytest
 
 from headrace.domain.report import Verdict
 from headrace.errors import InvalidConfiguration
+from headrace.monitoring import garbling
 from headrace.monitoring.anomaly import FIT, AnomalyDetector
 from headrace.monitoring.garbling import garbled_share
 from headrace.monitoring.near_duplicates import RecentTexts, fingerprint
@@ -56,6 +57,31 @@ def test_text_of_any_language_is_no_noise(text):
 )
 def test_noise_is_noise(text):
     assert garbled_share(text) > 0.9
+
+
+@pytest.mark.parametrize("noise", ["\x07\x1b", "\u0080\u0099", "\u0378", "\udc80", "\U000e0fff", "\U000f0000"])
+def test_every_sign_without_a_meaning_is_counted_in_a_text_of_plain_words(noise):
+    assert garbled_share(STORY + noise) == pytest.approx(
+        len(noise) / (len("".join(STORY.split())) + len(noise)), abs=1e-9
+    )
+
+
+def test_plain_texts_are_passed_over_by_what_the_long_look_would_not_count_either():
+    """Whatever is plain enough not to be looked at has no meaning lost, and is no letter but a Latin one."""
+    plain = [chr(code) for code in range(0x110000) if not garbling._DOUBTFUL.search(chr(code))]
+    letters = [sign for sign in plain if sign.isalpha() and garbling._script(sign) != "LATIN"]
+
+    assert [sign for sign in plain if garbling._is_lost(sign)] == []
+    # The signs for micro, ohm, the two ordinals and the like stand between letters of any script.
+    assert all(ord(sign) < 0x100 or 0x2100 <= ord(sign) < 0x2160 for sign in letters)
+    assert len(plain) > 1_000
+
+
+def test_words_of_two_scripts_are_no_noise_where_each_is_of_one():
+    mixed = "Завод Rechmash, цех steel 12, мост bridge"
+
+    assert garbled_share(mixed) == 0.0
+    assert garbled_share(mixed + " aЖbцdД") == pytest.approx(6 / (len("".join(mixed.split())) + 6))
 
 
 def test_utf8_read_as_latin1_is_partly_noise():
@@ -193,6 +219,17 @@ def test_texts_are_near_by_the_share_of_their_pairs_whatever_the_hashes(words, o
         told.append(recent.near(fingerprint(" ".join(original[others:] + ["else"] * others))))
 
     assert told == ([str(text) for text in range(20)] if is_near else [None] * 20)
+
+
+def test_texts_without_spaces_are_near_too():
+    rng = np.random.default_rng(3)
+    signs = rng.integers(0x4E00, 0x9000, 800)
+    text, other = ("".join(map(chr, some)) for some in (signs, rng.permutation(signs)))
+    recent = RecentTexts()
+    recent.add(fingerprint(text), "a")
+
+    assert recent.near(fingerprint(text[:400] + "。" + text[420:])) == "a"
+    assert recent.near(fingerprint(other)) is None
 
 
 def test_a_text_that_comes_often_is_looked_up_as_quickly_as_any_other():

@@ -1,0 +1,78 @@
+"""Gathering: what a batch holds is what it would hold had every decision been added to each of its segments."""
+
+import numpy as np
+import pytest
+
+from headrace.domain.observation import Observation
+from headrace.monitoring.gathering import MOST_SEGMENTS, Gathering
+from headrace.monitoring.window import Batch, Seen, WindowSketch
+
+
+def seen(rng, *, source: str) -> Seen:
+    return Seen.of(
+        Observation(
+            numbers={"words": float(rng.integers(1, 500)), "confidence": float(rng.random())},
+            categories={"label": f"label {rng.integers(0, 4)}"},
+            tags={"source": source, "language": "en" if rng.random() < 0.7 else "de"},
+            contributions={"base": 0.5, "due": float(rng.normal())},
+            embedding=rng.normal(size=5).tolist(),
+            findings=("garbled",) if rng.random() < 0.1 else (),
+        )
+    )
+
+
+def gathered(decisions):
+    batch = Batch(process="p", window_start=0.0)
+    gathering = Gathering(batch)
+    for each in decisions:
+        gathering.add("r", each)
+    gathering.settle()
+    return batch.sketches["r"]
+
+
+@pytest.mark.parametrize("sources", [2, 40])
+def test_it_is_as_if_each_decision_had_been_added_to_its_segments(sources):
+    rng = np.random.default_rng(1)
+    decisions = [seen(rng, source=f"s{rng.integers(0, sources)}") for _ in range(400)]
+    singly: dict[str, WindowSketch] = {}
+    for each in decisions:
+        for segment in each.segments:
+            singly.setdefault(segment, WindowSketch()).add(each)
+
+    found = gathered(decisions)
+
+    assert set(found) == set(singly)
+    for segment, sketch in singly.items():
+        other = found[segment]
+        assert (other.count, other.suspect, other.confidence) == (sketch.count, sketch.suspect, sketch.confidence)
+        assert (other.categories, other.findings) == (sketch.categories, sketch.findings)
+        assert other.contributions.counts == sketch.contributions.counts
+        assert other.contributions.sums == pytest.approx(sketch.contributions.sums)
+        assert other.embedding == pytest.approx(sketch.embedding)
+        assert (other.embedded, other.sure) == (sketch.embedded, pytest.approx(sketch.sure))
+        for name, numbers in sketch.numbers.items():
+            assert other.numbers[name].buckets == numbers.buckets
+            assert other.numbers[name].origin == numbers.origin
+            assert (other.numbers[name].least, other.numbers[name].most) == (numbers.least, numbers.most)
+
+
+def test_segments_beyond_the_bound_share_one():
+    rng = np.random.default_rng(2)
+
+    found = gathered([seen(rng, source=f"s{number}") for number in range(3 * MOST_SEGMENTS)])
+
+    assert len(found) <= MOST_SEGMENTS + 2
+    assert found["all"].count == 3 * MOST_SEGMENTS
+    assert sum(sketch.count for name, sketch in found.items() if name.startswith("source=")) == 3 * MOST_SEGMENTS
+
+
+def test_what_is_settled_is_not_counted_again():
+    rng = np.random.default_rng(3)
+    batch = Batch(process="p", window_start=0.0)
+    gathering = Gathering(batch)
+    gathering.add("r", seen(rng, source="a"))
+    gathering.settle()
+
+    gathering.settle()
+
+    assert batch.count == 1
