@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections import Counter, OrderedDict
-from itertools import chain, combinations, pairwise
+from collections import OrderedDict
+from itertools import combinations, pairwise
 from threading import Lock
 
 SIMILAR = 0.85
@@ -91,11 +91,11 @@ class RecentTexts:
         self._lock = Lock()
 
     def near(self, mark: Fingerprint) -> str | None:
-        """The name of a recent text that is near; None when there is none."""
+        """The name of the newest text that is near; None when there is none."""
         mine = {*mark.hashes}
         with self._lock:
-            found = Counter(chain.from_iterable(self._numbers.get(key, ()) for key in mark.keys))
-            for number, _ in found.most_common():
+            alike = {number for key in mark.keys for number in self._numbers.get(key, ())}
+            for number in sorted(alike, reverse=True):
                 other, name = self._texts[number]
                 if _similarity(mine, other.hashes) > SIMILAR:
                     return name
