@@ -5,16 +5,18 @@
 
 Cost: the same documents through the document analyzer, and the same words through a pipeline that computes next to
 nothing, in rounds that keep decisions (journal, store, inputs, explanations) and rounds that do not, in turns, with the
-event loop and the switch interval of a server. Rates are of answers; until the last ones of a round are stored the next
-one waits. Kills: `headrace up` is loaded over HTTP, with every tenth question as a job, while all its processes but the
-supervisor (gateways and workers) are killed three times; then every answer that a client received, and that of every
-job that was accepted, is looked up. Replay: stored decisions are answered again in other company than before.
+event loop, the switch interval and the garbage collection of a server. Rates are of answers; until the last ones of a
+round are stored the next one waits. Kills: `headrace up` is loaded over HTTP, with every tenth question as a job, while
+all its processes but the supervisor (gateways and workers) are killed three times; then every answer that a client
+received, and that of every job that was accepted, is looked up. Replay: stored decisions are answered again in other
+company than before.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import random
@@ -35,7 +37,7 @@ from figures import ROOT, Figures
 from headrace import Service, batched, pipeline
 from headrace.assembly import Platform, Running, Settings, opened_stores
 from headrace.assembly.loop import loop_factory
-from headrace.assembly.roles import SWITCH_S
+from headrace.assembly.roles import SWITCH_S, YOUNG_OBJECTS
 from headrace.errors import NotFound, Overloaded
 from headrace.serving.context import Context
 from headrace.serving.endpoint import Endpoint
@@ -127,6 +129,9 @@ async def measured_cost(
             tails: dict[bool, list[float]] = {True: [], False: []}
             costs: dict[bool, list[float]] = {True: [], False: []}
             await loaded(endpoint, questions, callers=CALLERS)
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(YOUNG_OBJECTS)
             for number in range(2 * rounds):
                 keeps = number % 4 in {0, 3}
                 endpoint._record = recorder if keeps else None
@@ -139,6 +144,7 @@ async def measured_cost(
                 tails[keeps].append(statistics.quantiles(took, n=100)[98])
                 costs[keeps].append((process_time() - cpu_begun) * 1000 / len(questions))
             endpoint._record = recorder
+            gc.unfreeze()
     with_log, without = statistics.median(rates[True]), statistics.median(rates[False])
     facts = {"pipeline": name, "callers": CALLERS, "questions": len(questions), "rounds": rounds}
     figures.tell("throughput_with_log", with_log, unit="1/s", **facts)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from headrace.domain.columns import Columns
+from headrace.domain.columns import Columns, Excerpts
 from headrace.domain.decision import Decision
 from headrace.domain.model import Field, ModelVersion, Signature
 from headrace.domain.observation import Observation
@@ -55,6 +55,7 @@ __all__ = [
     "DeadlineExceeded",
     "Decision",
     "Example",
+    "Excerpts",
     "Field",
     "GiveUp",
     "Guard",

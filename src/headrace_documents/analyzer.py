@@ -8,7 +8,7 @@ from typing import Any
 
 from headrace import Columns, Observation, pipeline
 from headrace_documents.classification import ClassificationService
-from headrace_documents.classifier.contributions import columns_of, weights_of
+from headrace_documents.classifier.contributions import columns_of, kept_columns, weights_of
 from headrace_documents.classifier.embedding import projected
 from headrace_documents.extraction import TextExtractionService
 from headrace_documents.media_types import contradicted
@@ -75,7 +75,7 @@ class Analysis:
     def explanation(self) -> dict[str, Any]:
         """Every contribution to the score of the label."""
         found = self.classification.contributions
-        return {"label": self.classification.label} | _sum(found) | {"evidence": Columns(columns_of(found.evidence))}
+        return {"label": self.classification.label} | _sum(found) | {"evidence": kept_columns(found.evidence)}
 
     def confidence(self) -> float:
         """How likely the label is."""

@@ -251,7 +251,8 @@ class Explanation:
 class Classification:
     """The label of a text, how sure the model is, and why.
 
-    `explanation` lists the strongest contributions, `contributions` all of them. `characters_read` says how much of
+    `explanation` lists the strongest contributions, `contributions` all of them, which are found when they are looked
+    at: most answers are given without. `characters_read` says how much of
     a long text was read within the caller's deadline. `embedding` is the mean of its
     token vectors, which says what it is about.
     """
@@ -260,7 +261,7 @@ class Classification:
     confidence: float
     probabilities: dict[str, float]
     explanation: Explanation
-    contributions: Explanation
+    contributions: Explanation = field(metadata={"made": "late"})
     characters_read: int
     model: str
     embedding: tuple[float, ...] = ()

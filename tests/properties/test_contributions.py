@@ -1,13 +1,16 @@
 """Explanations are arithmetic: whatever the text, base, contributions and rest add up to the score."""
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from headrace import Example
+from headrace import Columns, Example
+from headrace.domain.columns import as_json, written
 from headrace_documents.classification import plain_text
 from headrace_documents.classifier.classifier import Classifier
+from headrace_documents.classifier.contributions import columns_of, kept_columns
 from headrace_documents.classifier.encoder import EncoderReader, encoder_is_available
 from headrace_documents.classifier.head import Head
 from headrace_documents.classifier.office_labels import OFFICE_LABELS
@@ -64,6 +67,9 @@ def test_base_contributions_and_rest_add_up_to_the_score_of_the_label(classifier
             for each in told.evidence:
                 assert characters[each.start : each.end] == each.text
                 assert each.text.strip()
+        evidence = found.contributions.evidence
+        kept = as_json(written({"evidence": kept_columns(evidence)}), characters)
+        assert kept == msgspec.json.encode({"evidence": list(Columns(columns_of(evidence)).rows())})
         assert sum(found.probabilities.values()) == pytest.approx(1.0, abs=1e-4)
         assert found.probabilities[found.label] == max(found.probabilities.values()) == found.confidence
 

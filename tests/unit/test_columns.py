@@ -1,9 +1,11 @@
 """Columns go out as the list of objects that they stand for, byte for byte, whichever way they were kept."""
 
+from array import array
+
 import msgspec
 import pytest
 
-from headrace import Columns
+from headrace import Columns, Excerpts
 from headrace.domain.columns import as_json, written
 
 ROWS = [
@@ -25,6 +27,36 @@ def test_columns_become_the_json_of_their_rows(rows):
 
     assert kept[:1] != b"{"
     assert as_json(kept) == msgspec.json.encode(told | {"evidence": rows})
+
+
+def test_arrays_and_excerpts_become_the_json_of_the_rows_that_count_the_largest_first():
+    text = "due on the 1st, due now"
+    columns = Columns(
+        {
+            "text": Excerpts(text, "start", "end"),
+            "weight": memoryview(array("d", [0.5, 0.0, -0.75, -0.5])),
+            "start": memoryview(array("i", [0, 4, 11, 16])),
+            "end": memoryview(array("i", [3, 6, 14, 19])),
+            "page": [1, None, 2, None],
+        },
+        largest_first="weight",
+    )
+
+    kept = written({"label": "invoice", "evidence": columns})
+
+    rows = [
+        {"text": "1st", "weight": -0.75, "start": 11, "end": 14, "page": 2},
+        {"text": "due", "weight": 0.5, "start": 0, "end": 3, "page": 1},
+        {"text": "due", "weight": -0.5, "start": 16, "end": 19},
+    ]
+    assert as_json(kept, text) == msgspec.json.encode({"label": "invoice", "evidence": rows})
+    assert list(columns.rows()) == rows
+
+
+def test_columns_that_an_older_version_kept_are_read():
+    kept = b"\x01" + msgspec.msgpack.encode([("label", b'"rye"'), ("evidence", {"text": ["due"], "weight": [0.5]})])
+
+    assert as_json(kept) == b'{"label":"rye","evidence":[{"text":"due","weight":0.5}]}'
 
 
 def test_what_has_no_columns_is_json_already():

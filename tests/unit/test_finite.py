@@ -27,6 +27,7 @@ class Answer:
     vector: np.ndarray = field(default_factory=lambda: np.zeros(2))
     note: object = None
     boxes: np.ndarray = field(default_factory=lambda: np.zeros(2), metadata={"missing": "nan"})
+    late: list[float] = field(default_factory=list, metadata={"made": "late"})
 
 
 class Judge(Service):
@@ -55,6 +56,7 @@ NAN, INFINITE = float("nan"), float("inf")
         (Answer(vector=np.array([0.0, NAN])), ".vector"),
         (Answer(vector=np.array([1, 2])), None),
         (Answer(boxes=np.array([NAN, 1.0])), None),
+        (Answer(late=[NAN]), None),
     ],
 )
 def test_the_place_of_the_first_is_told(answer, place):

@@ -2,8 +2,10 @@
 
 import os
 import signal
+import struct
 import subprocess
 import sys
+import zlib
 
 import pytest
 
@@ -20,6 +22,27 @@ for number in range(int(sys.argv[2])):
 print("ready", flush=True)
 sys.stdin.read()
 """
+
+
+# A settled record whose content looks like records, right where the next one will end.
+REFILLING = """
+import sys
+from pathlib import Path
+from headrace.serving.journal import Journal
+journal = Journal(Path(sys.argv[1]), segment_bytes=4096)
+journal.append(bytes(16 + 3) + bytes.fromhex(sys.argv[2]))
+journal.settle(1)
+journal.append(b"")
+journal.append(b"new")
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def frame(number, content):
+    """A record as every version has written it."""
+    numbered = struct.pack("<Q", number) + content
+    return struct.pack("<II", len(content), zlib.crc32(numbered)) + numbered
 
 
 @pytest.fixture
@@ -55,6 +78,48 @@ def test_segments_are_deleted_when_all_in_them_is_settled(tmp_path):
     assert [each.number for each in journal.unsettled(3)] == [4, 5, 6]
     journal.close(settled=6)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_settled_segment_is_filled_again_from_its_beginning(tmp_path):
+    journal = Journal(tmp_path, segment_bytes=200)
+    for _ in range(30):
+        journal.append(b"x" * 30)
+    journal.settle(30)
+    files = sorted(tmp_path.glob("*.journal"))
+
+    for _ in range(6):
+        journal.append(b"y" * 40)
+
+    assert sorted(tmp_path.glob("*.journal")) == files
+    assert [(each.number, each.content) for each in journal.unsettled(30)] == [(n, b"y" * 40) for n in range(31, 37)]
+
+
+def test_what_stood_in_a_segment_before_is_never_read_again_after_a_kill(tmp_path):
+    forged = b"".join(frame(number, b"forged") for number in range(1000, 1100))
+    process = subprocess.Popen(
+        [sys.executable, "-c", REFILLING, str(tmp_path), forged.hex()], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    process.stdout.readline()
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=30)
+    (path,) = tmp_path.glob("*.journal")
+    assert b"forged" in path.read_bytes()
+
+    (abandoned,) = abandoned_in(tmp_path)
+
+    assert [(each.number, each.content) for each in abandoned.records()] == [(2, b""), (3, b"new")]
+
+
+def test_a_record_of_any_length_has_the_same_checksum_as_ever(tmp_path):
+    journal = Journal(tmp_path)
+    contents = [os.urandom(size) for size in (0, 1, 5120, 5121, 100_000)]
+    for each in contents:
+        journal.append(each)
+
+    (path,) = tmp_path.glob("*.journal")
+
+    assert path.read_bytes().startswith(b"".join(frame(n, each) for n, each in enumerate(contents, 1)))
+    assert [each.content for each in records_of(path)] == contents
 
 
 def test_a_full_journal_refuses_and_takes_again_when_there_is_room(tmp_path):

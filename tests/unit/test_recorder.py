@@ -133,6 +133,30 @@ def test_all_are_stored_with_what_is_slow_to_make(made, outcomes):
     assert kept.answer_digest == digest_of(b'{"degraded":[],"flour":"7"}')
 
 
+def test_what_comes_while_a_batch_is_stored_waits_for_company(made, outcomes):
+    batches, others = [], [answered(str(number)) for number in range(30)]
+    stored_twice = threading.Event()
+
+    class Slow(Moody):
+        def add(self, decisions, *, settles=None):
+            # They come while the store writes.
+            for each in others if not batches else ():
+                recorder(each)
+            super().add(decisions, settles=settles)
+            batches.append(len(decisions))
+            if len(batches) == 2:
+                stored_twice.set()
+
+    recorder = made(Slow())
+
+    recorder(answered("first"))
+
+    assert stored_twice.wait(PATIENCE_S)
+    assert batches == [1, 30]
+    recorder.close(within_s=PATIENCE_S)
+    assert outcomes == {"accepted": 31, "stored": 31}
+
+
 def test_while_the_store_is_away_the_journal_keeps_all_of_it(made, outcomes):
     store = Moody()
     store.is_away = True

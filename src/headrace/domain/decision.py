@@ -93,7 +93,7 @@ class Account:
 def told(decision: Decision) -> Decision:
     """The decision with its explanation as JSON, in whichever form it was kept."""
     kept = decision.explanation
-    if not kept or (explanation := as_json(kept)) is kept:
+    if not kept or (explanation := as_json(kept, decision.text)) is kept:
         return decision
     return replace(decision, explanation=explanation)
 

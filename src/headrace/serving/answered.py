@@ -40,6 +40,8 @@ class Answered(msgspec.Struct, frozen=True):
     def question_bytes(self) -> int:
         """About how large the question is: its text and bytes."""
         question = self.question
+        if type(question) is str:
+            return len(question)
         names = _fields_of(type(question))  # type: ignore[arg-type] # mypy does not know that types are hashable
         values = (question,) if names is None else [getattr(question, name) for name in names]
         return sum([len(value) for value in values if isinstance(value, (str, bytes))])

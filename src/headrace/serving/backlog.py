@@ -22,21 +22,25 @@ _decoder = msgspec.msgpack.Decoder(Decision)
 
 
 class Pending(msgspec.Struct, frozen=True):
-    """A decision with its number, encoded: many wait, and what they were made of would take the caches from the others.
+    """A decision with its number, whole or encoded.
 
-    `answered` is there where more is to be kept of the answer. From the journal it comes without, and without its id.
+    Where more is to be kept of the answer, `answered` is there and holds most of what the decision was made of. Others
+    wait encoded: what many were made of would take the caches from the answers. From the journal it has no id.
     """
 
     number: int
     id: str
-    content: bytes
+    kept: Decision | bytes
     answered: Answered | None = None
     weight_bytes: int = 0
 
     def decision(self) -> Decision:
         """As it was put."""
-        decision: Decision = _decoder.decode(self.content)
-        return decision
+        kept = self.kept
+        if isinstance(kept, bytes):
+            decoded: Decision = _decoder.decode(kept)
+            return decoded
+        return kept
 
 
 class Backlog:
@@ -65,12 +69,19 @@ class Backlog:
     def put(self, decision: Decision, answered: Answered | None) -> str:
         """Takes a decision in, with its answer where more is to be kept of it; why it was refused, or nothing."""
         content = _encoder.encode(decision)
+        refusal = ""
         with self._changing:
             self._number += 1
-            refusal = self._journalled(content) or self._lined_up(decision.id, content, answered)
+            if self._journal is not None:
+                try:
+                    self._journal.append(content)
+                except (HeadraceError, OSError) as failure:
+                    self._journal.skip()
+                    refusal = str(failure)
+            refusal = refusal or self._lined_up(decision, content, answered)
             if refusal:
                 self._refused.append(self._number)
-            return refusal
+        return refusal
 
     def find(self, decision_id: str) -> Pending | None:
         """A decision that is in memory: whoever was just answered may ask before it is stored."""
@@ -120,31 +131,27 @@ class Backlog:
         return through, refused
 
     @property
+    def is_behind(self) -> bool:
+        """Whether the journal has some that memory had no room for."""
+        return self._is_behind
+
+    @property
     def is_empty(self) -> bool:
         """Whether nothing is left to take, in memory or in the journal."""
         return not self._line and not self._is_behind
 
-    def _journalled(self, content: bytes) -> str:
-        if self._journal is None:
-            return ""
-        try:
-            self._journal.append(content)
-        except (HeadraceError, OSError) as failure:
-            self._journal.skip()
-            return str(failure)
-        return ""
-
-    def _lined_up(self, decision_id: str, content: bytes, answered: Answered | None) -> str:
-        weight_bytes = len(content) + (0 if answered is None else answered.question_bytes)
-        is_full = len(self._line) >= self._bound or self._weight_bytes + weight_bytes > self._bound_bytes
-        if not is_full and not self._is_behind:
-            self._weight_bytes += weight_bytes
-            pending = self._recent[decision_id] = Pending(self._number, decision_id, content, answered, weight_bytes)
-            self._line.append(pending)
-            return ""
-        if self._journal is None:
-            return "The line to the store is full."
-        self._is_behind = True
+    def _lined_up(self, decision: Decision, content: bytes, answered: Answered | None) -> str:
+        kept: Decision | bytes = content
+        weight_bytes = len(content)
+        if answered is not None:
+            kept, weight_bytes = decision, weight_bytes + answered.question_bytes
+        in_all = self._weight_bytes + weight_bytes
+        if self._is_behind or in_all > self._bound_bytes or len(self._line) >= self._bound:
+            self._is_behind = self._journal is not None
+            return "" if self._is_behind else "The line to the store is full."
+        self._weight_bytes = in_all
+        pending = self._recent[decision.id] = Pending(self._number, decision.id, kept, answered, weight_bytes)
+        self._line.append(pending)
         return ""
 
 

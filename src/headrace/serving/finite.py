@@ -17,6 +17,10 @@ from headrace.serving.service import Method
 Find = Callable[[Any], str | None]
 """Where in a value the first number stands that is none; None where there is none."""
 
+_EXCUSED = {("missing", "nan"), ("made", "late")}
+"""Metadata of fields where NaN is the word for what is missing, which never goes out as JSON, and of fields that are
+computed when they are looked at, which would take longer than the answer."""
+
 DEEPEST = 4
 MOST_ITEMS = 256
 
@@ -62,8 +66,7 @@ def _of_container(kind: type, arguments: tuple[Any, ...], depth: int) -> Find | 
 
 def _of_fields_of(kind: type, depth: int) -> Find | None:
     if is_dataclass(kind):
-        # A field may say that NaN is its word for what is missing: it never goes out as JSON then.
-        names = [field.name for field in fields(kind) if field.metadata.get("missing") != "nan"]
+        names = [field.name for field in fields(kind) if not (_EXCUSED & field.metadata.items())]
     elif issubclass(kind, msgspec.Struct):
         names = [field.name for field in msgspec.structs.fields(kind)]
     else:

@@ -5,6 +5,9 @@ beforehand that are filled from their beginning; each record has a number, its l
 mapped into memory: what is copied there belongs to the operating system at once, without the system call that takes
 longer than a small model, so a record survives the death of the process at any moment after `append` has returned;
 `sync` makes it survive a loss of power too.
+
+A segment whose records are all settled is filled again from its beginning: its pages are there already, while those of
+a new file cost more at their first touch than the records copied there. What it held before lies behind an empty head.
 """
 
 from __future__ import annotations
@@ -17,16 +20,22 @@ import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from secrets import token_hex
 from threading import Lock
 
 from headrace.errors import Overloaded
 
-SEGMENT_BYTES = 16 * 1024 * 1024
+SEGMENT_BYTES = 1024 * 1024
+SPARES = 16
 BOUND_BYTES = 1024 * 1024 * 1024
 _FRAME = struct.Struct("<IIQ")
 """Length of the record, CRC-32 of number and record, number."""
+_WITHIN_LOCK_BYTES = 5 * 1024
+"""For more, `crc32` gives the interpreter lock back: the answer would wait for other threads to get it again."""
+_END = bytes(_FRAME.size)
+"""A head that no record has: the checksum of its number would not be 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,27 +54,33 @@ class _Segment:
     size_bytes: int = 0
     last: int = 0
 
-    @property
-    def room_bytes(self) -> int:
-        """How much it still takes."""
-        return len(self.content) - self.size_bytes
-
-    def fill(self, number: int, content: bytes) -> None:
-        """Appends a record, which has to fit. Its head goes last: without one there is no record for who reads it."""
+    def takes(self, number: int, content: bytes) -> bool:
+        """Appends a record, its head last; False where it does not fit."""
         start = self.size_bytes + _FRAME.size
-        body = start + len(content)
-        self.content[start:body] = content
-        checksum = zlib.crc32(content, zlib.crc32(number.to_bytes(8, "little")))
-        _FRAME.pack_into(self.content, self.size_bytes, len(content), checksum, number)
-        self.size_bytes = body
+        end = start + len(content)
+        if (room_bytes := len(self.content) - end) < 0:
+            return False
+        # Before there is a head to read on from: what stood here before may be anything, also what a caller sent.
+        self.content[end : end + _FRAME.size] = _END[:room_bytes]
+        self.content[start:end] = content
+        _FRAME.pack_into(self.content, self.size_bytes, len(content), _checksum(number, content), number)
+        self.size_bytes = end
         self.last = number
+        return True
+
+    def clear(self) -> None:
+        """Holds nothing any more."""
+        self.content[: _FRAME.size] = _END
+        self.size_bytes = self.last = 0
 
     def close(self, *, is_kept: bool) -> None:
-        """Gives the file back, cut to what it holds."""
+        """Gives the file back, cut to what it holds, or deletes it."""
         self.content.close()
         if is_kept:
             os.ftruncate(self.descriptor, self.size_bytes)
         os.close(self.descriptor)
+        if not is_kept:
+            self.path.unlink(missing_ok=True)
 
 
 class Journal:
@@ -77,6 +92,7 @@ class Journal:
         self._segment_bytes = segment_bytes
         self._bound_bytes = bound_bytes
         self._segments: list[_Segment] = []
+        self._spares: list[_Segment] = []
         self._segment_number = 0
         self._number = 0
         self._changing = Lock()
@@ -97,14 +113,10 @@ class Journal:
             OSError: the disc does not take it.
         """
         with self._changing:
-            size_bytes = _FRAME.size + len(content)
-            segment = self._segments[-1] if self._segments else None
-            if segment is None or segment.room_bytes < size_bytes:
-                if self.size_bytes + size_bytes > self._bound_bytes:
-                    raise Overloaded("The journal is full.", remedy="Look why the store takes nothing.")
-                segment = self._opened_segment(size_bytes)
             number = self._number + 1
-            segment.fill(number, content)
+            if not self._segments or not self._segments[-1].takes(number, content):
+                self._open_segment(_FRAME.size + len(content))
+                self._segments[-1].takes(number, content)
             self._number = number
             return number
 
@@ -121,12 +133,19 @@ class Journal:
                 os.fdatasync(segment.descriptor)
 
     def settle(self, through: int) -> None:
-        """All up to number `through` is stored elsewhere, or given up: segments that hold nothing else are deleted."""
+        """All up to number `through` is stored elsewhere, or given up: segments that hold nothing else are free."""
+        gone = []
         with self._changing:
-            for segment in list(self._segments):
-                is_full = segment is not self._segments[-1] or segment.room_bytes < _FRAME.size
-                if is_full and segment.last <= through:
-                    self._drop(segment)
+            while self._segments and self._segments[0].last <= through:
+                segment = self._segments.pop(0)
+                if len(segment.content) == self._segment_bytes and len(self._spares) < SPARES:
+                    segment.clear()
+                    self._spares.append(segment)
+                else:
+                    gone.append(segment)
+        # To give a file back takes longer than many answers may wait.
+        for segment in gone:
+            segment.close(is_kept=False)
 
     def unsettled(self, after: int) -> Iterator[Record]:
         """The records with numbers above `after`, from the disc."""
@@ -136,24 +155,26 @@ class Journal:
 
     def close(self, *, settled: int) -> None:
         """Gives the files back; those that hold nothing above `settled` are deleted. Safe to call twice."""
-        for segment in list(self._segments):
-            if segment.last <= settled:
-                self._drop(segment)
-            else:
-                segment.close(is_kept=True)
-        is_empty = not self._segments
-        self._segments = []
+        kept = [segment for segment in self._segments if segment.last > settled]
+        for segment in [*self._segments, *self._spares]:
+            segment.close(is_kept=segment in kept)
+        self._segments, self._spares = [], []
         if self._lock is not None:
-            if is_empty:
+            if not kept:
                 (self._folder / f"{self.process}.lock").unlink(missing_ok=True)
             os.close(self._lock)
             self._lock = None
 
-    def _opened_segment(self, size_bytes: int) -> _Segment:
-        """A new segment that takes a record of `size_bytes`, with room on the disc reserved for it.
+    def _open_segment(self, size_bytes: int) -> None:
+        """Appends a segment that takes a record of `size_bytes`, with room on the disc reserved for it.
 
         A page of the mapping that the disc then had no room for would end the process.
         """
+        if self.size_bytes + size_bytes > self._bound_bytes:
+            raise Overloaded("The journal is full.", remedy="Look why the store takes nothing.")
+        if self._spares and size_bytes <= self._segment_bytes:
+            self._segments.append(self._spares.pop())
+            return
         length = max(self._segment_bytes, size_bytes)
         path = self._folder / f"{self.process}.{self._segment_number + 1:08}.journal"
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -165,14 +186,7 @@ class Journal:
             path.unlink(missing_ok=True)
             raise
         self._segment_number += 1
-        segment = _Segment(path, descriptor, content)
-        self._segments.append(segment)
-        return segment
-
-    def _drop(self, segment: _Segment) -> None:
-        self._segments.remove(segment)
-        segment.close(is_kept=False)
-        segment.path.unlink(missing_ok=True)
+        self._segments.append(_Segment(path, descriptor, content))
 
 
 class Abandoned:
@@ -185,7 +199,8 @@ class Abandoned:
 
     def records(self) -> Iterator[Record]:
         """All that is whole, by number. Half a record at the end was never finished, so its answer never went out."""
-        for path in self._paths():
+        first = {path: record.number for path in self._paths() for record in islice(records_of(path), 1)}
+        for path in sorted(first, key=first.__getitem__):
             yield from records_of(path)
 
     def delete(self) -> None:
@@ -199,7 +214,7 @@ class Abandoned:
         os.close(self._lock)
 
     def _paths(self) -> list[Path]:
-        return sorted(self._folder.glob(f"{self.process}.*.journal"))
+        return list(self._folder.glob(f"{self.process}.*.journal"))
 
 
 def abandoned_in(folder: Path) -> Iterator[Abandoned]:
@@ -221,13 +236,27 @@ def records_of(path: Path) -> Iterator[Record]:
         stream = path.open("rb")
     except FileNotFoundError:
         return
+    last = 0
     with stream:
         while len(head := stream.read(_FRAME.size)) == _FRAME.size:
             length, checksum, number = _FRAME.unpack(head)
             content = stream.read(length)
-            if len(content) < length or zlib.crc32(content, zlib.crc32(number.to_bytes(8, "little"))) != checksum:
+            is_whole = len(content) == length and _checksum(number, content) == checksum
+            # After a loss of power an older record may stand where the end was not written any more.
+            if not is_whole or number <= last:
                 return
+            last = number
             yield Record(number, content)
+
+
+def _checksum(number: int, content: bytes) -> int:
+    checksum = zlib.crc32(number.to_bytes(8, "little"))
+    if len(content) <= _WITHIN_LOCK_BYTES:
+        return zlib.crc32(content, checksum)
+    view = memoryview(content)
+    for start in range(0, len(content), _WITHIN_LOCK_BYTES):
+        checksum = zlib.crc32(view[start : start + _WITHIN_LOCK_BYTES], checksum)
+    return checksum
 
 
 def _taken(path: Path, *, create: bool = True) -> int | None:

@@ -75,7 +75,7 @@ class Keeping:
         if answered is not None:
             explanation = answered.explanation()
             if explanation is not None and self.redact is not None:
-                explanation = _redacted_json(as_json(explanation), self.redact)
+                explanation = _redacted_json(as_json(explanation, answered.decision.text), self.redact)
             encoded = encoded or self._encoded(answered)
         return self._laid_down(decision, explanation, encoded)
 

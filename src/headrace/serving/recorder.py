@@ -148,6 +148,9 @@ class Recorder:
             batch = self._backlog.take(BATCH)
             if batch and not self._is_settled(self._all_completed(batch)):
                 return
+            if 0 < len(batch) < BATCH and not self._closing.is_set() and not self._backlog.is_behind:
+                # What came meanwhile waits for more: to store a few costs nearly as much as to store many.
+                return
         if len(self._backlog):
             # What is left was refused at the door, after all that could be stored.
             self._is_settled([])

@@ -90,7 +90,7 @@ class Replayer:
                 remedy="See what is different: headrace decisions replay.",
             )
         explanation = answered.explanation()
-        return None if explanation is None else as_json(explanation)
+        return None if explanation is None else as_json(explanation, answered.decision.text)
 
     async def _answered(
         self, decision: Decision, release: Release, *, within_s: float, question: object = None

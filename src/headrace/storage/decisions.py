@@ -24,9 +24,8 @@ from sqlalchemy import (
     Table,
     delete,
     func,
-    insert,
     select,
-    update,
+    text,
 )
 from sqlalchemy.engine import Row
 
@@ -148,26 +147,16 @@ class SqlDecisions:
 def add_decisions(connection: Connection, added: Sequence[Decision]) -> None:
     """Those that are not there yet, within a transaction of the caller's; one that was not complete is completed."""
     rows = [_row(each) for each in added]
+    if connection.dialect.name == "sqlite":
+        _upsert_in_sqlite(connection, rows)
+        return
     for start in range(0, len(rows), _ROWS_A_STATEMENT):
         part = rows[start : start + _ROWS_A_STATEMENT]
-        if connection.dialect.name == "sqlite":
-            _upsert_in_sqlite(connection, part)
-        else:
-            connection.execute(_upserting(), [dict(zip(_NAMES, row, strict=True)) for row in part])
+        connection.execute(_upserting(), [dict(zip(_NAMES, row, strict=True)) for row in part])
 
 
 def _settle(connection: Connection, settles: Account) -> None:
-    changed = connection.execute(
-        update(accounts)
-        .where(accounts.c.process == settles.process)
-        .values(
-            through=settles.through,
-            stored=accounts.c.stored + settles.stored,
-            refused=accounts.c.refused + settles.refused,
-        )
-    )
-    if not changed.rowcount:
-        connection.execute(insert(accounts), asdict(settles))
+    connection.execute(_SETTLING, asdict(settles))
 
 
 def _first_over(connection: Connection, keep_bytes: int) -> str | None:
@@ -179,18 +168,28 @@ def _first_over(connection: Connection, keep_bytes: int) -> str | None:
 
 
 def _upsert_in_sqlite(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """One statement for many rows.
+    """A statement for many rows.
 
     SQLite's driver gives the interpreter lock back for each row of an `executemany`, and takes it again when the event
-    loop lets it: with a busy loop a few hundred rows a second.
+    loop lets it: with a busy loop a few hundred rows a second. To prepare a statement costs as much as to run it, so
+    there are few of them, each for twice as many rows as the one before, and the driver remembers them.
     """
-    values: list[Any] = []
-    for row in rows:
-        values += row
-        values[_CREATED_AT - len(row)] = _sqlite_time(row[_CREATED_AT])
-    places = ",".join([_PLACES] * len(rows))
-    statement = f"INSERT INTO decisions ({_COLUMNS}) VALUES {places} {_COMPLETING}"  # noqa: S608 - our own names
-    connection.exec_driver_sql(statement, tuple(values))
+    start, count = 0, _ROWS_A_STATEMENT
+    while start < len(rows):
+        while count > len(rows) - start:
+            count //= 2
+        values: list[Any] = []
+        for row in rows[start : start + count]:
+            values += row
+            values[_CREATED_AT - len(row)] = _sqlite_time(row[_CREATED_AT])
+        connection.exec_driver_sql(_sqlite_upsert(count), tuple(values))
+        start += count
+
+
+@cache
+def _sqlite_upsert(count: int) -> str:
+    places = ",".join([_PLACES] * count)
+    return f"INSERT INTO decisions ({_COLUMNS}) VALUES {places} {_COMPLETING}"  # noqa: S608 - our own names
 
 
 @cache
@@ -215,6 +214,11 @@ _COMPLETING = (
     f"ON CONFLICT (id) DO UPDATE SET {_CHANGES} WHERE decisions.answer_digest = '' AND excluded.answer_digest <> ''"
 )
 _ROWS_A_STATEMENT = 64
+_SETTLING = text(
+    "INSERT INTO decision_accounts (process, through, stored, refused) VALUES (:process, :through, :stored, :refused) "
+    "ON CONFLICT (process) DO UPDATE SET through = excluded.through, "
+    "stored = decision_accounts.stored + excluded.stored, refused = decision_accounts.refused + excluded.refused"
+)
 
 
 def _sqlite_time(moment: datetime) -> str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple, overload
 
 import numpy as np
 
+from headrace import Columns, Excerpts
 from headrace_documents.classifier.head import Head, Reading, Scored, Scores
 from headrace_documents.classifier.joining_words import JOINING
 from headrace_documents.classifier.surface import Ints, is_unspaced
-from headrace_documents.schema import Box, Evidence, Explanation, Text
+from headrace_documents.schema import Evidence, Explanation, Text
 
 METHOD = "additive"
 # How many of the heaviest strings are looked at for each one listed: at first, and if too few of them tell anything.
@@ -70,7 +72,7 @@ class Contributions:
     @property
     def blank(self) -> float:
         """What tokens add that are nothing but white space."""
-        return sum(weight for start, end, weight in self._alone() if not self._surface.characters[start:end].strip())
+        return self._lone.blank
 
     def strongest(self, limit: int) -> Table:
         """The `limit` most telling strings, by their weight, the largest first; at most a third of them against.
@@ -88,20 +90,25 @@ class Contributions:
 
     def every(self) -> Table:
         """All strings that weigh anything, the largest weight first."""
-        surface, pairs, signs = self._surface, self._pairs, self._signs()
+        columns = self.columns()
+        weights = columns[2]
+        order = np.argsort(-np.abs(weights), kind="stable")
+        order = order[weights[order] != 0]
+        return Table(*(column[order].tolist() for column in columns))
+
+    def columns(self) -> tuple[Ints, Ints, Scores, Ints]:
+        """All strings in no order, also those that weigh nothing: starts, ends, weights, occurrences."""
+        surface, pairs, signs = self._surface, self._pairs, self._lone.signs
         words = np.array(surface.firsts, np.int64)
         first, last = (np.concatenate([words, pairs[:, 2] + shift]) for shift in (0, 1))
         last[: len(words)] = words
-        weights = np.concatenate([self._owned, signs[:, 3]])
-        order = np.argsort(-np.abs(weights), kind="stable")
-        order = order[weights[order] != 0]
-        columns = (
-            np.concatenate([surface.starts[first], signs[:, 0].astype(np.int64)]),
-            np.concatenate([surface.ends[last], signs[:, 1].astype(np.int64)]),
+        weights = np.concatenate([self._owned, signs.weights])
+        return (
+            np.concatenate([surface.starts[first], _ints(signs.starts)]),
+            np.concatenate([surface.ends[last], _ints(signs.ends)]),
             weights,
-            np.concatenate([surface.counts, pairs[:, 3], signs[:, 2].astype(np.int64)]),
+            np.concatenate([surface.counts, pairs[:, 3], _ints(signs.occurrences)]),
         )
-        return Table(*(column[order].tolist() for column in columns))
 
     def explanation(self, text: Text, *, evidence: int) -> Explanation:
         """The strongest strings as evidence, and all others in `rest`."""
@@ -158,22 +165,33 @@ class Contributions:
             ],
         )
 
-    def _alone(self) -> Iterator[tuple[int, int, float]]:
-        """Tokens in no word: start, end, weight."""
-        for each in self._shares:
-            yield from zip(*(column.tolist() for column in each.alone()), strict=True)
-
-    def _signs(self) -> Scores:
-        """Tokens in no word, such as `?` and `$`, by what they read: (signs, 4) start, end, occurrences, weight."""
-        characters = self._surface.characters
+    @cached_property
+    def _lone(self) -> _Lone:
+        """What the tokens add that are in no word."""
+        characters, blank = self._surface.characters, 0.0
         weights: dict[str, float] = {}
         places: dict[str, set[int]] = {}
-        for start, end, weight in self._alone():
-            if sign := characters[start:end].strip():
-                weights[sign] = weights.get(sign, 0.0) + weight
-                places.setdefault(sign, set()).add(characters.index(sign, start))
-        rows = [[min(at), min(at) + len(sign), len(at), weights[sign]] for sign, at in places.items()]
-        return np.array(rows, np.float64).reshape(-1, 4)
+        for each in self._shares:
+            for start, end, weight in zip(*(column.tolist() for column in each.alone()), strict=True):
+                read = characters[start:end]
+                sign = read.strip()
+                if not sign:
+                    blank += weight
+                elif sign in weights:
+                    weights[sign] += weight
+                    places[sign].add(start + read.index(sign))
+                else:
+                    weights[sign], places[sign] = weight, {start + read.index(sign)}
+        starts = [min(at) for at in places.values()]
+        ends = [start + len(sign) for start, sign in zip(starts, places, strict=True)]
+        return _Lone(blank, Table(starts, ends, list(weights.values()), [len(at) for at in places.values()]))
+
+
+class _Lone(NamedTuple):
+    """Tokens in no word: white space, and signs such as `?` and `$`, by what they read."""
+
+    blank: float
+    signs: Table
 
 
 _Place = tuple[float, int, int, int]
@@ -188,7 +206,7 @@ class WholeExplanation(Explanation):
 
     def __init__(self, found: Contributions, text: Text) -> None:
         fields = {"method": METHOD, "base": found.base, "total": found.total, "_found": found}
-        for name, value in (fields | {"evidence": EvidenceRows(text, found.every)}).items():
+        for name, value in (fields | {"evidence": WholeRows(text, found)}).items():
             # The explanation is frozen.
             object.__setattr__(self, name, value)
 
@@ -206,6 +224,11 @@ def columns_of(evidence: Sequence[Evidence]) -> dict[str, list[Any]]:
     found["page"] = [each.page for each in evidence]
     found["boxes"] = [None if each.page is None else each.boxes for each in evidence]
     return found
+
+
+def kept_columns(evidence: Sequence[Evidence]) -> Columns:
+    """The same, in the form that is quickest to make."""
+    return evidence.kept() if isinstance(evidence, WholeRows) else Columns(columns_of(evidence))
 
 
 def weights_of(evidence: Sequence[Evidence]) -> Iterable[tuple[str, float]]:
@@ -260,26 +283,52 @@ class EvidenceRows(Sequence[Evidence]):
 
     def columns(self) -> dict[str, list[Any]]:
         """The fields of all as a list each, for who makes something else of them."""
-        texts, pages, boxes = self._looked_up(self.table)
         starts, ends, weights, occurrences = self.table
+        texts = self._texts(self.table)
         found: dict[str, list[Any]] = dict(zip(_PLAIN, (texts, weights, starts, ends, occurrences), strict=True))
-        if self._text.has_pages:
-            found["page"] = pages
-            found["boxes"] = [None if page is None else each for page, each in zip(pages, boxes, strict=True)]
-        return found
+        return found | self._places(_ints(starts), _ints(ends))
 
     def _each(self, table: Table) -> Iterator[Evidence]:
-        texts, pages, boxes = self._looked_up(table)
-        return map(Evidence, texts, table.weights, table.starts, table.ends, pages, boxes, table.occurrences)
+        starts, ends, weights, occurrences = table
+        found = self._places(_ints(starts), _ints(ends))
+        pages = found.get("page") or [None] * len(starts)
+        boxes = [each or [] for each in found.get("boxes") or [None] * len(starts)]
+        return map(Evidence, self._texts(table), weights, starts, ends, pages, boxes, occurrences)
 
-    def _looked_up(self, table: Table) -> tuple[list[str], list[int | None], list[list[Box]]]:
-        """What stands at the places of some rows, on which page, and in which boxes."""
+    def _texts(self, table: Table) -> list[str]:
         characters = self._text.characters
-        texts = [characters[start:end] for start, end in zip(table.starts, table.ends, strict=True)]
+        return [characters[start:end] for start, end in zip(table.starts, table.ends, strict=True)]
+
+    def _places(self, starts: Ints, ends: Ints) -> dict[str, list[Any]]:
+        """On which page strings stand, and in which boxes; nothing where there are no pages."""
         if not self._text.has_pages:
-            return texts, [None] * len(texts), [[] for _ in texts]
-        places = list(self._text.places(np.array(table.starts, np.int64), np.array(table.ends, np.int64)))
-        return texts, [page for page, _ in places], [boxes for _, boxes in places]
+            return {}
+        places = list(self._text.places(starts, ends))
+        return {
+            "page": [page for page, _ in places],
+            "boxes": [None if page is None else boxes for page, boxes in places],
+        }
+
+
+class WholeRows(EvidenceRows):
+    """All contributions."""
+
+    def __init__(self, text: Text, found: Contributions) -> None:
+        super().__init__(text, found.every)
+        self._contributions = found
+
+    def kept(self) -> Columns:
+        """As they are kept: whoever reads them puts them in order."""
+        starts, ends, weights, occurrences = self._contributions.columns()
+        # Most pairs of words weigh nothing.
+        rows = np.flatnonzero(weights)
+        starts, ends, weights, occurrences = starts[rows], ends[rows], weights[rows], occurrences[rows]
+        numbers = {"start": starts, "end": ends, "occurrences": occurrences}
+        fields: dict[str, Any] = {
+            "text": Excerpts(self._text.characters, "start", "end"),
+            "weight": weights.data,
+        } | {name: each.astype(np.int32).data for name, each in numbers.items()}
+        return Columns(fields | self._places(starts, ends), largest_first="weight")
 
 
 def contributions_of(head: Head, reading: Reading, scored: Scored, label: int) -> Contributions:
@@ -294,6 +343,10 @@ def contributions_of(head: Head, reading: Reading, scored: Scored, label: int) -
         shares.append(Shares(tokens.starts, tokens.ends, owners, weights))
     base, total = float(head.base[label]) * scored.factor, float(scored.scores[label])
     return Contributions(reading, base=base, total=total, owned=owned, shares=shares)
+
+
+def _ints(values: list[int]) -> Ints:
+    return np.array(values, np.int64)
 
 
 def _tells(key: str) -> bool:
