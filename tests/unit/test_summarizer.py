@@ -103,6 +103,19 @@ def test_of_an_invoice_the_lines_that_matter_are_told():
     assert any("Total due" in each.text for each in found.taken)
 
 
+def test_a_bill_with_some_sentences_is_told_by_its_name_and_its_sum():
+    fields = "\n\n".join(f"ITEM: breakfast for {count} persons" for count in range(40, 48))
+    bill = (
+        f"HOLLOW & REED CATERING CO.\n\nBILL TO\n\nOffice of Faculty Affairs\n\n{fields}\n\nTOTAL DUE: $2,714.47\n\n"
+        "Please make the check payable to us. The fee for cards is 2.5 percent. The lunches that were left went away."
+    )
+
+    _, told = summed_up(bill, sentences=3)
+
+    assert told.method == "key_lines"
+    assert [each.text for each in told.taken][:2] == ["HOLLOW & REED CATERING CO.", "TOTAL DUE: $2,714.47"]
+
+
 @pytest.mark.parametrize("characters", ["", " \n\t ", ".", "…", "x", "\u202e", "12 34 56", "|||\n|||", "a" * 5000])
 def test_odd_texts_give_a_short_summary_or_none(characters):
     text, found = summed_up(characters, sentences=3, characters=100)

@@ -107,7 +107,7 @@ def _is_prose(outline: Outline, length: Length) -> bool:
     if len(full) < min(length.sentences, 3):
         return False
     spoken = sum(each.end - each.start for each in full)
-    total = sum(each.end - each.start for each in outline.paragraphs if each.kind is not Kind.HEADING)
+    total = sum(each.end - each.start for each in outline.paragraphs)
     return spoken >= PROSE_SHARE * total or spoken >= SHORT_CHARACTERS
 
 

@@ -10,6 +10,7 @@ from enum import Enum
 from itertools import pairwise
 
 from headrace_documents.schema import Text
+from headrace_documents.summarizer.abbreviations import SOMETIMES_LAST
 from headrace_documents.summarizer.headings import NUMBERING, Role, role_of, run_in_role
 from headrace_documents.summarizer.scripts import is_dense, word_count
 
@@ -179,7 +180,7 @@ def _paragraph(lines: Sequence[Line], tables: Sequence[tuple[int, int]]) -> Para
         return Paragraph(start, end, Kind.LINE, Role.CONTENTS)
     words = sum(word_count(line.text) for line in lines)
     marker = _BULLET.match(first) or _ENUMERATOR.match(first)
-    is_stopped = _ENDS.search(lines[-1].text) is not None or (
+    is_stopped = (_ENDS.search(lines[-1].text) is not None and not _is_short_for_a_name(lines)) or (
         words >= 8 and any(_INNER_STOP.search(line.text) for line in lines)
     )
     is_sentence = is_stopped and (words > 3 or end - start > 12)
@@ -191,6 +192,14 @@ def _paragraph(lines: Sequence[Line], tables: Sequence[tuple[int, int]]) -> Para
         return Paragraph(start + marker.end(), end, Kind.ITEM)
     is_prose = is_sentence or (words >= 8 and not _FIELD.match(first))
     return Paragraph(start, end, Kind.PROSE if is_prose else Kind.LINE)
+
+
+def _is_short_for_a_name(lines: Sequence[Line]) -> bool:
+    """Whether the stop at the end is that of `Co.` or `Inc.`, behind words of which each is written as a name is."""
+    *words, last = lines[-1].text.split()
+    if len(lines) > 1 or not words or last[-1] != "." or last[:-1].casefold() not in SOMETIMES_LAST:
+        return False
+    return all(word[0].isupper() or not word[0].isalpha() for word in (*words, last))
 
 
 def _may_head(line: str) -> bool:
