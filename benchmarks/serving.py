@@ -28,7 +28,7 @@ from typing import Any
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
 
-from serving_parts.load import Outcome, Target, closed_loop, open_loop, post  # noqa: E402
+from serving_parts.load import Outcome, Target, closed_loop, get, open_loop, post  # noqa: E402
 from serving_parts.servers import Running, Server, headrace, peers, running  # noqa: E402
 
 WORDS = [
@@ -161,6 +161,9 @@ def tiny(folder: Path, seconds: float, chosen: list[str]) -> None:
     for server in [headrace("tiny"), *(each for each in peers("tiny") if not chosen or each.name in chosen)]:
         with served(server, asked, labels, env) as (up, target):
             values: dict[str, Any] = {"start_s": round(up.start_s, 2)}
+            if not server.is_peer:
+                static = replace(target, requests=[get("/livez")], expected=[b"true"])
+                values["static_p50_ms_1"] = round(closed_loop(static, callers=1, seconds=seconds).percentile_ms(50), 3)
             for callers in (1, 8, 64):
                 before = up.cpu_s()
                 outcome = closed_loop(target, callers=callers, seconds=seconds, warm_s=0.0)

@@ -69,6 +69,11 @@ def post(path: str, body: bytes, *, media_type: str = "application/json", header
     return head.encode() + body
 
 
+def get(path: str) -> bytes:
+    """One request without a body."""
+    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+
+
 class _Caller:
     """One connection, and the request that it waits for."""
 
