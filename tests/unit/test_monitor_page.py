@@ -4,9 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from headrace.cli.monitor_page import html_page
+from headrace.cli.monitor_page import _explanation, html_page, verdict
 from headrace.cli.monitor_words import glossary, in_words
 from headrace.domain.report import (
+    Alert,
+    Cause,
     DriftReport,
     Effect,
     Estimate,
@@ -16,6 +18,7 @@ from headrace.domain.report import (
     MonitorReport,
     Point,
     QualityReport,
+    Severity,
     Span,
     WatchState,
 )
@@ -55,6 +58,43 @@ def test_shares_are_told_in_percent_and_by_what_they_are_explained():
     assert "What explains the share of letter, by office" in shown
     assert "from 38.5 % to 53.4 %" in shown
     assert "+14.9 %" in shown
+
+
+def test_parts_that_cancel_out_are_told_without_shares_of_several_hundred_percent():
+    def shown(*changes: float):
+        whole = sum(changes)
+        causes = tuple(ExplainedChange(f"word{place}", each, each / whole) for place, each in enumerate(changes))
+        return _explanation(Explanation("mean score", 2.0, 2.0 + whole, causes, by="words"))
+
+    assert "of the whole change" in shown(0.3, -0.1)
+    assert "150%" in shown(0.3, -0.1)
+    assert "most of them cancel out" in shown(0.4, -0.35)
+    assert "800%" not in shown(0.4, -0.35)
+
+
+@pytest.mark.parametrize(
+    ("segments", "ending"),
+    [(("office=south", "all"), ", most of all in office=south."), (("all", "office=south"), ".")],
+)
+def test_the_verdict_names_the_segment_that_moved_most_where_the_alarm_names_another(segments, ending):
+    effects = tuple(Effect("language", each, 500, 300, MOVED, MOVED, None, "moved") for each in segments)
+    span = Span(NOON, NOON, 300)
+    drift = DriftReport("sha256:a", WatchState.WATCHING, span, span, effects=effects)
+    alert = Alert(
+        id="alt_1",
+        key="drift",
+        raised_at=NOON,
+        rule="drift",
+        severity=Severity.WARNING,
+        title="language has changed in all decisions",
+        detail="",
+        release="sha256:a",
+        cause=Cause("language", "all", "language in all: de new", 2.0, ()),
+    )
+
+    told = verdict(MonitorReport(drift, QualityReport(300, 0, 0, ()), (), (), ()), (alert,))
+
+    assert told == f"Something has changed: language has changed in all decisions{ending}"
 
 
 def test_what_is_told_by_name_is_told_in_words_as_far_as_these_are_known():

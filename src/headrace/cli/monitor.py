@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,7 @@ from headrace.assembly import recalibrated, settings_here, stored_reports
 from headrace.cli.failure import clean
 from headrace.cli.monitor_page import html_page, markdown, took_of, verdict, worth_of
 from headrace.cli.terminal import answers
-from headrace.domain.report import Alert, Measured, MonitorReport, MonitorStatus, Scorecard
+from headrace.domain.report import Alert, Effect, Estimate, Measured, MonitorReport, MonitorStatus, Scorecard
 from headrace.errors import InvalidInput, NotFound
 
 monitor = typer.Typer(
@@ -144,22 +145,41 @@ def _show(found: MonitorReport, alerts: tuple[Alert, ...]) -> None:
             console.print(f"  also {clean(sign.words)}")
         for decision_id in alert.cause.decisions if alert.cause else ():
             console.print(f"  headrace decisions show {decision_id}")
-    table = Table("feature", "segment", "PSI", "95 %", "what happened", box=box.SIMPLE_HEAD)
-    for effect in drift.effects[:_MOST_ROWS]:
-        interval = f"{effect.psi.low:.2f} to {effect.psi.high:.2f}"
-        table.add_row(effect.feature, clean(effect.segment), f"{effect.psi.value:.3f}", interval, clean(effect.words))
-    console.print(table)
-    table = Table("segment", "decisions", "estimated", "by labels", "note", box=box.SIMPLE_HEAD)
-    for each in found.estimates[:_MOST_ROWS]:
-        trust = "" if each.is_trusted else "distrusted. "
-        row = (f"{each.decisions:,}", _interval(each.estimated), _interval(each.realised))
-        table.add_row(clean(each.segment), *row, trust + clean(each.note))
-    console.print(table)
+    _show_effects(drift.effects)
+    _show_estimates(found.estimates)
     for card in found.scorecards:
         console.print(_scorecard(card))
         if card.thresholds:
             console.print(_thresholds(card))
     console.print(f"{found.quality.suspect:,} inputs in doubt, {found.quality.quarantined:,} in quarantine.")
+
+
+def _show_effects(effects: Sequence[Effect]) -> None:
+    if not effects:
+        return
+    table = Table("feature", "segment", "PSI", "95 %", "what happened", box=box.SIMPLE_HEAD)
+    for effect in effects[:_MOST_ROWS]:
+        interval = f"{effect.psi.low:.2f} to {effect.psi.high:.2f}"
+        table.add_row(effect.feature, clean(effect.segment), f"{effect.psi.value:.3f}", interval, clean(effect.words))
+    answers().print(table)
+
+
+def _show_estimates(estimates: Sequence[Estimate]) -> None:
+    if not estimates:
+        return
+    notes = {each.note for each in estimates}
+    common = clean(notes.pop()) if len(notes) == 1 else ""
+    table = Table(
+        *("segment", "decisions", "estimated", "by labels", "note"),
+        box=box.SIMPLE_HEAD,
+        caption=common or None,
+        caption_justify="left",
+    )
+    for each in estimates[:_MOST_ROWS]:
+        trust = "" if each.is_trusted else "distrusted. "
+        row = (f"{each.decisions:,}", _interval(each.estimated), _interval(each.realised))
+        table.add_row(clean(each.segment), *row, trust + ("" if common else clean(each.note)))
+    answers().print(table)
 
 
 def _thresholds(card: Scorecard) -> Table:

@@ -25,6 +25,8 @@ from headrace.domain.report import (
 WORTH_A_LOOK = 0.2
 """A population stability index above this is usually held to be a change that matters."""
 _MOST_EFFECTS, _MOST_DECISIONS = 15, 10
+_CANCELS = 4
+"""Parts that together are so many times larger than what is left of them cancel each other out."""
 _FOUND = "<tr><th>found</th><th class='number'>inputs</th><th></th></tr>"
 
 STYLE = """
@@ -55,13 +57,21 @@ def verdict(report: MonitorReport, alerts: Sequence[Alert]) -> str:
         return "Nothing was decided in this time."
     if alerts:
         others = f", and {len(alerts) - 1} more" if len(alerts) > 1 else ""
-        return f"Something has changed: {alerts[0].title}{others}."
+        return f"Something has changed: {alerts[0].title}{_most_of_all(drift.effects, alerts[0].cause)}{others}."
     if drift.state is WatchState.LEARNING:
         return "Still learning what is normal; nothing can be said of changes yet."
     moved = [effect for effect in drift.effects if effect.psi.low > WORTH_A_LOOK]
     if moved:
         return f"No alarm, yet {moved[0].feature} in {moved[0].segment} differs from the reference."
     return "All is as it was in the reference."
+
+
+def _most_of_all(effects: Sequence[Effect], cause: Cause | None) -> str:
+    """The segment in which a cause has moved furthest, where that is not the one in which it was noticed first."""
+    moved = [each for each in effects if cause is not None and each.feature == cause.feature]
+    if cause is None or not moved or moved[0].segment == cause.segment or moved[0].psi.low <= WORTH_A_LOOK:
+        return ""
+    return f", most of all in {moved[0].segment}"
 
 
 def html_page(report: MonitorReport, alerts: Sequence[Alert]) -> str:
@@ -228,18 +238,22 @@ def _explanation(explanation: Explanation) -> str:
     def told(value: float, sign: str = "") -> str:
         return f"{100 * value:{sign}.1f} %" if explanation.is_share else f"{value:{sign}.3f}"
 
+    whole = abs(explanation.after - explanation.before)
+    # Of a change that is the small rest of large ones, shares of several hundred percent would only puzzle.
+    cancels = sum(abs(each.change) for each in explanation.causes) > _CANCELS * whole
     rows = "".join(
         f"<tr><td>{escape(each.name)}</td><td class='number'>{told(each.change, '+')}</td>"
-        f"<td class='number'>{each.share:.0%}</td></tr>"
+        f"{'' if cancels else f'<td class=number>{each.share:.0%}</td>'}</tr>"
         for each in explanation.causes
     )
     by = f", by {escape(explanation.by)}" if explanation.by else ""
     against = ", and some go against it" if any(each.share < 0 for each in explanation.causes) else ""
+    against = ", for most of them cancel out" if cancels else against
     return (
         f"<h2>What explains the {escape(explanation.of)}{by}</h2><p class='soft'>It went from "
         f"{told(explanation.before)} to {told(explanation.after)}. The parts add up to that{against}.</p>"
         "<table><thead><tr><th>part</th><th class='number'>moved it by</th>"
-        f"<th class='number'>of the whole change</th></tr></thead><tbody>{rows}</tbody></table>"
+        f"{'' if cancels else '<th class=number>of the whole change</th>'}</tr></thead><tbody>{rows}</tbody></table>"
     )
 
 
