@@ -146,7 +146,7 @@ class Text:
     @property
     def has_pages(self) -> bool:
         """Whether any word is on a page."""
-        return bool(self.words.pages.any())
+        return bool(np.count_nonzero(self.words.pages))
 
     def each_word(self) -> Iterator[Word]:
         """Every word as an object; for reports and tests, not for hot paths."""

@@ -9,14 +9,14 @@ from typing import Any, NamedTuple, overload
 import numpy as np
 
 from headrace import Columns, Excerpts
-from headrace_documents.classifier.head import Head, Reading, Scored, Scores
+from headrace_documents.classifier.head import Floats, Head, Reading, Scored, Scores
 from headrace_documents.classifier.joining_words import JOINING
 from headrace_documents.classifier.surface import Ints, is_unspaced
 from headrace_documents.schema import Evidence, Explanation, Text
 
 METHOD = "additive"
 # How many of the heaviest strings are looked at for each one listed: at first, and if too few of them tell anything.
-_GLANCED_AT, _LOOKED_AT = 4, 12
+_GLANCED_AT, _LOOKED_AT = 3, 12
 _FEWEST_TELLING = 3
 # A listing of what speaks for the label leaves a third of its places to what speaks against it.
 _SHARE_AGAINST = 1 / 3
@@ -25,7 +25,7 @@ _PLAIN = ("text", "weight", "start", "end", "occurrences")
 
 
 class Shares(NamedTuple):
-    """Where the tokens of one reader stand, the word that each belongs to (-1 for none), and what each adds.
+    """Where the tokens of one reader stand, 1 + the kind of word that each belongs to (0 for none), what each adds.
 
     Without their vectors, which are large: answers wait for their record, and may be remembered for long.
     """
@@ -33,11 +33,11 @@ class Shares(NamedTuple):
     starts: Ints
     ends: Ints
     owners: Ints
-    weights: Scores
+    weights: Floats
 
-    def alone(self) -> tuple[Ints, Ints, Scores]:
+    def alone(self) -> tuple[Ints, Ints, Floats]:
         """Those in no word: their starts, their ends, and what each adds."""
-        rows = np.flatnonzero(self.owners < 0)
+        rows = np.flatnonzero(self.owners == 0)
         return self.starts[rows], self.ends[rows], self.weights[rows]
 
 
@@ -80,13 +80,8 @@ class Contributions:
         Words that only join others ("the", "no", "de") and lone signs are left in `rest`, as long as there is something
         else to list: they weigh, but tell nobody anything. So are pairs whose words are listed already.
         """
-        heavy = np.abs(self._owned)
-        table = Table([], [], [], [])
-        for looked_at in (_GLANCED_AT * limit, _LOOKED_AT * limit):
-            table, is_full = self._listed(_largest(heavy, looked_at), limit)
-            if is_full or looked_at >= len(heavy):
-                break
-        return self.every().part(slice(limit)) if len(table.starts) < min(_FEWEST_TELLING, limit) else table
+        table = self._listed(limit)
+        return self.every().part(slice(limit)) if len(table.weights) < min(_FEWEST_TELLING, limit) else table
 
     def every(self) -> Table:
         """All strings that weigh anything, the largest weight first."""
@@ -120,50 +115,52 @@ class Contributions:
         """Every string as evidence, and white space in `rest`; both are found when looked at."""
         return WholeExplanation(self, text)
 
-    def _listed(self, rows: Ints, limit: int) -> tuple[Table, bool]:
-        """Which of `rows` to list, and whether none after them could change that.
+    def _listed(self, limit: int) -> Table:
+        """Those of the heaviest that tell something and overlap none before them.
 
-        Those that tell something and overlap none before them; up to a third may be against, more if few are for it.
+        Up to a third may be against, more if few are for it.
         """
-        most_against = int(limit * _SHARE_AGAINST)
-        keys, firsts = self._surface.keys, self._surface.firsts
-        kept: list[_Place] = []
+        surface, keys, words = self._surface, self._surface.keys, len(self._surface.keys)
+        found = Table([], [], [], [])
+        starts, ends, weights, occurrences = found
         taken: set[int] = set()
-        speaking = opposing = 0
-        for row, weight in zip(rows.tolist(), self._owned[rows].tolist(), strict=True):
-            if row < len(keys):
-                at = last = firsts[row]
-                is_telling = at not in taken and _tells(keys[row])
+        left, most_against, opposing = limit, int(limit * _SHARE_AGAINST), 0
+        for row, weight in self._heaviest(limit):
+            if row < words:
+                key, at = keys[row], surface.firsts[row]
+                if at in taken or key in JOINING or not _tells(key):
+                    continue
+                last, times = at, surface.counts.item(row)
             else:
-                first, second, at, _ = self._pairs[row - len(keys)].tolist()
+                first, second, at, times = self._pairs[row - words].tolist()
                 last = at + 1
                 # Words never overlap each other, so what overlaps shares a word.
-                is_telling = not (at in taken or last in taken or keys[first] in JOINING or keys[second] in JOINING)
-            if not is_telling or not weight:
-                continue
-            kept.append((weight, row, at, last))
-            taken.update((at, last))
-            if weight > 0:
-                speaking += 1
-            else:
-                opposing += 1
-            if speaking + min(opposing, most_against) >= limit:
+                if at in taken or last in taken or keys[first] in JOINING or keys[second] in JOINING:
+                    continue
+                taken.add(last)
+            if not weight:
                 break
-        spare = max(most_against, limit - speaking)
-        against = [place for place, each in enumerate(kept) if each[0] < 0][spare:]
-        found = [each for place, each in enumerate(kept) if place not in against][:limit]
-        return self._table(found), speaking + min(opposing, most_against) >= limit
+            taken.add(at)
+            starts.append(surface.bounds.item(2 * at))
+            ends.append(surface.bounds.item(2 * last + 1))
+            weights.append(weight)
+            occurrences.append(times)
+            if weight < 0:
+                opposing += 1
+            if weight > 0 or opposing <= most_against:
+                left -= 1
+                if left <= 0:
+                    break
+        return _trimmed(found, limit, opposing=opposing)
 
-    def _table(self, found: Sequence[_Place]) -> Table:
-        surface, words = self._surface, len(self._surface.keys)
-        return Table(
-            starts=[surface.starts.item(at) for _, _, at, _ in found],
-            ends=[surface.ends.item(last) for _, _, _, last in found],
-            weights=[weight for weight, _, _, _ in found],
-            occurrences=[
-                surface.counts.item(row) if row < words else self._pairs.item(row - words, 3) for _, row, _, _ in found
-            ],
-        )
+    def _heaviest(self, limit: int) -> Iterator[tuple[int, float]]:
+        """Rows and their weights, the heaviest first; those of a glance once more before what comes after them."""
+        heavy = np.abs(self._owned)
+        for count in (_GLANCED_AT * limit, _LOOKED_AT * limit):
+            rows = _largest(heavy, count)
+            yield from zip(rows.tolist(), self._owned[rows].tolist(), strict=True)
+            if count >= len(heavy):
+                break
 
     @cached_property
     def _lone(self) -> _Lone:
@@ -194,10 +191,6 @@ class _Lone(NamedTuple):
     signs: Table
 
 
-_Place = tuple[float, int, int, int]
-"""A row where it stands first: its weight, itself, and the numbers of its first and last word."""
-
-
 class WholeExplanation(Explanation):
     """All contributions, of which nothing is computed before someone looks."""
 
@@ -205,10 +198,13 @@ class WholeExplanation(Explanation):
     _found: Contributions
 
     def __init__(self, found: Contributions, text: Text) -> None:
-        fields = {"method": METHOD, "base": found.base, "total": found.total, "_found": found}
-        for name, value in (fields | {"evidence": WholeRows(text, found)}).items():
-            # The explanation is frozen.
-            object.__setattr__(self, name, value)
+        # The explanation is frozen.
+        put = object.__setattr__
+        put(self, "method", METHOD)
+        put(self, "base", found.base)
+        put(self, "total", found.total)
+        put(self, "evidence", WholeRows(text, found))
+        put(self, "_found", found)
 
     @property
     def rest(self) -> float:
@@ -290,10 +286,15 @@ class EvidenceRows(Sequence[Evidence]):
 
     def _each(self, table: Table) -> Iterator[Evidence]:
         starts, ends, weights, occurrences = table
+        if not self._text.has_pages:
+            characters = self._text.characters
+            return (
+                Evidence(characters[start:end], weight, start, end, None, [], times)
+                for start, end, weight, times in zip(*table, strict=True)
+            )
         found = self._places(_ints(starts), _ints(ends))
-        pages = found.get("page") or [None] * len(starts)
-        boxes = [each or [] for each in found.get("boxes") or [None] * len(starts)]
-        return map(Evidence, self._texts(table), weights, starts, ends, pages, boxes, occurrences)
+        boxes = [each or [] for each in found["boxes"]]
+        return map(Evidence, self._texts(table), weights, starts, ends, found["page"], boxes, occurrences)
 
     def _texts(self, table: Table) -> list[str]:
         characters = self._text.characters
@@ -339,7 +340,7 @@ def contributions_of(head: Head, reading: Reading, scored: Scored, label: int) -
         weights = head.share(tokens, scored, name=name, label=label)
         owners = reading.surface.owners(tokens.ends)
         # Those of no word are counted in front, and left out of what words own.
-        owned += np.bincount(owners + 1, weights=weights, minlength=len(owned) + 1)[1:]
+        owned += np.bincount(owners, weights=weights, minlength=len(owned) + 1)[1:]
         shares.append(Shares(tokens.starts, tokens.ends, owners, weights))
     base, total = float(head.base[label]) * scored.factor, float(scored.scores[label])
     return Contributions(reading, base=base, total=total, owned=owned, shares=shares)
@@ -349,16 +350,28 @@ def _ints(values: list[int]) -> Ints:
     return np.array(values, np.int64)
 
 
+def _trimmed(found: Table, limit: int, *, opposing: int) -> Table:
+    """At most `limit` rows, a third of them against unless few are for it; `opposing` of those found are against."""
+    weights = found.weights
+    spare = max(int(limit * _SHARE_AGAINST), limit - len(weights) + opposing)
+    if opposing > spare:
+        against = [place for place, weight in enumerate(weights) if weight < 0][spare:]
+        for place in reversed(against):
+            for column in found:
+                del column[place]
+    return found.part(slice(limit)) if len(weights) > limit else found
+
+
 def _tells(key: str) -> bool:
-    """Whether a word names something.
+    """Whether a word that joins no others names something.
 
     In scripts without spaces a word is a single letter here, which means little: its pairs speak for it.
     """
-    return key not in JOINING and len(key) > 1 and not key.isdecimal() and (key.isascii() or not is_unspaced(key))
+    return len(key) > 1 and not key.isdecimal() and (key.isascii() or not is_unspaced(key))
 
 
 def _largest(values: Scores, count: int) -> Ints:
     """The places of the `count` largest, the largest first."""
-    rows = np.argpartition(values, -count)[-count:] if len(values) > count else np.arange(len(values))
-    ordered: Ints = rows[np.argsort(-values[rows], kind="stable")]
+    rows = values.argpartition(-count)[-count:] if len(values) > count else np.arange(len(values))
+    ordered: Ints = rows[values[rows].argsort(kind="stable")[::-1]]
     return ordered

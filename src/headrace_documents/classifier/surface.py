@@ -42,40 +42,43 @@ def is_unspaced(key: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Surface:
-    """The words of a text: word i is `[starts[i], ends[i])` and of the distinct kind `keys[kinds[i]]`.
+    """The words of a text: word i is `[bounds[2 i], bounds[2 i + 1])` and of the distinct kind `keys[kinds[i]]`.
 
-    `starts`, `ends`, `kinds`: (words,) int64, sorted. Keys are casefolded and normalised (NFKC), so that one word is
-    one key however it is written. Of each kind `firsts` has the number of its first word, `counts` (kinds,) how often
-    it stands.
+    `bounds` (2 words,), `kinds` (words,): int64, the bounds sorted. Keys are casefolded and normalised (NFKC), so that
+    one word is one key however it is written. Of each kind `firsts` has the number of its first word, `counts` (kinds,)
+    how often it stands. `slots` (2 words + 1,): kind + 1 between the bounds of a word, 0 between words.
     """
 
     characters: str
-    starts: Ints
-    ends: Ints
+    bounds: Ints
     kinds: Ints
+    slots: Ints
     keys: list[str]
     firsts: list[int]
     counts: Ints
 
+    @property
+    def starts(self) -> Ints:
+        """Where each word starts, (words,)."""
+        return self.bounds[::2]
+
+    @property
+    def ends(self) -> Ints:
+        """Where each word ends, (words,)."""
+        return self.bounds[1::2]
+
     def owners(self, ends: Ints) -> Ints:
-        """For tokens that end at `ends` (n,) the kind of the word that each belongs to; -1 for those in no word."""
-        if not len(self.starts):
-            return np.full(len(ends), -1, np.int64)
-        word = self.starts.searchsorted(ends) - 1
-        owners = self.kinds[word]
-        owners[(word < 0) | (ends > self.ends[word])] = -1
-        return owners
+        """For tokens that end at `ends` (n,): 1 + the kind of the word that each belongs to, 0 for those in no word."""
+        return self.slots[self.bounds.searchsorted(ends)]
 
 
 def surface_of(characters: str) -> Surface:
     """The words of `characters`; a run of more than 64 letters without a break counts by its first 64."""
     numbers: dict[str, int] = {}
-    starts: list[int] = []
-    ends: list[int] = []
+    bounds: list[int] = []
     kinds: list[int] = []
     firsts: list[int] = []
     for match in _WORD.finditer(characters):
-        start, end = match.span()
         key = match.group()[:_LONGEST_WORD].casefold()
         if not key.isascii():
             key = unicodedata.normalize("NFKC", key)
@@ -83,15 +86,16 @@ def surface_of(characters: str) -> Surface:
         if kind is None:
             kind = numbers[key] = len(numbers)
             firsts.append(len(kinds))
-        starts.append(start)
-        ends.append(end)
+        bounds += match.span()
         kinds.append(kind)
     numbered = np.array(kinds, np.int64)
+    slots = np.zeros(2 * len(kinds) + 1, np.int64)
+    slots[1::2] = numbered + 1
     return Surface(
         characters,
-        starts=np.array(starts, np.int64),
-        ends=np.array(ends, np.int64),
+        bounds=np.array(bounds, np.int64),
         kinds=numbered,
+        slots=slots,
         keys=list(numbers),
         firsts=firsts,
         counts=np.bincount(numbered, minlength=len(numbers)),
