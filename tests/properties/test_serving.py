@@ -14,6 +14,7 @@ from headrace.errors import ServiceFailed
 from headrace.serving.batcher import Call, Line
 from headrace.serving.context import Context, Priority
 from headrace.serving.runtimes.threads import ThreadReplicas
+from headrace.serving.turns import Turns
 from headrace.serving.wire import Codec
 
 
@@ -66,8 +67,8 @@ arrivals = st.lists(
 )
 
 
-async def outcomes_of(arrivals, count, *, may_stay_aside):
-    replicas = ThreadReplicas(Naming, count=count, may_stay_aside=may_stay_aside)
+async def outcomes_of(arrivals, count, *, may_stay_aside, turns):
+    replicas = ThreadReplicas(Naming, count=count, may_stay_aside=may_stay_aside, turns=turns)
     await replicas.start()
     try:
         async with asyncio.timeout(30):
@@ -86,9 +87,15 @@ async def outcomes_of(arrivals, count, *, may_stay_aside):
 
 
 @settings(deadline=None, max_examples=60)
-@given(arrivals=arrivals, count=st.integers(1, 3), may_stay_aside=st.booleans())
-def test_every_question_is_answered_once_and_in_its_own_name(arrivals, count, may_stay_aside):
-    outcomes = asyncio.run(outcomes_of(arrivals, count, may_stay_aside=may_stay_aside))
+@given(arrivals=arrivals, count=st.integers(1, 3), may_stay_aside=st.booleans(), in_turn=st.booleans())
+def test_every_question_is_answered_once_and_in_its_own_name(arrivals, count, may_stay_aside, in_turn):
+    turns = Turns.opened(cores=1) if in_turn else None
+    try:
+        outcomes = asyncio.run(outcomes_of(arrivals, count, may_stay_aside=may_stay_aside, turns=turns))
+        assert turns is None or turns.wait_s == 0.0
+    finally:
+        if turns is not None:
+            turns.close()
 
     assert len(outcomes) == len(arrivals)
     for arrival, outcome in zip(arrivals, outcomes, strict=True):

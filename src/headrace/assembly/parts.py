@@ -17,6 +17,7 @@ from headrace.serving.cores import usable_cores
 from headrace.serving.pipeline import services_of
 from headrace.serving.service import Guard, Rung, Service
 from headrace.serving.shared_work import Shelf
+from headrace.serving.turns import Turns
 from headrace.settings import LimitSettings, ReplicaSettings, Settings, checked, size_bytes
 
 LEAST_A_CORE, START_A_CORE, MOST_A_CORE = 2, 32, 1024
@@ -190,10 +191,10 @@ def _count(replicas: str | int, where: str) -> int:
     return int(replicas)
 
 
-def admission_of(limits: LimitSettings) -> Admission:
+def admission_of(limits: LimitSettings, turns: Turns | None) -> Admission:
     """How many questions are answered at once: as many as the operator says, or as is learned."""
     if limits.inflight != "auto":
         return Admission(bound=_count(limits.inflight, "limits"))
     cores = usable_cores()
     limit = ConcurrencyLimit(least=LEAST_A_CORE * cores, start=START_A_CORE * cores, most=MOST_A_CORE * cores)
-    return Admission(limit=limit)
+    return Admission(limit=limit, turns=turns)

@@ -154,7 +154,9 @@ class Platform:
             jobs = await opened_jobs(stack, settings, is_forgetful=decisions is not None)
             keys = await opened_keys(stack, settings, is_forgetful=decisions is not None)
             await _kept(stack, kept_in_bounds(stores, settings, tell))
-            planner = Planner.of(instances, parts, registry, tell, shelf or Shelf(bound_bytes=settings.cache_bytes))
+            siblings = siblings or Siblings()
+            shelf = shelf or Shelf(bound_bytes=settings.cache_bytes)
+            planner = Planner.of(instances, parts, registry, tell, shelf, turns=siblings.turns)
             loaded = Releases(partial(planner.plan, only=only), bound_bytes=settings.cache_bytes)
             stack.push_async_callback(loaded.close)
             champions = {name: await asyncio.to_thread(planner.champion, name) for name in planner.instances}
@@ -172,7 +174,7 @@ class Platform:
                 metrics=metrics,
                 is_forgetful=decisions is not None,
             )
-            admission = admission_of(settings.limits)
+            admission = admission_of(settings.limits, siblings.turns)
             metrics.in_flight.set_function(lambda: admission.in_flight)
             metrics.in_flight_limit.set_function(lambda: admission.limit)
             cache_bytes = settings.limits.answers_bytes
@@ -200,7 +202,6 @@ class Platform:
             stack.push_async_callback(admission.drain, within_s=settings.server.drain_s)
             if decisions is None and only is None:
                 await watch_rollouts(stack, rollouts, stores, planner=planner, loaded=loaded, jobs=jobs, tell=tell)
-            siblings = siblings or Siblings()
             await stack.enter_async_context(siblings.telling(metrics.exposition))
             by_path = {endpoint.path: endpoint for endpoint in endpoints}
             yield Running(

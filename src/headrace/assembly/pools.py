@@ -17,6 +17,7 @@ from headrace.serving.runtimes.guarded import GuardedReplicas, origin_of
 from headrace.serving.runtimes.threads import ThreadReplicas
 from headrace.serving.service import Service
 from headrace.serving.shared_work import Shelf
+from headrace.serving.turns import Turns
 from headrace.telemetry import Metrics
 
 Tell = Callable[[str, Mapping[str, Any]], None]
@@ -26,7 +27,16 @@ def unheard(_event: str, _facts: Mapping[str, Any]) -> None:
     """For events that nobody listens to."""
 
 
-def pool_of(part: Part, *, options: Any, artifact: Path | None, model: str | None, shelf: Shelf, tell: Tell) -> Pool:
+def pool_of(
+    part: Part,
+    *,
+    options: Any,
+    artifact: Path | None,
+    model: str | None,
+    shelf: Shelf,
+    tell: Tell,
+    turns: Turns | None = None,
+) -> Pool:
     """A pool for `part`, not started: on another host, in guarded processes where the author asks, or in threads."""
     guard = part.guard()
     replicas: Replicas
@@ -47,7 +57,7 @@ def pool_of(part: Part, *, options: Any, artifact: Path | None, model: str | Non
             on_death=lambda reason, log: tell("worker_died", {"service": part.name, "reason": reason, "log": log}),
         )
     else:
-        replicas = ThreadReplicas(partial(_loaded, part, options, artifact, shelf), count=part.replicas)
+        replicas = ThreadReplicas(partial(_loaded, part, options, artifact, shelf), count=part.replicas, turns=turns)
     standby = partial(_standby, part, options, artifact, shelf)
     return Pool(
         part.name,

@@ -25,6 +25,7 @@ from headrace.serving.releases import PlannedPool
 from headrace.serving.service import Service
 from headrace.serving.shared_work import Shelf
 from headrace.serving.sources import digest_of_sources
+from headrace.serving.turns import Turns
 from headrace.settings import Settings
 
 
@@ -37,13 +38,21 @@ class Planner:
     registry: ModelRegistry
     shelf: Shelf
     tell: Tell
+    turns: Turns | None = None
 
     @classmethod
     def of(
-        cls, instances: Iterable[object], parts: Mapping[str, Part], registry: ModelRegistry, tell: Tell, shelf: Shelf
+        cls,
+        instances: Iterable[object],
+        parts: Mapping[str, Part],
+        registry: ModelRegistry,
+        tell: Tell,
+        shelf: Shelf,
+        *,
+        turns: Turns | None = None,
     ) -> Planner:
         """For the pipelines that `instances` are."""
-        return cls({kebab(type(each).__name__): each for each in instances}, parts, registry, shelf, tell)
+        return cls({kebab(type(each).__name__): each for each in instances}, parts, registry, shelf, tell, turns)
 
     def champion(self, pipeline: str) -> Release:
         """The release made of the champions of all models. Blocking."""
@@ -133,7 +142,14 @@ class Planner:
         options = part.options_of(release)
         identity = (name, f"{part.kind.__module__}:{part.kind.__qualname__}", digest, shown(options))
         make: Callable[[], Pool] = partial(
-            pool_of, part, options=options, artifact=artifact, model=digest, shelf=self.shelf, tell=self.tell
+            pool_of,
+            part,
+            options=options,
+            artifact=artifact,
+            model=digest,
+            shelf=self.shelf,
+            tell=self.tell,
+            turns=self.turns,
         )
         size = 0 if version is None else sum(file.size_bytes for file in version.files.values())
         return PlannedPool(key=msgspec.json.encode(identity, order="sorted").decode(), make=make, size_bytes=size)

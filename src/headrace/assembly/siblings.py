@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+from headrace.serving.turns import Turns
 from headrace.telemetry.summing import summed
 
 ANSWER_S = 2.0
@@ -15,28 +17,44 @@ MOST_BYTES = 64 * 1024 * 1024
 
 
 class Siblings:
-    """`folder` is private to the processes of one server and holds a socket of each; None for one that is alone."""
+    """`folder` is private to the processes of one server and holds a socket of each; None for one that is alone.
 
-    def __init__(self, folder: Path | None = None) -> None:
+    They compute in turn where there are `turns`.
+    """
+
+    def __init__(self, folder: Path | None = None, turns: Turns | None = None) -> None:
         self._folder = folder
+        self.turns = turns
         self.quota = None if folder is None else folder / "quota"
         """Where the processes count together how often callers ask; None for one that is alone."""
 
-        self._own = None if folder is None else folder / f"{os.getpid()}.sock"
+    @property
+    def _own(self) -> Path | None:
+        # Siblings are born of one process: each finds its own name.
+        return None if self._folder is None else self._folder / f"{os.getpid()}.sock"
+
+    def remove(self) -> None:
+        """Removes what all of them share; safe to call twice."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        if self.turns is not None:
+            self.turns.close()
 
     async def exposition(self, own: Callable[[], bytes]) -> bytes:
         """The metrics of all; those of a sibling that does not answer in time are left out."""
         mine = await asyncio.to_thread(own)
         if self._folder is None:
             return mine
-        others = [path for path in self._folder.glob("*.sock") if path != self._own]
+        own_path = self._own
+        others = [path for path in self._folder.glob("*.sock") if path != own_path]
         found = await asyncio.gather(*map(_asked, others))
         return await asyncio.to_thread(summed, [mine, *(each for each in found if each)])
 
     @asynccontextmanager
     async def telling(self, own: Callable[[], bytes]) -> AsyncIterator[None]:
         """While inside, siblings that ask are given what `own` gives."""
-        if self._own is None:
+        path = self._own
+        if path is None:
             yield
             return
 
@@ -46,12 +64,12 @@ class Siblings:
                 await writer.drain()
             writer.close()
 
-        server = await asyncio.start_unix_server(answer, self._own)
+        server = await asyncio.start_unix_server(answer, path)
         try:
             yield
         finally:
             server.close()
-            self._own.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
 
 
 async def _asked(path: Path) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Sequence
@@ -23,6 +22,7 @@ from headrace.assembly.stores import upgrade_store
 from headrace.assembly.supervisor import Member, Supervisor, Voice
 from headrace.errors import HeadraceError, InvalidConfiguration
 from headrace.serving.cores import usable_cores
+from headrace.serving.turns import Turns
 from headrace.settings import Settings
 
 GRACE_S = 15.0
@@ -48,8 +48,9 @@ def supervised(platform: Platform, settings: Settings, names: Sequence[str], *, 
         preload = Preload(platform, settings, only=services_in(roles))
     upgraded.result()
     folder = Path(tempfile.mkdtemp(prefix="headrace-"))
+    siblings = Siblings(folder, Turns.opened(cores=usable_cores()))
     try:
-        life = _Life(platform, settings, preload, tell=tell, on_error=on_error, folder=folder, parent=os.getpid())
+        life = _Life(platform, settings, preload, tell=tell, on_error=on_error, siblings=siblings, parent=os.getpid())
         members = [
             Member(name, partial(life.lived, share), waits=name == WORKER and len(shares) > 1) for name, share in shares
         ]
@@ -57,7 +58,7 @@ def supervised(platform: Platform, settings: Settings, names: Sequence[str], *, 
         grace_s = settings.server.drain_s + GRACE_S
         return Supervisor(members, tell=tell, grace_s=grace_s).run()
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        siblings.remove()
 
 
 def _count(processes: str | int) -> int:
@@ -95,7 +96,7 @@ class _Life:
     preload: Preload
     tell: Tell
     on_error: OnError
-    folder: Path
+    siblings: Siblings
     parent: int
 
     def lived(self, roles: Sequence[str], voice: Voice) -> int:
@@ -109,7 +110,7 @@ class _Life:
         finally:
             # A parent that was killed removes nothing.
             if os.getppid() != self.parent:
-                shutil.rmtree(self.folder, ignore_errors=True)
+                self.siblings.remove()
         return 0
 
     async def _until_told(self, roles: Sequence[str], voice: Voice) -> None:
@@ -130,6 +131,6 @@ class _Life:
             stop=stop,
             ready=begun,
             relieve=voice.wants_relief,
-            siblings=Siblings(self.folder),
+            siblings=self.siblings,
             shelf=self.preload.shelf,
         )

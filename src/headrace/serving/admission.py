@@ -10,6 +10,7 @@ from time import monotonic
 from headrace.errors import Overloaded
 from headrace.serving.concurrency_limit import ConcurrencyLimit
 from headrace.serving.context import Context, Priority
+from headrace.serving.turns import Turns
 
 SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.1, 60.0
 WEIGHT_OF_NEWEST = 0.1
@@ -31,10 +32,12 @@ class Admission:
         *,
         bound: int | None = None,
         limit: ConcurrencyLimit | None = None,
+        turns: Turns | None = None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._bound = bound
         self._limit = limit
+        self._turns = turns
         self._clock = clock
         self._mean_s = 1.0
         self._lag_s = 0.0
@@ -79,6 +82,13 @@ class Admission:
                 f"{self._in_flight} questions are being answered, and no more are taken on.",
                 remedy="Ask again after the time in Retry-After.",
                 retry_after_s=self.retry_after_s,
+            )
+        # The limit learns of a wait when it is over; what is due is known beforehand.
+        if self._turns is not None and self._limit is not None and self._turns.wait_s > self._limit.target_s:
+            raise Overloaded(
+                f"A question would wait {self._turns.wait_s * 1000:.0f} ms for its turn.",
+                remedy="Ask again after the time in Retry-After.",
+                retry_after_s=max(self.retry_after_s, self._turns.wait_s),
             )
 
     def admitted(self, context: Context | None = None) -> AbstractContextManager[None]:

@@ -14,7 +14,9 @@ from headrace.serving.driving import Driver
 from headrace.serving.replica import Replica, settle, unloadable
 from headrace.serving.runtime import Health, ReplicaState, Reply
 from headrace.serving.runtimes.aside import Aside
+from headrace.serving.runtimes.turnstile import Turn, Turnstile
 from headrace.serving.service import Here, Method, Service
+from headrace.serving.turns import Turns
 
 JOIN_S = 10.0
 GRACE_S = 2.0
@@ -38,12 +40,14 @@ class ThreadReplicas:
         queue_bound: int = 1024,
         warms: bool = True,
         may_stay_aside: bool = True,
+        turns: Turns | None = None,
     ) -> None:
         self._make = make
         self._count = count
         self._warms = warms
         self._line = Line(bound=queue_bound)
         self._aside = Aside(self._line, bound=queue_bound) if may_stay_aside else None
+        self._turnstile = Turnstile(turns)
         self._seats: list[_Seat] = []
         self._hanging: list[_Seat] = []
         self._births: set[asyncio.Future[None]] = set()
@@ -69,8 +73,10 @@ class ThreadReplicas:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Reply] = loop.create_future()
         call = Call(method, question, context, future)
+        owed = 0
         if self._aside is None or self._state is not ReplicaState.READY or not self._aside.takes(call):
             self._line.put(call)
+            owed = self._turnstile.owe(call)
         if future.done():
             return future.result()
         # The future fails at the deadline by itself: a timeout around it would cost more than many a model.
@@ -82,6 +88,8 @@ class ThreadReplicas:
             self._line.withdraw(call)
             raise
         finally:
+            if owed:
+                self._turnstile.settle(owed)
             if alarm is not None:
                 alarm.cancel()
 
@@ -140,6 +148,7 @@ class ThreadReplicas:
                 return
             self._seats.remove(seat)
             seat.is_left_behind = True
+            seat.turn.give_back()
             self._hanging.append(seat)
             self._restarts += 1
             if self._aside is not None and seat.replica is not None:
@@ -180,10 +189,12 @@ class ThreadReplicas:
                 self._aside.offer(replica)
             settle([(is_ready, None)])
             while not seat.is_left_behind and (calls := self._line.take()):
+                seat.turn = self._turnstile.enter(calls)
                 with replica.turn:
                     begun = monotonic()
                     outcomes = replica.answer(calls)
                     self._line.learn(calls, monotonic() - begun)
+                self._turnstile.leave(seat.turn, calls)
                 settle(outcomes)
             replica.unload()
 
@@ -193,6 +204,7 @@ class _Seat:
 
     def __init__(self, replicas: ThreadReplicas, is_ready: asyncio.Future[None], *, name: str) -> None:
         self.replica: Replica | None = None
+        self.turn = Turn(None)
         self.is_left_behind = False
         self.thread = Thread(target=replicas.live, args=(self, is_ready), name=name, daemon=True)
 

@@ -1,0 +1,295 @@
+"""Turns: how many compute at once over several processes, what the dead give back, and what waits for no turn."""
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from time import monotonic
+from typing import ClassVar
+
+import pytest
+
+from headrace import Service, batched
+from headrace.errors import DeadlineExceeded, Overloaded
+from headrace.serving.admission import Admission
+from headrace.serving.concurrency_limit import ConcurrencyLimit
+from headrace.serving.context import Context, Priority
+from headrace.serving.runtimes import threads, turnstile
+from headrace.serving.runtimes.threads import ThreadReplicas
+from headrace.serving.turns import SPARE, Turns
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Turns are those of Linux.")
+
+LONG_S = 30.0
+
+
+@pytest.fixture
+def turns():
+    found = Turns(cores=1)
+    yield found
+    found.close()
+
+
+@contextmanager
+def another_process(work):
+    """Forks one that does `work`, says so, and sleeps; killed by SIGKILL at the end."""
+    readable, writable = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        work()
+        os.write(writable, b"1")
+        time.sleep(LONG_S)
+        os._exit(0)
+    try:
+        assert os.read(readable, 1) == b"1"
+        yield
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(readable)
+        os.close(writable)
+
+
+def taken(turns, most=10):
+    """How many turns are free; they are taken."""
+    return sum(turns.take(within_s=0.0) for _ in range(most))
+
+
+def test_there_is_a_turn_for_each_core_and_one_to_spare_over_all_processes(turns):
+    with another_process(lambda: turns.take(within_s=LONG_S)):
+        assert taken(turns) == SPARE
+
+
+def test_a_process_that_is_killed_gives_back_its_turns_and_what_was_due(turns):
+    def work():
+        taken(turns)
+        turns.owe(3.0)
+
+    with another_process(work):
+        assert taken(turns) == 0
+        assert turns.wait_s == 3.0
+
+    assert taken(turns) == 1 + SPARE
+    assert turns.wait_s == 0.0
+
+
+def test_whoever_asked_first_has_the_next_turn(turns):
+    taken(turns)
+    order, waiting = [], []
+
+    def wait(number):
+        waiting.append(number)
+        assert turns.take(within_s=LONG_S)
+        order.append(number)
+        turns.give_back()
+
+    others = [threading.Thread(target=wait, args=(number,)) for number in range(4)]
+    for other in others:
+        other.start()
+        while not others.index(other) < len(waiting):
+            time.sleep(0.001)
+        # It has yet to reach the kernel.
+        time.sleep(0.02)
+    turns.give_back()
+    for other in others:
+        other.join(LONG_S)
+
+    assert order == [0, 1, 2, 3]
+
+
+def test_nobody_waits_for_a_turn_for_ever(turns):
+    taken(turns)
+
+    assert not turns.take(within_s=0.01)
+
+
+def test_turns_that_are_closed_are_nobodys(turns):
+    taken(turns)
+    turns.close()
+
+    assert not turns.take(within_s=LONG_S)
+    assert turns.owe(1.0) == 0
+    assert turns.wait_s == 0.0
+    turns.close()
+
+
+def test_work_that_is_due_is_shared_by_the_cores_and_bounded():
+    turns = Turns(cores=4)
+    try:
+        owed = [turns.owe(2.0), turns.owe(1000.0), turns.owe(4.0)]
+
+        assert owed == [2000, 0, 4000]
+        assert turns.wait_s == 1.5
+
+        for each in owed:
+            turns.settle(each)
+        assert turns.wait_s == 0.0
+    finally:
+        turns.close()
+
+
+def test_a_question_is_turned_away_while_more_work_is_due_than_it_may_wait_for(turns):
+    limit = ConcurrencyLimit(least=2, start=64, most=64)
+    admission = Admission(limit=limit, turns=turns)
+    admission.check_room()
+
+    owed = turns.owe(1.1 * limit.target_s)
+
+    with pytest.raises(Overloaded) as refused:
+        admission.check_room()
+    assert refused.value.retry_after_s >= 1.1 * limit.target_s
+    turns.settle(owed)
+    admission.check_room()
+
+
+class Miller(Service):
+    """Notes how many of its calls compute at once."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+    at_once: ClassVar[dict[str, int]] = {}
+    most: ClassVar[dict[str, int]] = {}
+    release = threading.Event()
+
+    def begin(self, name):
+        with self.lock:
+            self.at_once[name] = self.at_once.get(name, 0) + 1
+            self.most[name] = max(self.most.get(name, 0), self.at_once[name])
+
+    def end(self, name):
+        with self.lock:
+            self.at_once[name] -= 1
+
+    def load(self, artifact):
+        return self
+
+    @batched(max_size=1)
+    async def grind(self, seconds: list[float]) -> list[float]:
+        self.begin("grind")
+        ends = time.thread_time() + seconds[0]
+        while time.thread_time() < ends:
+            pass
+        self.end("grind")
+        return seconds
+
+    async def sleep(self, seconds: float) -> float:
+        self.begin("sleep")
+        threading.Event().wait(seconds)
+        self.end("sleep")
+        return seconds
+
+    async def hang(self, seconds: float) -> float:
+        self.release.wait(LONG_S)
+        return seconds
+
+
+@pytest.fixture
+def build(turns):
+    Miller.at_once, Miller.most, Miller.release = {}, {}, threading.Event()
+    lock = threading.Lock()
+    built = []
+
+    def make():
+        service = Miller()
+        service.lock = lock
+        return service
+
+    async def begun(count):
+        replicas = ThreadReplicas(make, count=count, turns=turns)
+        await replicas.start()
+        built.append(replicas)
+        return replicas
+
+    yield begun
+    Miller.release.set()
+
+
+async def asked(replicas, method, seconds, times, context=Context):
+    calls = [replicas.ask(Miller.methods[method], seconds, context()) for _ in range(times)]
+    async with asyncio.timeout(LONG_S):
+        return await asyncio.gather(*calls)
+
+
+async def test_no_more_calls_compute_at_once_than_there_are_turns(build, turns, monkeypatch):
+    monkeypatch.setattr(turnstile, "LEAST_PATIENCE_S", LONG_S)
+    replicas = await build(5)
+
+    await asked(replicas, "grind", 0.03, 20)
+    await replicas.close()
+
+    assert Miller.most["grind"] == 1 + SPARE
+    assert taken(turns) == 1 + SPARE
+    assert turns.wait_s == 0.0
+
+
+async def test_calls_that_only_wait_soon_need_no_turn(build):
+    replicas = await build(4)
+
+    await asked(replicas, "sleep", 0.03, 12)
+    Miller.most.clear()
+    await asked(replicas, "sleep", 0.03, 8)
+    await replicas.close()
+
+    assert Miller.most["sleep"] == 4
+
+
+async def test_batches_need_no_turn_and_are_not_due(build, turns):
+    replicas = await build(2)
+    await asked(replicas, "grind", 0.01, 2)
+    taken(turns)
+
+    begun = monotonic()
+    batch = asyncio.create_task(asked(replicas, "grind", 5.0, 1, lambda: Context(priority=Priority.BATCH)))
+    while not Miller.at_once.get("grind"):
+        assert monotonic() < begun + LONG_S
+        await asyncio.sleep(0.001)
+    due_s = turns.wait_s
+    batch.cancel()
+    await replicas.close()
+
+    assert due_s == 0.0
+
+
+async def test_what_is_learned_of_a_method_is_due_while_its_calls_wait_and_no_longer(build, turns):
+    replicas = await build(1)
+    await asked(replicas, "grind", 0.05, 3)
+
+    calls = asyncio.create_task(asked(replicas, "grind", 0.05, 4))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    due_s = turns.wait_s
+    await calls
+    await replicas.close()
+
+    assert due_s > 0.1
+    assert turns.wait_s == 0.0
+
+
+async def test_a_call_that_finds_no_turn_is_answered_all_the_same(build, turns):
+    replicas = await build(1)
+    taken(turns)
+
+    (reply,) = await asked(replicas, "grind", 0.01, 1)
+    await replicas.close()
+
+    assert reply.value == 0.01
+
+
+async def test_a_replica_that_hangs_gives_back_its_turn(build, turns, monkeypatch):
+    monkeypatch.setattr(threads, "GRACE_S", 0.1)
+    replicas = await build(1)
+
+    with pytest.raises(DeadlineExceeded):
+        await asked(replicas, "hang", 0.0, 1, lambda: Context(deadline=monotonic() + 0.05))
+    ends = monotonic() + LONG_S
+    while replicas.health().restarts == 0:
+        assert monotonic() < ends
+        await asyncio.sleep(0.01)
+
+    assert taken(turns) == 1 + SPARE
+    Miller.release.set()
+    await replicas.close()
