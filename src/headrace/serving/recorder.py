@@ -150,8 +150,8 @@ class Recorder:
                 return
             if 0 < len(batch) < BATCH and not self._closing.is_set() and not self._backlog.is_behind:
                 # What came meanwhile waits for more: to store a few costs nearly as much as to store many.
-                return
-        if len(self._backlog):
+                break
+        if self._backlog.is_empty and len(self._backlog):
             # What is left was refused at the door, after all that could be stored.
             self._is_settled([])
 
