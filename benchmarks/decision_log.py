@@ -28,7 +28,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
-from time import monotonic, perf_counter, process_time
+from time import clock_gettime, monotonic, perf_counter, process_time, pthread_getcpuclockid, thread_time
 from typing import Any
 
 import httpx
@@ -39,6 +39,7 @@ from headrace.assembly import Platform, Running, Settings, opened_stores
 from headrace.assembly.loop import loop_factory
 from headrace.assembly.roles import SWITCH_S, YOUNG_OBJECTS
 from headrace.errors import NotFound, Overloaded
+from headrace.serving.answered import Answered
 from headrace.serving.context import Context
 from headrace.serving.endpoint import Endpoint
 from headrace.serving.upload import Upload
@@ -125,6 +126,7 @@ async def measured_cost(
         async with platform.running(settings_in(folder)) as running:
             endpoint = running.endpoints[path]
             recorder = endpoint._record
+            assert recorder is not None
             rates: dict[bool, list[float]] = {True: [], False: []}
             tails: dict[bool, list[float]] = {True: [], False: []}
             costs: dict[bool, list[float]] = {True: [], False: []}
@@ -132,9 +134,18 @@ async def measured_cost(
             gc.collect()
             gc.freeze()
             gc.set_threshold(YOUNG_OBJECTS)
+            storing_clock = pthread_getcpuclockid(running.recorder._thread.ident or 0)
+            stored_begun, taken_in = clock_gettime(storing_clock), 0.0
+
+            def timed(answered: Answered) -> None:
+                nonlocal taken_in
+                begun = thread_time()
+                recorder(answered)
+                taken_in += thread_time() - begun
+
             for number in range(2 * rounds):
                 keeps = number % 4 in {0, 3}
-                endpoint._record = recorder if keeps else None
+                endpoint._record = timed if keeps else None
                 begun, cpu_begun = perf_counter(), process_time()
                 took = await loaded(endpoint, questions, callers=CALLERS)
                 rates[keeps].append(len(questions) / (perf_counter() - begun))
@@ -145,12 +156,17 @@ async def measured_cost(
                 costs[keeps].append((process_time() - cpu_begun) * 1000 / len(questions))
             endpoint._record = recorder
             gc.unfreeze()
+            answers = rounds * len(questions)
+            storing_ms = (clock_gettime(storing_clock) - stored_begun) * 1000 / answers
+            door_ms = taken_in * 1000 / answers
     with_log, without = statistics.median(rates[True]), statistics.median(rates[False])
     facts = {"pipeline": name, "callers": CALLERS, "questions": len(questions), "rounds": rounds}
     figures.tell("throughput_with_log", with_log, unit="1/s", **facts)
     figures.tell("throughput_without", without, unit="1/s", **facts)
     figures.tell("cost_of_throughput", 1 - with_log / without, unit="share", **facts)
     figures.tell("cpu_added", statistics.median(costs[True]) - statistics.median(costs[False]), unit="ms", **facts)
+    figures.tell("cpu_of_the_storing_thread", storing_ms, unit="ms", **facts)
+    figures.tell("cpu_before_the_answer", door_ms, unit="ms", **facts)
     figures.tell("p99_added", statistics.median(tails[True]) - statistics.median(tails[False]), unit="ms", **facts)
 
 
