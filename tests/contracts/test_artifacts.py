@@ -44,6 +44,18 @@ def test_files_go_in_and_come_out_as_they_were(artifacts, tmp_path):
     assert [each.name for each in target.parent.iterdir()] == ["out"]
 
 
+def test_a_file_that_nobody_changes_is_taken_as_it_is_once(artifacts, tmp_path):
+    source = tmp_path / "in"
+    source.write_bytes(LARGE)
+
+    known = artifacts.take(source, digest_of(LARGE))
+    again = artifacts.take(source, None)
+    source.unlink()
+
+    assert known == again == digest_of(LARGE)
+    assert artifacts.get(known) == LARGE
+
+
 def test_what_is_not_there_is_said_not_to_be_there(artifacts, tmp_path):
     digest = digest_of(b"never put")
 

@@ -1,6 +1,7 @@
 """Every answer that went out is stored or refused, whatever the store does, and what is kept of it is what may be."""
 
 import json
+import os
 import threading
 import time
 from collections import Counter
@@ -14,11 +15,13 @@ from headrace import Columns
 from headrace.domain.decision import Account, Decision, answer_part, new_id
 from headrace.errors import HeadraceError
 from headrace.serving.answered import Answered, digest_of
+from headrace.serving.attachments import Attachments
 from headrace.serving.context import Context
 from headrace.serving.journal import Journal
-from headrace.serving.keeping import JOURNALLED_BYTES, LOST, Inputs, Keeping
+from headrace.serving.keeping import LOST, Inputs, Keeping
 from headrace.serving.recorder import Recorder
 from headrace.serving.wire import Codec
+from headrace.storage.artifacts import Artifacts, FolderPlace
 from headrace.storage.memory import MemoryDecisions
 
 PATIENCE_S = 60
@@ -197,27 +200,107 @@ def test_what_a_store_that_stays_away_leaves_is_stored_by_the_next_process(made,
 
 
 def test_what_the_next_process_stores_has_its_input_and_lacks_its_explanation(made, tmp_path):
-    codec, blobs = Codec(Corn), {}
-    keeping = Keeping(
-        inputs=Inputs.FULL,
-        codecs={"mill/run": codec},
-        put=lambda content: blobs.setdefault(digest_of(content), content) and digest_of(content),
-    )
+    codec = Codec(Corn)
+    keeping = Keeping(inputs=Inputs.FULL, codecs={"mill/run": codec})
     away = Moody()
     away.is_away = True
     first = made(away, keeping=keeping)
-    small, large, largest = (answered("oats", content=b"x" * size) for size in (10, 100_000, JOURNALLED_BYTES + 1))
-    for each in (small, large, largest):
+    small, large = (answered("oats", content=b"x" * size) for size in (10, 60_000))
+    for each in (small, large):
         first(each)
     first.close(within_s=PATIENCE_S)
     store = Moody()
 
-    assert made(store, keeping=keeping).recover(tmp_path / "journal") == 3
+    assert made(store, keeping=keeping).recover(tmp_path / "journal") == 2
 
     assert codec.decode(store.find(small.decision.id).input) == small.question
-    assert codec.decode(blobs[store.find(large.decision.id).input_blob]) == large.question
-    assert (store.find(largest.decision.id).input, store.find(largest.decision.id).input_blob) == (None, None)
+    assert codec.decode(store.find(large.decision.id).input) == large.question
     assert store.find(small.decision.id).explanation == LOST
+
+
+def attaching(journal, artifacts):
+    attachments = Attachments(journal.folder, journal.process, put=artifacts.take, has=artifacts.exists)
+    codecs = {"mill/run": Codec(Corn)}
+    return Keeping(inputs=Inputs.FULL, codecs=codecs, put=artifacts.put, attachments=attachments)
+
+
+def files_in(folder):
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_large_input_is_attached_to_the_journal_and_outlives_its_process(made, tmp_path):
+    artifacts = Artifacts(FolderPlace(tmp_path / "artifacts"))
+    journal, away = Journal(tmp_path / "journal"), Moody()
+    away.is_away = True
+    keeping = attaching(journal, artifacts)
+    first = made(away, journal=journal, keeping=keeping)
+    given = answered("oats", content=os.urandom(3_000_000))
+
+    first.expect("mill/run", given.question, given.context)
+    first(given)
+    first.close(within_s=PATIENCE_S)
+    keeping.attachments.close()
+    assert len(list((tmp_path / "journal").glob("*.input"))) == 1
+    store = Moody()
+    second = Journal(tmp_path / "journal")
+    assert made(store, journal=second, keeping=attaching(second, artifacts)).recover(tmp_path / "journal") == 1
+
+    kept = store.find(given.decision.id)
+    assert Codec(Corn).decode(artifacts.get(kept.input_blob)) == given.question
+    assert list((tmp_path / "journal").glob("*.input")) == []
+
+
+def test_an_attachment_goes_when_its_decision_is_stored_and_what_is_kept_already_is_not_written(made, tmp_path):
+    artifacts = Artifacts(FolderPlace(tmp_path / "artifacts"))
+    journal, store = Journal(tmp_path / "journal"), Moody()
+    keeping = attaching(journal, artifacts)
+    recorder = made(store, journal=journal, keeping=keeping)
+    content = os.urandom(100_000)
+    fresh, again = (answered("oats", content=content) for _ in range(2))
+
+    recorder.expect("mill/run", fresh.question, fresh.context)
+    recorder(fresh)
+    while recorder.waiting:
+        assert recorder.find(fresh.decision.id).input_blob is not None
+    recorder.expect("mill/run", again.question, again.context)
+    assert again.context.attachment.awaited() == store.find(fresh.decision.id).input_blob
+    recorder(again)
+    failed = answered("rye", content=os.urandom(100_000))
+    recorder.expect("mill/run", failed.question, failed.context)
+    failed.context.attachment.discard()
+    recorder.close(within_s=PATIENCE_S)
+    keeping.attachments.close()
+
+    assert store.find(again.decision.id).input_blob == store.find(fresh.decision.id).input_blob
+    assert Codec(Corn).decode(artifacts.get(store.find(again.decision.id).input_blob)) == again.question
+    assert len(files_in(tmp_path / "artifacts")) == 1
+    assert files_in(tmp_path / "journal") == []
+
+
+def test_what_cannot_be_attached_is_kept_as_before(made, tmp_path):
+    artifacts, journal, store = Artifacts(FolderPlace(tmp_path / "a")), Journal(tmp_path / "journal"), Moody()
+    keeping = attaching(journal, artifacts)
+    recorder = made(store, journal=journal, keeping=keeping)
+    given = answered("oats", content=os.urandom(100_000))
+    # A folder stands where the file would be written.
+    (tmp_path / "journal" / f"{journal.process}.1.input.unfinished").mkdir()
+
+    recorder.expect("mill/run", given.question, given.context)
+    recorder(given)
+    recorder.close(within_s=PATIENCE_S)
+
+    assert Codec(Corn).decode(artifacts.get(store.find(given.decision.id).input_blob)) == given.question
+
+
+def test_no_more_is_attached_than_the_bound(tmp_path):
+    attachments = Attachments(tmp_path, "mill", put=lambda path, _: str(path), bound_bytes=1000)
+
+    first, second = (attachments.begin(lambda: b"x" * 600, 600) for _ in range(2))
+    first.discard()
+    attachments.close()
+
+    assert second is None
+    assert files_in(tmp_path) == []
 
 
 def test_an_explanation_in_columns_is_found_as_json_from_the_first_moment(made):

@@ -13,6 +13,7 @@ from headrace.assembly.stores import Stores
 from headrace.domain.release import Release
 from headrace.domain.stores import DecisionStore
 from headrace.errors import InvalidConfiguration
+from headrace.serving.attachments import Attachments
 from headrace.serving.journal import Journal
 from headrace.serving.keeping import Inputs, Keeping, Redact
 from headrace.serving.pipeline import Route
@@ -21,7 +22,7 @@ from headrace.serving.replay import Archive
 from headrace.serving.retention import Bounds, keep_in_bounds
 from headrace.serving.wire import Codec
 from headrace.settings import Settings, size_bytes
-from headrace.storage.artifacts import Artifacts, opened_artifacts
+from headrace.storage.artifacts import Artifacts, is_bucket, opened_artifacts
 from headrace.storage.rollouts import SqlRollouts
 from headrace.telemetry import Metrics
 
@@ -47,12 +48,16 @@ async def started_recorder(
     journal: Journal | None,
 ) -> Recorder:
     """The recorder, which ends with `stack`; with a journal, what dead processes left behind is stored first."""
+    artifacts = kept_inputs(settings)
     keeping = Keeping(
         inputs=_inputs(settings),
         redact=redact,
         codecs=codecs_of_questions(routes),
-        put=None if journal is None else kept_inputs(settings).put,
+        put=None if journal is None else artifacts.put,
+        attachments=None if journal is None else _opened_attachments(journal, artifacts, settings),
     )
+    if keeping.attachments is not None:
+        stack.push_async_callback(asyncio.to_thread, keeping.attachments.close)
     counters = {outcome: metrics.decisions.labels(outcome) for outcome in ("accepted", "stored", "refused")}
     recorder = Recorder(
         store,
@@ -67,6 +72,12 @@ async def started_recorder(
     metrics.waiting_decisions.set_function(lambda: recorder.waiting)
     metrics.journal_bytes.set_function(lambda: recorder.journal_bytes)
     return recorder
+
+
+def _opened_attachments(journal: Journal, artifacts: Artifacts, settings: Settings) -> Attachments:
+    """Attachments of the journal. To ask a bucket would take longer than to write beside the journal."""
+    has = None if is_bucket(settings.job_artifacts_url) else artifacts.exists
+    return Attachments(journal.folder, journal.process, put=artifacts.take, has=has)
 
 
 def opened_journal(settings: Settings) -> Journal:

@@ -188,6 +188,7 @@ class Platform:
                     witnesses=(Meter(metrics),),
                     choose=rollouts.traffic[name].choose,
                     hold=loaded.held,
+                    expect=recorder.expect,
                     record=recorder,
                     cache=cache,
                     attend=rollouts.attend,

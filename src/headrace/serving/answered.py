@@ -38,18 +38,22 @@ class Answered(msgspec.Struct, frozen=True):
 
     @property
     def question_bytes(self) -> int:
-        """About how large the question is: its text and bytes."""
-        question = self.question
-        if type(question) is str:
-            return len(question)
-        names = _fields_of(type(question))  # type: ignore[arg-type] # mypy does not know that types are hashable
-        values = (question,) if names is None else [getattr(question, name) for name in names]
-        return sum([len(value) for value in values if isinstance(value, (str, bytes))])
+        """About how large the question is."""
+        return bytes_of(self.question)
 
     def explanation(self) -> bytes | None:
         """Everything that speaks for and against the answer, as `written`."""
         explanation = self.value.explanation() if is_answer(self.value) else None
         return None if explanation is None else written(explanation)
+
+
+def bytes_of(question: object) -> int:
+    """About how large a question is: its text and bytes."""
+    if type(question) is str:
+        return len(question)
+    names = _fields_of(type(question))  # type: ignore[arg-type] # mypy does not know that types are hashable
+    values = (question,) if names is None else [getattr(question, name) for name in names]
+    return sum([len(value) for value in values if isinstance(value, (str, bytes))])
 
 
 def digest_of(content: bytes) -> str:

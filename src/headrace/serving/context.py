@@ -12,6 +12,7 @@ from typing import Protocol
 import msgspec
 
 from headrace.errors import DeadlineExceeded
+from headrace.serving.attachments import Attachment
 from headrace.serving.shared_work import SharedWork
 
 
@@ -90,6 +91,7 @@ class Context(msgspec.Struct):
     `checkpoints` is there when the call is an attempt at a job.
     `release` is what answers all of it, fixed at the door. `work` is there when other releases answer it too.
     `trace_parent` is its place in a trace that is recorded, as W3C Trace Context writes it; empty where none is.
+    `attachment` is there when the question is large and kept.
     `tags` say where it comes from, `source` and the like. `is_released`: an operator let it out of quarantine.
     """
 
@@ -109,6 +111,7 @@ class Context(msgspec.Struct):
     degraded: list[Degraded] = msgspec.field(default_factory=list)
     calls: list[ServiceCall] = msgspec.field(default_factory=list)
     spent: list[Tokens] = msgspec.field(default_factory=list)
+    attachment: Attachment | None = None
 
     @property
     def members(self) -> tuple[Context, ...]:

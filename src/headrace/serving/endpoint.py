@@ -40,6 +40,9 @@ class Witness(Protocol):
 Record = Callable[[Answered], None]
 """Takes every answer in before it goes out, and makes its record off the way; must neither wait nor raise."""
 
+Expect = Callable[[str, object, Context], None]
+"""Begins to keep a question that was admitted to an endpoint, if it is large; must neither wait nor raise."""
+
 Attend = Callable[["Endpoint", Variant, object, Context, Answered | Exception], None]
 """Told what became of each question that was taken on, answered or failed; must neither wait nor raise."""
 
@@ -65,6 +68,7 @@ class Endpoint:
         witnesses: tuple[Witness, ...],
         choose: Callable[[str], Variant],
         hold: Callable[[str], AbstractContextManager[None]],
+        expect: Expect | None = None,
         record: Record | None = None,
         attend: Attend | None = None,
         cache: AnswerCache | None = None,
@@ -79,6 +83,7 @@ class Endpoint:
         self._witnesses = witnesses
         self._choose = choose
         self._hold = hold
+        self._expect = expect
         self._record = record
         self._attend = attend
         self._cache = cache
@@ -131,6 +136,8 @@ class Endpoint:
         with self._admission.admitted(context):
             outcome: Answered | Exception | None = None
             begun = monotonic()
+            if self._expect is not None:
+                self._expect(self.path, question, context)
             try:
                 answered = outcome = await self.answer_as(
                     variant,
@@ -148,6 +155,8 @@ class Endpoint:
                 raise
             finally:
                 # A caller who went away leaves no outcome: nobody knows what it would have been.
+                if context.attachment is not None and not isinstance(outcome, Answered):
+                    context.attachment.discard()
                 if self._attend is not None and outcome is not None:
                     self._attend(self, variant, question, context, outcome)
         if self._record is not None:

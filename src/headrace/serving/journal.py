@@ -101,6 +101,11 @@ class Journal:
         self._lock = _taken(folder / f"{self.process}.lock")
 
     @property
+    def folder(self) -> Path:
+        """Where the journals of this machine lie, with what is attached to them."""
+        return self._folder
+
+    @property
     def size_bytes(self) -> int:
         """What it takes up on the disc."""
         return sum(segment.size_bytes for segment in self._segments)
@@ -199,22 +204,21 @@ class Abandoned:
 
     def records(self) -> Iterator[Record]:
         """All that is whole, by number. Half a record at the end was never finished, so its answer never went out."""
-        first = {path: record.number for path in self._paths() for record in islice(records_of(path), 1)}
+        paths = self._folder.glob(f"{self.process}.*.journal")
+        first = {path: record.number for path in paths for record in islice(records_of(path), 1)}
         for path in sorted(first, key=first.__getitem__):
             yield from records_of(path)
 
     def delete(self) -> None:
-        """Its files are gone, the lock last: a crash in between leaves an abandoned journal again."""
-        for path in self._paths():
-            path.unlink(missing_ok=True)
+        """Its files are gone, also attachments, the lock last: a crash in between leaves an abandoned journal again."""
+        for path in self._folder.glob(f"{self.process}.*"):
+            if path.suffix != ".lock":
+                path.unlink(missing_ok=True)
         (self._folder / f"{self.process}.lock").unlink(missing_ok=True)
 
     def release(self) -> None:
         """Gives the lock back."""
         os.close(self._lock)
-
-    def _paths(self) -> list[Path]:
-        return list(self._folder.glob(f"{self.process}.*.journal"))
 
 
 def abandoned_in(folder: Path) -> Iterator[Abandoned]:

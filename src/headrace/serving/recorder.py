@@ -35,6 +35,7 @@ class _Completed(msgspec.Struct, frozen=True):
 
     pending: Pending
     decision: Decision
+    attached: str | None
 
 
 class Recorder:
@@ -59,6 +60,7 @@ class Recorder:
         self._keeping = keeping or Keeping()
         self._journal = journal
         self._backlog = Backlog(journal, bound=bound)
+        self.expect = self._keeping.expect
         self._account = Account("" if journal is None else journal.process)
         self._missing_before = 0
         self._wake, self._closing = Event(), Event()
@@ -169,8 +171,8 @@ class Recorder:
         """Without an id it comes from the journal, where nothing is left but the decision."""
         decision = pending.decision()
         if not pending.id:
-            return _Completed(pending, self._keeping.lost(decision))
-        return _Completed(pending, self._keeping.completed(decision, pending.answered))
+            return _Completed(pending, self._keeping.lost(decision), decision.input_blob)
+        return _Completed(pending, self._keeping.completed(decision, pending.answered), decision.input_blob)
 
     def _is_settled(self, batch: list[_Completed]) -> bool:
         """Whether all of `batch` is stored or given up; False when the store is away and the recorder closes."""
@@ -217,6 +219,9 @@ class Recorder:
         decisions: Sequence[Decision] = [each.decision for each in batch] if stored else ()
         self._store.add(decisions, settles=settles if self._journal is not None else None)
         self._backlog.settle(pending)
+        for each in batch:
+            if each.attached is not None and self._keeping.attachments is not None:
+                self._keeping.attachments.discard(each.attached)
         self._add_up(settles)
         if stored:
             self._on_outcome("stored", stored)

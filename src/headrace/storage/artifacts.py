@@ -47,6 +47,10 @@ class Place(Protocol):
         """All of the chunks, durable and visible at once."""
         ...
 
+    def take(self, name: str, path: Path) -> None:
+        """As `write`, of a file that nobody changes."""
+        ...
+
     def read(self, name: str) -> Iterator[bytes]:
         """The blob in chunks; raises `FileNotFoundError` before the first."""
         ...
@@ -82,6 +86,15 @@ class Artifacts:
             self._place.write(name, _verified(digest, _chunks(path)))
         return digest
 
+    def take(self, path: Path, digest: str | None) -> str:
+        """As `put_file`, of a file that nobody changes: where its digest is known, and a link will do, not copied."""
+        if digest is None:
+            return self.put_file(path)
+        name = _name(digest)
+        if not self._place.exists(name):
+            self._place.take(name, path)
+        return digest
+
     def get(self, digest: str) -> bytes:
         """The whole blob, verified."""
         return b"".join(self._read(digest))
@@ -115,6 +128,26 @@ class FolderPlace:
         """Flushed to the disc, with the folder that names it."""
         _write_file(self._folder / name, chunks)
 
+    def take(self, name: str, path: Path) -> None:
+        """By a second name for the same file; a copy where it lies on another disc."""
+        target = self._folder / name
+        with _disc(target.parent):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = target.with_name(f".{target.name}.{token_hex(4)}")
+            try:
+                os.link(path, unfinished)
+                with unfinished.open("rb") as file:
+                    os.fsync(file.fileno())
+                unfinished.replace(target)
+                _flush_folder(target.parent)
+            except FileNotFoundError:
+                raise
+            except OSError:
+                self.write(name, _chunks(path))
+            finally:
+                # It stays where `target` has become the same file meanwhile.
+                unfinished.unlink(missing_ok=True)
+
     def read(self, name: str) -> Iterator[bytes]:
         """In chunks of a mebibyte."""
         return _chunks(self._folder / name)
@@ -140,6 +173,10 @@ class BucketPlace:
         """In parts, as large uploads are."""
         with self._answering(is_writing=True):
             obstore.put(self._store, name, chunks)
+
+    def take(self, name: str, path: Path) -> None:
+        """Uploads it."""
+        self.write(name, _chunks(path))
 
     def read(self, name: str) -> Iterator[bytes]:
         """As the bucket sends it."""
