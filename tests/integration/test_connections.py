@@ -9,6 +9,7 @@ import pytest
 from headrace.gateway import connection as bounds
 from headrace.gateway.app import Bounds, Gateway
 from headrace.gateway.caller import Access
+from headrace.gateway.exchange import UNREAD_BYTES
 from headrace.gateway.operation import Operation
 from headrace.gateway.response import Response, Stream, text_response
 from headrace.gateway.route import Route
@@ -31,6 +32,7 @@ class Counter:
         handlers = {
             ("POST", "/echo"): self.echo,
             ("POST", "/early"): self.early,
+            ("POST", "/tardy"): self.tardy,
             ("POST", "/pieces"): self.pieces,
             ("GET", "/name"): self.name,
             ("GET", "/late"): self.late,
@@ -49,6 +51,10 @@ class Counter:
 
     async def early(self, request):
         return text_response("no need", status=409)
+
+    async def tardy(self, request):
+        await asyncio.sleep(0.2)
+        return text_response(f"{len(await request.body())} bytes.")
 
     async def pieces(self, request):
         class Sink:
@@ -186,6 +192,19 @@ async def test_a_large_body_may_be_read_as_it_comes(it):
     body = b"y" * (LIMIT - 1)
 
     assert bodies(await told(it, call("POST", "/pieces", body, closes=True), parts=9)) == [b"%d" % len(body)]
+
+
+@pytest.mark.parametrize("more", [-1, 1, 40_000, 400_000])
+async def test_the_connection_lives_on_behind_a_body_that_had_come_before_it_was_read(it, more):
+    reader, writer = await asyncio.open_connection("127.0.0.1", it.port)
+    body = b"a" * (UNREAD_BYTES + more)
+
+    writer.write(call("POST", "/tardy", body))
+    await asyncio.wait_for(reader.readuntil(b"%d bytes." % len(body)), WAIT_S)
+    writer.write(call("GET", "/name?of=next", closes=True))
+
+    assert (await asyncio.wait_for(reader.read(), WAIT_S)).endswith(b"next")
+    writer.close()
 
 
 async def test_an_answer_before_the_body_ends_the_connection_and_can_be_read(it):

@@ -93,8 +93,10 @@ class Exchange:
             self._hold(is_held=True)
 
     def finish(self) -> None:
-        """All of the body has come."""
+        """All of the body has come: nothing is left to hold back, and what follows on the connection is another's."""
         self.is_complete = True
+        if self._is_held:
+            self._hold(is_held=False)
         self._wake()
 
     def break_off(self) -> None:
