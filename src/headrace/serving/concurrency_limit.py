@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 WINDOW_S = 0.1
-LEAST_TARGET_S = 0.25
+LEAST_TARGET_S = 0.2
 TARGET_SHARE = 1.0
 DECREASE, STEEPEST_DECREASE = 0.9, 0.5
 INCREASE = 0.1
@@ -17,7 +17,7 @@ class ConcurrencyLimit:
     The signal is CoDel's: the shortest wait within a window of 100 ms tells a standing queue from a burst (Nichols and
     Jacobson 2012, RFC 8289). The reaction is that of TCP: a small step up, a share down (Chiu and Jain 1989), here
     down by as much as the wait is over its target, so that an overload is over soon after its end. The target is
-    250 ms, or what a question computes, whichever is longer. Times in seconds on one clock.
+    200 ms, or what a question computes, whichever is longer. Times in seconds on one clock.
     """
 
     def __init__(self, *, least: int, start: int, most: int) -> None:
