@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import sys
 from collections.abc import Collection
+from contextlib import suppress
 
 from headrace.assembly.parts import parts_of
 from headrace.assembly.platform import Platform
@@ -46,4 +49,9 @@ class Preload:
 
 def settled() -> None:
     """To be called right before forking: what lives now is left alone by collections, and so its pages stay shared."""
+    gc.collect()
+    if sys.platform == "linux":
+        # What imports and loading needed for a moment lies scattered in the heap, and every process would copy it.
+        with suppress(AttributeError):
+            ctypes.CDLL(None).malloc_trim(0)
     gc.freeze()
