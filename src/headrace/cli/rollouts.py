@@ -165,7 +165,7 @@ def _watch(office: Office, rollout_id: str, *, as_json: bool) -> None:
         line = (
             msgspec.json.encode(report).decode()
             if as_json
-            else f"{report.changed_at:%H:%M:%S}  {_state(report)}  {report.verdict_reason}"
+            else f"{report.changed_at:%H:%M:%S}  {_state(report)}: {report.verdict_reason}"
         )
         if line != told:
             typer.echo(clean(line) if not as_json else line)
@@ -198,10 +198,9 @@ def _show(console: Console, report: RolloutReport) -> None:
     table = Table("guard", "evidence of harm", "needed", "worse by at most", "allowed", "keys", "", box=box.SIMPLE_HEAD)
     for each in report.guards:
         allowed = "" if each.allowed is None else f"{100 * each.allowed:.3g} %"
-        table.add_row(
-            clean(each.guard), f"{each.evidence:.3g}", f"{each.needed:.3g}", f"{100 * each.worst:.2f} %", allowed,
-            str(each.keys), each.state,
-        )  # fmt: skip
+        # Before there are figures nothing is known, which a bound of 100 % would make look like bad news.
+        known = (f"{each.evidence:.3g}", f"{each.needed:.3g}", f"{100 * each.worst:.2f} %") if each.keys else ("",) * 3
+        table.add_row(clean(each.guard), *known, allowed, str(each.keys) if each.keys else "", each.state)
     console.print(table)
     shown = Table("", *(each.variant for each in report.variants), box=box.SIMPLE_HEAD)
     for name, tell in _FIGURES.items():

@@ -106,7 +106,10 @@ def _missing(rollout: Rollout, figures: Figures, findings: tuple[GuardFinding, .
         yield f"{at_step_s:.0f} of {rollout.plan.step_s:.0f} seconds at this step"
     for each in findings:
         if each.allowed is not None and each.worst > each.allowed:
-            yield f"{each.guard} may be worse by {100 * each.worst:.3g} %, {100 * each.allowed:.3g} % allowed"
+            yield (
+                f"{each.guard}: more answers are needed, so far it may be worse by {100 * each.worst:.3g} %, "
+                f"{100 * each.allowed:.3g} % allowed at this step"
+            )
 
 
 def keys_at_step(rollout: Rollout, figures: Figures) -> int:
