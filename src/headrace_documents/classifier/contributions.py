@@ -80,7 +80,10 @@ class Contributions:
         Words that only join others ("the", "no", "de") and lone signs are left in `rest`, as long as there is something
         else to list: they weigh, but tell nobody anything. So are pairs whose words are listed already.
         """
-        table = self._listed(limit)
+        heavy = np.abs(self._owned)
+        table, is_full = self._listed(_largest(heavy, _GLANCED_AT * limit), limit)
+        if not is_full and len(heavy) > _GLANCED_AT * limit:
+            table, _ = self._listed(_largest(heavy, _LOOKED_AT * limit), limit)
         return self.every().part(slice(limit)) if len(table.weights) < min(_FEWEST_TELLING, limit) else table
 
     def every(self) -> Table:
@@ -115,22 +118,23 @@ class Contributions:
         """Every string as evidence, and white space in `rest`; both are found when looked at."""
         return WholeExplanation(self, text)
 
-    def _listed(self, limit: int) -> Table:
-        """Those of the heaviest that tell something and overlap none before them.
+    def _listed(self, rows: Ints, limit: int) -> tuple[Table, bool]:
+        """Which of `rows` to list, and whether none after them could change that.
 
-        Up to a third may be against, more if few are for it.
+        Those that tell something and overlap none before them; up to a third may be against, more if few are for it.
         """
-        surface, keys, words = self._surface, self._surface.keys, len(self._surface.keys)
+        surface, keys, firsts, words = self._surface, self._surface.keys, self._surface.firsts, len(self._surface.keys)
+        bound, counted = surface.bounds.item, surface.counts.item
         found = Table([], [], [], [])
         starts, ends, weights, occurrences = found
         taken: set[int] = set()
         left, most_against, opposing = limit, int(limit * _SHARE_AGAINST), 0
-        for row, weight in self._heaviest(limit):
+        for row, weight in zip(rows.tolist(), self._owned[rows].tolist(), strict=True):
             if row < words:
-                key, at = keys[row], surface.firsts[row]
-                if at in taken or key in JOINING or not _tells(key):
+                key, at = keys[row], firsts[row]
+                if key in JOINING or len(key) < 2 or key.isdecimal() or at in taken or _is_letter(key):
                     continue
-                last, times = at, surface.counts.item(row)
+                last, times = at, counted(row)
             else:
                 first, second, at, times = self._pairs[row - words].tolist()
                 last = at + 1
@@ -138,29 +142,21 @@ class Contributions:
                 if at in taken or last in taken or keys[first] in JOINING or keys[second] in JOINING:
                     continue
                 taken.add(last)
-            if not weight:
+            if weight > 0:
+                left -= 1
+            elif weight < 0:
+                opposing += 1
+                left -= opposing <= most_against
+            else:
                 break
             taken.add(at)
-            starts.append(surface.bounds.item(2 * at))
-            ends.append(surface.bounds.item(2 * last + 1))
+            starts.append(bound(2 * at))
+            ends.append(bound(2 * last + 1))
             weights.append(weight)
             occurrences.append(times)
-            if weight < 0:
-                opposing += 1
-            if weight > 0 or opposing <= most_against:
-                left -= 1
-                if left <= 0:
-                    break
-        return _trimmed(found, limit, opposing=opposing)
-
-    def _heaviest(self, limit: int) -> Iterator[tuple[int, float]]:
-        """Rows and their weights, the heaviest first; those of a glance once more before what comes after them."""
-        heavy = np.abs(self._owned)
-        for count in (_GLANCED_AT * limit, _LOOKED_AT * limit):
-            rows = _largest(heavy, count)
-            yield from zip(rows.tolist(), self._owned[rows].tolist(), strict=True)
-            if count >= len(heavy):
+            if left <= 0:
                 break
+        return _trimmed(found, limit, opposing=opposing), left <= 0
 
     @cached_property
     def _lone(self) -> _Lone:
@@ -362,12 +358,9 @@ def _trimmed(found: Table, limit: int, *, opposing: int) -> Table:
     return found.part(slice(limit)) if len(weights) > limit else found
 
 
-def _tells(key: str) -> bool:
-    """Whether a word that joins no others names something.
-
-    In scripts without spaces a word is a single letter here, which means little: its pairs speak for it.
-    """
-    return len(key) > 1 and not key.isdecimal() and (key.isascii() or not is_unspaced(key))
+def _is_letter(key: str) -> bool:
+    """Whether a word is a single letter, as in scripts without spaces: that means little, its pairs speak for it."""
+    return not key.isascii() and is_unspaced(key)
 
 
 def _largest(values: Scores, count: int) -> Ints:
