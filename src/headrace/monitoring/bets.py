@@ -17,14 +17,14 @@ Odds = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 CELLS = 16_384
 
-_SHIFTS = ((0.25, 0.05), (0.5, 0.45), (1.0, 0.13), (2.0, 0.02))
+_SHIFTS = ((0.25, 0.04), (0.5, 0.56), (1.0, 0.12), (2.0, 0.02))
 """Sizes in deviations, each with its part of the capital, which is for both ways."""
 _SPREADS = (0.6, 1.7)
 _TAILS = ((0.0003, 0.04), (0.003, 0.05), (0.02, 0.1), (0.05, 0.2))
 """Widths of an end of the range, and how much more often than ever such values come."""
 _SLICES = 8
 _SLICE_RATIO = 2.0
-_PARTS = {"spreads": 0.03, "tails": 0.29, "slices": 0.03}
+_PARTS = {"spreads": 0.03, "tails": 0.20, "slices": 0.03}
 
 
 def _table() -> tuple[Floats, Floats]:

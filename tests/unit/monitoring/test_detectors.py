@@ -152,7 +152,7 @@ def test_the_capital_not_yet_at_stake_falls_and_never_runs_out():
 
     assert left[0] == 1.0
     assert (np.diff(left) < 0).all()
-    assert left[-1] > 0.2
+    assert left[-1] > 0.02
 
 
 def test_all_streams_together_get_no_more_than_alpha_however_many_turn_up_late():
