@@ -5,7 +5,8 @@ import hashlib
 import pytest
 
 from headrace.errors import InvalidInput, NotFound, UnreadableArtifact
-from headrace.storage.artifacts import Artifacts, BucketPlace, FolderPlace, file_digest
+from headrace.storage.artifacts import Artifacts, FolderPlace, file_digest
+from headrace.storage.bucket import BucketPlace
 from headrace.storage.database import StoreUnavailable
 
 LARGE = bytes(range(256)) * 20_000

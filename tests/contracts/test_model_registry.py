@@ -14,7 +14,7 @@ from headrace.domain.model import Provenance
 from headrace.errors import Conflict, NotFound, UnreadableArtifact
 from headrace.registry.places.folder import write_whole
 from headrace.registry.registry import ModelRegistry
-from headrace.storage.artifacts import BucketPlace
+from headrace.storage.bucket import BucketPlace
 from headrace.storage.database import StoreUnavailable
 
 FILES = {

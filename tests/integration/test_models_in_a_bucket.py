@@ -10,7 +10,7 @@ from rolled import SAYING, app, asked, settings_in
 from headrace.assembly import opened_registry
 from headrace.errors import UnreadableArtifact
 from headrace.settings import ArtifactSettings
-from headrace.storage.artifacts import BucketPlace
+from headrace.storage.bucket import BucketPlace
 
 __all__ = ["s3_server", "s3_url"]
 

@@ -9,13 +9,18 @@ from headrace.registry.lock import FILE, check_lock
 from headrace.registry.registry import ModelRegistry
 from headrace.serving.pipeline import services_of
 from headrace.settings import Settings
-from headrace.storage.artifacts import BucketPlace, is_bucket
+from headrace.storage.artifacts import is_bucket
 
 
 def opened_registry(settings: Settings) -> ModelRegistry:
     """Where models are, in a folder or in a bucket with copies in a folder; nothing is read yet."""
     url = settings.models_url
-    return ModelRegistry(settings.models_folder, bucket=BucketPlace(url) if is_bucket(url) else None)
+    if not is_bucket(url):
+        return ModelRegistry(settings.models_folder)
+    # Its client is slow to load and large, and most models lie in a folder.
+    from headrace.storage.bucket import BucketPlace  # noqa: PLC0415
+
+    return ModelRegistry(settings.models_folder, bucket=BucketPlace(url))
 
 
 def models_of(pipelines: Sequence[type]) -> list[str]:
