@@ -5,6 +5,8 @@ import re
 from contextlib import asynccontextmanager
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from headrace.gateway import connection as bounds
 from headrace.gateway.app import Bounds, Gateway
@@ -53,7 +55,7 @@ class Counter:
         return text_response("no need", status=409)
 
     async def tardy(self, request):
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(request.number("ms", default=200, least=1, most=600_000) / 1000)
         return text_response(f"{len(await request.body())} bytes.")
 
     async def pieces(self, request):
@@ -205,6 +207,56 @@ async def test_the_connection_lives_on_behind_a_body_that_had_come_before_it_was
 
     assert (await asyncio.wait_for(reader.read(), WAIT_S)).endswith(b"next")
     writer.close()
+
+
+SIZES = (0, 1, 1_000, UNREAD_BYTES - 1, UNREAD_BYTES + 1, UNREAD_BYTES + 70_000, LIMIT - 1)
+CALLS = st.lists(
+    st.tuples(
+        st.sampled_from(["/echo", "/early", "/pieces", "/tardy?ms=1", "/tardy?ms=30"]),
+        st.sampled_from(SIZES),
+        st.integers(1, 4),
+        st.booleans(),
+    ),
+    min_size=2,
+    max_size=6,
+)
+
+
+async def conversation(it, calls):
+    """Asks one call after the other, on one connection as long as it lasts; the paths that were answered wrongly."""
+    wrong, reader, writer = [], None, None
+    for path, size, parts, is_chunked in calls:
+        if writer is None:
+            reader, writer = await asyncio.open_connection("127.0.0.1", it.port)
+        body = b"a" * size
+        framing = "Transfer-Encoding: chunked" if is_chunked else f"Content-Length: {size}"
+        writer.write(f"POST {path} HTTP/1.1\r\nHost: localhost\r\n{framing}\r\n\r\n".encode())
+        step = -(-size // parts) or 1
+        for start in range(0, size, step):
+            piece = body[start : start + step]
+            writer.write(b"%x\r\n%b\r\n" % (len(piece), piece) if is_chunked else piece)
+            await asyncio.sleep(0)
+        writer.write(b"0\r\n\r\n" if is_chunked else b"")
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), WAIT_S)
+        answer = await asyncio.wait_for(reader.readexactly(int(re.search(rb"content-length: (\d+)", head)[1])), WAIT_S)
+        right = {"/echo": body, "/early": b"no need", "/pieces": b"%d" % size}.get(path, b"%d bytes." % size)
+        wrong += [path] if answer != right else []
+        if b"connection: close" in head:
+            writer.close()
+            writer = None
+    if writer is not None:
+        writer.close()
+    return wrong
+
+
+@settings(deadline=None, max_examples=40)
+@given(talks=st.lists(CALLS, min_size=1, max_size=4))
+def test_every_call_on_a_kept_connection_is_answered_whatever_came_before_it(talks):
+    async def all_of_them():
+        async with listening() as it:
+            return await asyncio.gather(*(conversation(it, calls) for calls in talks))
+
+    assert asyncio.run(all_of_them()) == [[] for _ in talks]
 
 
 async def test_an_answer_before_the_body_ends_the_connection_and_can_be_read(it):
