@@ -164,6 +164,7 @@ async def measured_cost(
     figures.tell("throughput_with_log", with_log, unit="1/s", **facts)
     figures.tell("throughput_without", without, unit="1/s", **facts)
     figures.tell("cost_of_throughput", 1 - with_log / without, unit="share", **facts)
+    figures.tell("cpu_of_an_answer_without", statistics.median(costs[False]), unit="ms", **facts)
     figures.tell("cpu_added", statistics.median(costs[True]) - statistics.median(costs[False]), unit="ms", **facts)
     figures.tell("cpu_of_the_storing_thread", storing_ms, unit="ms", **facts)
     figures.tell("cpu_before_the_answer", door_ms, unit="ms", **facts)
