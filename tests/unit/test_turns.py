@@ -269,6 +269,22 @@ async def test_what_is_learned_of_a_method_is_due_while_its_calls_wait_and_no_lo
     assert turns.wait_s == 0.0
 
 
+async def test_one_long_call_keeps_nobody_out(build, turns):
+    admission = Admission(limit=ConcurrencyLimit(least=2, start=64, most=64), turns=turns)
+    replicas = await build(1)
+    await asked(replicas, "grind", 0.5, 1)
+
+    long = asyncio.create_task(asked(replicas, "grind", 0.5, 1))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    due_s = turns.wait_s
+    admission.check_room()
+    await long
+    await replicas.close()
+
+    assert due_s > 0.0
+
+
 async def test_a_call_that_finds_no_turn_is_answered_all_the_same(build, turns):
     replicas = await build(1)
     taken(turns)

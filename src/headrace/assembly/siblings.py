@@ -33,6 +33,10 @@ class Siblings:
         # Siblings are born of one process: each finds its own name.
         return None if self._folder is None else self._folder / f"{os.getpid()}.sock"
 
+    def out_of_turn(self) -> Siblings:
+        """The same siblings, for a process whose work nobody waits for: it takes no turns."""
+        return Siblings(self._folder)
+
     def remove(self) -> None:
         """Removes what all of them share; safe to call twice."""
         if self._folder is not None:

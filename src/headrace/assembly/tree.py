@@ -131,6 +131,6 @@ class _Life:
             stop=stop,
             ready=begun,
             relieve=voice.wants_relief,
-            siblings=self.siblings,
+            siblings=self.siblings.out_of_turn() if set(roles) == {WORKER} else self.siblings,
             shelf=self.preload.shelf,
         )

@@ -22,6 +22,9 @@ So little, because what computes gets no more where ten times as many threads co
 PATIENCE, LEAST_PATIENCE_S = 4.0, 0.02
 """So many times what a call takes itself it waits for a turn at most: long calls do not hold up the short ones."""
 
+MOST_DUE_S = 0.1
+"""More of a call is nobody's wait: others wait for a long one only as long as their patience lasts."""
+
 ANY = -1
 """The bucket of all questions of a method."""
 
@@ -63,7 +66,9 @@ class Turnstile:
         if self._turns is None or call.context.priority is not Priority.INTERACTIVE:
             return 0
         cost = self._cost(call)
-        return self._turns.owe(cost.cpu.typical_s) if cost is not None and cost.is_worth_a_turn else 0
+        if cost is None or not cost.is_worth_a_turn:
+            return 0
+        return self._turns.owe(min(MOST_DUE_S, cost.cpu.typical_s))
 
     def settle(self, owed: int) -> None:
         """The call is over."""
