@@ -102,23 +102,26 @@ class RecentTexts:
         return None
 
     def add(self, mark: Fingerprint, name: str) -> None:
-        """Remembers a text; the oldest is forgotten when there are too many."""
+        """Remembers a text; the oldest is forgotten when there are too many. One that comes again is there once."""
+        keys = mark.keys
         with self._lock:
+            newest = self._numbers.get(keys[0], ())[-1:]
+            if newest and self._texts[newest[0]][0].hashes == mark.hashes:
+                self._texts[newest[0]] = mark, name
+                self._texts.move_to_end(newest[0])
+                return
             self._added += 1
             self._texts[self._added] = mark, name
-            for key in mark.keys:
+            for key in keys:
                 self._numbers[key] = (*self._numbers.get(key, ()), self._added)[-NEWEST:]
-            while len(self._texts) > self._bound:
-                self._forget(next(iter(self._texts)))
+            if len(self._texts) > self._bound:
+                self._forget_oldest()
 
-    def _forget(self, number: int) -> None:
-        mark, _ = self._texts.pop(number)
+    def _forget_oldest(self) -> None:
+        number, (mark, _) = self._texts.popitem(last=False)
         for key in mark.keys:
-            # All that is as old has been forgotten already, so nothing else can be the oldest of a key that is left.
-            numbers = self._numbers.get(key, ())
-            if numbers[:1] == (number,):
-                numbers = numbers[1:]
-                if numbers:
-                    self._numbers[key] = numbers
-                else:
-                    del self._numbers[key]
+            left = tuple(each for each in self._numbers.get(key, ()) if each != number)
+            if left:
+                self._numbers[key] = left
+            else:
+                self._numbers.pop(key, None)

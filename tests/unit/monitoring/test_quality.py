@@ -241,6 +241,15 @@ def test_a_text_that_comes_often_is_looked_up_as_quickly_as_any_other():
     assert int(recent.near(mark)) >= 150
 
 
+def test_a_text_that_comes_again_keeps_its_place_and_takes_none_of_another():
+    recent = RecentTexts(bound=2)
+    first, second, third = (fingerprint(" ".join(f"{name}{number}" for number in range(40))) for name in "abc")
+    for mark, name in ((first, "1"), (second, "2"), (first, "3"), (first, "4"), (third, "5")):
+        recent.add(mark, name)
+
+    assert [recent.near(mark) for mark in (first, second, third)] == ["4", None, "5"]
+
+
 def test_fingerprints_of_short_texts_are_none_and_old_texts_are_forgotten():
     recent = RecentTexts(bound=2)
     marks = [fingerprint(" ".join(f"text{i}word{number}" for number in range(40))) for i in range(3)]
