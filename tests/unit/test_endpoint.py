@@ -13,6 +13,7 @@ from headrace.domain.release import Release, Variant
 from headrace.errors import DeadlineExceeded, Overloaded, Unreadable
 from headrace.serving.admission import Admission
 from headrace.serving.answered import digest_of
+from headrace.serving.attachments import Attachments
 from headrace.serving.context import Context, ServiceCall, current_context
 from headrace.serving.endpoint import Endpoint
 from headrace.serving.pipeline import Route
@@ -37,7 +38,7 @@ class Flour:
         return 0.5
 
 
-def built(run, *, bound=4, told=None):
+def built(run, *, bound=4, told=None, expect=None):
     witnesses = () if told is None else (told.append,)
     return Endpoint(
         ROUTE,
@@ -46,7 +47,28 @@ def built(run, *, bound=4, told=None):
         witnesses=witnesses,
         choose=lambda _key: Variant("sha256:1"),
         hold=lambda _release: nullcontext(),
+        expect=expect,
     )
+
+
+@pytest.mark.parametrize(("fails", "left"), [(True, 0), (False, 1)])
+async def test_what_was_attached_of_a_question_goes_with_its_failure_and_stays_with_its_answer(tmp_path, fails, left):
+    attachments = Attachments(tmp_path, "mill", put=lambda path, _: str(path))
+
+    def expect(_path, question, context):
+        context.attachment = attachments.begin(question.encode, len(question))
+
+    async def grind(corn):
+        if fails:
+            raise Unreadable("chaff")
+        return corn
+
+    answering = built(grind, expect=expect).answer("corn", context=Context(), input_digest="")
+    with pytest.raises(Unreadable) if fails else nullcontext():
+        await answering
+    attachments.close()
+
+    assert len(list(tmp_path.iterdir())) == left
 
 
 async def test_an_answer_becomes_a_decision_that_every_witness_is_told_of():

@@ -77,7 +77,8 @@ async def started_recorder(
 def _opened_attachments(journal: Journal, artifacts: Artifacts, settings: Settings) -> Attachments:
     """Attachments of the journal. To ask a bucket would take longer than to write beside the journal."""
     has = None if is_bucket(settings.job_artifacts_url) else artifacts.exists
-    return Attachments(journal.folder, journal.process, put=artifacts.take, has=has)
+    bound_bytes = size_bytes(settings.decisions.journal)
+    return Attachments(journal.folder, journal.process, put=artifacts.take, has=has, bound_bytes=bound_bytes)
 
 
 def opened_journal(settings: Settings) -> Journal:
