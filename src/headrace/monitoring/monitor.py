@@ -109,6 +109,8 @@ class Monitor:
         changes += self._recoveries()
         changes += self._book.hold(self._figures(), now=self._now())
         self._save_alerts(changes)
+        # Who is told of an alert should not find a report of before it, whatever becomes of this process.
+        self._has_news |= bool(changes)
         self._looks += 1
         is_changed = self._dirty or self._memory.through != self._saved_through
         if is_changed and (is_last or self._has_news or self._looks % _SAVE_EVERY == 0):

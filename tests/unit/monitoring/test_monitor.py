@@ -34,10 +34,10 @@ class SlowReports(SqlReports):
         return found
 
 
-def batch_of(decisions, *, at=NOW):
+def batch_of(decisions, *, at=NOW, weight=1.0):
     sketch = WindowSketch()
     for _ in range(decisions):
-        sketch.add(Seen.of(Observation(numbers={"weight": 1.0})))
+        sketch.add(Seen.of(Observation(numbers={"weight": weight})))
     return encoded(Batch(process="one", window_start=at.timestamp(), sketches={"sha256:a": {"all": sketch}}))
 
 
@@ -73,6 +73,26 @@ def test_old_windows_become_hours_and_days_and_reports_still_count_every_decisio
     assert len(stored) == 25 + 4 + 1
     report = Reporter(store, now=lambda: NOW).report("sha256:a", window_s=6 * 24 * 3600)
     assert report.drift.window.decisions == 2 * len(moments)
+
+
+def test_a_look_that_raises_an_alert_is_saved_at_once_so_that_the_report_knows_what_the_alert_knows(tmp_path):
+    store = SqlReports(opened_database(f"sqlite:///{tmp_path}/headrace.db"))
+    monitor = Monitor(store, MonitorOptions(), now=lambda: NOW, rng=np.random.default_rng(1))
+    store.add_batch(batch_of(20))
+    monitor.look()
+    saved = store.checkpoint().through
+    store.add_batch(batch_of(20))
+    monitor.look()
+    assert store.checkpoint().through == saved
+
+    for _ in range(60):
+        store.add_batch(batch_of(20))
+    for place in range(20):
+        store.add_batch(batch_of(20, weight=5.0 + place))
+    changes = monitor.look()
+
+    assert [change.kind for change in changes] == ["raised"]
+    assert store.checkpoint().through == saved + 81
 
 
 def test_a_release_that_brings_its_reference_is_watched_from_its_first_decision(tmp_path):
