@@ -13,7 +13,7 @@ from typing import ClassVar, Protocol
 from headrace.errors import HeadraceError
 
 PRIORITIES = ("interactive", "batch")
-"""In the order in which they are served; see `Turns` for how the last is kept from starving."""
+"""In the order in which they are served; see `Rotation` for how the last is kept from starving."""
 
 
 class BrokerUnavailable(HeadraceError):
@@ -75,14 +75,14 @@ class Broker(Protocol):
         ...
 
 
-class Turns:
-    """Which priority is served first this time: every `share`-th turn belongs to the last, so that it never starves."""
+class Rotation:
+    """Which priority is served first this time: every `share`-th time the last, so that it never starves."""
 
     def __init__(self, *, share: int = 8) -> None:
         self._share = share
-        self._turn = 0
+        self._count = 0
 
     def order(self) -> tuple[str, ...]:
-        """The priorities in the order of this turn."""
-        self._turn = (self._turn + 1) % self._share
-        return PRIORITIES if self._turn else PRIORITIES[::-1]
+        """The priorities in the order of this time."""
+        self._count = (self._count + 1) % self._share
+        return PRIORITIES if self._count else PRIORITIES[::-1]

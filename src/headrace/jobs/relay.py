@@ -8,7 +8,7 @@ from time import monotonic
 
 from headrace.domain.stores import IssuedTicket, JobStore
 from headrace.errors import HeadraceError
-from headrace.jobs.broker import Broker, BrokerUnavailable, Ticket, Turns
+from headrace.jobs.broker import Broker, BrokerUnavailable, Rotation, Ticket
 from headrace.jobs.job_queue import utc_now
 
 BATCH = 256
@@ -43,7 +43,7 @@ class Relay:
         self._lost_after_s = lost_after_s
         self._on_failure = on_failure
         self._clock = clock
-        self._turns = Turns()
+        self._rotation = Rotation()
         self._room = window
         self._next_check = 0.0
 
@@ -68,7 +68,9 @@ class Relay:
         limit = min(BATCH, self._room)
         if limit <= 0:
             return 0
-        issued = await self._store.issue(self._turns.order(), limit=limit, now=self._clock(), ticket_s=self._ticket_s)
+        issued = await self._store.issue(
+            self._rotation.order(), limit=limit, now=self._clock(), ticket_s=self._ticket_s
+        )
         if issued:
             await self._publish(issued)
             self._room -= len(issued)

@@ -10,7 +10,7 @@ from time import monotonic
 
 from headrace.domain.stores import JobStore, Listener
 from headrace.errors import HeadraceError
-from headrace.jobs.broker import Broker, Delivery, Ticket, Turns
+from headrace.jobs.broker import Broker, Delivery, Rotation, Ticket
 from headrace.jobs.job_queue import utc_now
 
 LOOK_S = 1.0
@@ -27,7 +27,7 @@ class EmbeddedBroker(Broker):
         self._store = store
         self._ticket_s = ticket_s
         self._clock = clock
-        self._turns = Turns()
+        self._rotation = Rotation()
         self._taken: dict[str, Delivery] = {}
         self._stack = ExitStack()
         self._listener: Listener | None = None
@@ -55,7 +55,7 @@ class EmbeddedBroker(Broker):
         deadline = monotonic() + timeout_s
         while True:
             tickets = await self._store.issue(
-                self._turns.order(), limit=limit, now=self._clock(), ticket_s=self._ticket_s
+                self._rotation.order(), limit=limit, now=self._clock(), ticket_s=self._ticket_s
             )
             left_s = deadline - monotonic()
             if tickets or left_s <= 0:

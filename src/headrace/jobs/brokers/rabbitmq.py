@@ -12,7 +12,7 @@ from time import monotonic
 from aiormq import AMQPError, Connection
 from aiormq.abc import AbstractChannel, ChannelFrame, DeliveredMessage
 
-from headrace.jobs.broker import PRIORITIES, BrokerUnavailable, Delivery, Ticket, Turns
+from headrace.jobs.broker import PRIORITIES, BrokerUnavailable, Delivery, Rotation, Ticket
 from headrace.jobs.brokers.frames import (
     Confirms,
     TicketReader,
@@ -52,7 +52,7 @@ class RabbitBroker:
         self._prefetch = prefetch
         self._delivery_limit = delivery_limit
         self._timeout_s = timeout_s
-        self._turns = Turns()
+        self._rotation = Rotation()
         self._numbers = count(1)
         self._connection: Connection | None = None
         self._publishing: AbstractChannel | None = None
@@ -254,7 +254,7 @@ class RabbitBroker:
 
     def _arrivals(self, limit: int) -> list[Delivery]:
         deliveries: list[Delivery] = []
-        for priority in self._turns.order():
+        for priority in self._rotation.order():
             line = self._lines.get(priority)
             while line is not None and line.arrived and len(deliveries) < limit:
                 tag, job_id = line.arrived.popleft()

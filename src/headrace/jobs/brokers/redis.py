@@ -13,7 +13,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import RedisError, ResponseError
 
-from headrace.jobs.broker import PRIORITIES, BrokerUnavailable, Delivery, Ticket, Turns
+from headrace.jobs.broker import PRIORITIES, BrokerUnavailable, Delivery, Rotation, Ticket
 
 GROUP = "headrace"
 FIELD = b"job"
@@ -42,7 +42,7 @@ class RedisBroker:
         self._claim_after_s = claim_after_s
         self._next_claim = 0.0
         self._timeout_s = timeout_s
-        self._turns = Turns()
+        self._rotation = Rotation()
         pool = BlockingConnectionPool.from_url(
             url,
             max_connections=connections,
@@ -131,7 +131,7 @@ class RedisBroker:
         if monotonic() >= self._next_claim:
             self._next_claim = monotonic() + self._claim_after_s / 4
             deliveries += await self._claim(limit)
-        order = self._turns.order()
+        order = self._rotation.order()
         for priority in order:
             if len(deliveries) < limit:
                 deliveries += await self._read((priority,), limit - len(deliveries), block_ms=None)
