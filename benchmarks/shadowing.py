@@ -1,6 +1,7 @@
 """What a shadow costs: throughput with and without one, and the memory of each further release with the same encoder.
 
-`python benchmarks/shadowing.py [--quick]` teaches heads on the sample documents and asks the analyzer with texts, as
+`python benchmarks/shadowing.py [--quick] [--only documents,texts,memory]` teaches heads on the sample documents and
+asks the analyzer with the samples' PDFs, which have to be read, and with lines of text, which take next to no time, as
 many callers at once as fit the machine. Windows without and with a shadow alternate, so that other work on the machine
 meets both alike. The peer is the same platform without a shadow, in the same run.
 """
@@ -16,8 +17,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
-from itertools import pairwise
+from collections.abc import Callable, Iterator
+from itertools import count, cycle, pairwise
 from pathlib import Path
 from time import monotonic
 
@@ -40,11 +41,13 @@ FURTHER = 3
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="Shorter windows.")
-    quick = parser.parse_args().quick
+    parser.add_argument("--only", default="documents,texts,memory", help="Which parts to run.")
+    arguments = parser.parse_args()
+    quick, parts = arguments.quick, arguments.only.split(",")
     with tempfile.TemporaryDirectory() as folder:
         for seed in range(2 + FURTHER):
             teach(Path(folder), seed)
-        asyncio.run(measured(Path(folder), window_s=4.0 if quick else 10.0, rounds=2 if quick else 5))
+        asyncio.run(measured(Path(folder), parts, window_s=4.0 if quick else 10.0, rounds=2 if quick else 5))
 
 
 def say(figure: str, **values: object) -> None:
@@ -62,31 +65,55 @@ def teach(folder: Path, seed: int) -> None:
     subprocess.run([*command, "--data", folder], check=True, capture_output=True)
 
 
-async def measured(folder: Path, *, window_s: float, rounds: int) -> None:
+async def measured(folder: Path, parts: list[str], *, window_s: float, rounds: int) -> None:
     async with app.running(settings_here({"data": str(folder)})) as running:
-        rolled = running.rollouts
-        office = RolloutOffice(rolled.desk, running.planner, rolled.store, running.stores.releases)
-        await rate(running, window_s)
-        without, with_shadow, cast, dropped = [], [], 0, 0
-        for _ in range(rounds):
-            without.append(await rate(running, window_s))
-            rollout = await asyncio.to_thread(office.start, "document-classifier@challenger-1", None, PLAN)
-            await until(lambda: rolled.traffic["document-analyzer"].is_ready)
-            with_shadow.append(await rate(running, window_s))
-            await asyncio.sleep(1.0)
-            tallies = {
-                it.name: tally.count for it, tally in rolled.store.tallies(rollout.id).items() if it.variant == "shadow"
-            }
-            cast, dropped = cast + tallies.get("requests", 0), dropped + tallies.get("dropped_shadows", 0)
-            await asyncio.to_thread(rolled.desk.decide, Act.ROLLBACK, rollout.id)
-            await until(lambda: rolled.traffic["document-analyzer"].rollout is None)
-        cost = 1 - statistics.median(with_shadow) / statistics.median(without)
-        say(
-            "throughput that shadowing all traffic costs", value=round(cost, 4), unit="share",
-            answers_per_s=round(statistics.median(with_shadow), 1), shadowed=cast, dropped=dropped,
-            peer="the same without a shadow", peer_value=round(statistics.median(without), 1),
-        )  # fmt: skip
-        await further(running)
+        for kind, asked in (("documents", documents), ("texts", texts)):
+            if kind in parts:
+                await shadowed(running, kind, asked(), window_s=window_s, rounds=rounds)
+        if "memory" in parts:
+            await further(running)
+
+
+async def shadowed(running: Running, kind: str, asked: Iterator[Upload], *, window_s: float, rounds: int) -> None:
+    """Answers a second by turns, without and with a shadow."""
+    rolled = running.rollouts
+    office = RolloutOffice(rolled.desk, running.planner, rolled.store, running.stores.releases)
+    await rate(running, asked, window_s)
+    without, with_shadow, cast, dropped = [], [], 0, 0
+    for _ in range(rounds):
+        without.append(await rate(running, asked, window_s))
+        rollout = await asyncio.to_thread(office.start, "document-classifier@challenger-1", None, PLAN)
+        await until(lambda: rolled.traffic["document-analyzer"].is_ready)
+        with_shadow.append(await rate(running, asked, window_s))
+        await asyncio.sleep(1.0)
+        tallies = {
+            it.name: tally.count for it, tally in rolled.store.tallies(rollout.id).items() if it.variant == "shadow"
+        }
+        cast, dropped = cast + tallies.get("requests", 0), dropped + tallies.get("dropped_shadows", 0)
+        await asyncio.to_thread(rolled.desk.decide, Act.ROLLBACK, rollout.id)
+        await until(lambda: rolled.traffic["document-analyzer"].rollout is None)
+    cost = 1 - statistics.median(with_shadow) / statistics.median(without)
+    say(
+        f"throughput that shadowing all traffic costs, {kind}", value=round(cost, 4), unit="share",
+        answers_per_s=round(statistics.median(with_shadow), 1), shadowed=cast, dropped=dropped,
+        peer="the same without a shadow", peer_value=round(statistics.median(without), 1),
+        rates=[[round(each, 1) for each in rates] for rates in (without, with_shadow)],
+    )  # fmt: skip
+
+
+def texts() -> Iterator[Upload]:
+    """Lines of text, no two alike."""
+    for number in count():
+        content = f"Invoice number {number}: the amount due is {number}.50, payable in 30 days.".encode()
+        yield Upload(content=content, filename=None, media_type="text/plain")
+
+
+def documents() -> Iterator[Upload]:
+    """The PDFs of the samples that need no OCR, each with another comment behind its end, so that none is known."""
+    paths = [path for path in (ROOT / "samples").rglob("*.pdf") if not path.name.startswith(("scan", "mixed"))]
+    contents = [path.read_bytes() for path in sorted(paths)]
+    for number, content in enumerate(cycle(contents)):
+        yield Upload(content=content + f"\n% {number}\n".encode(), filename=None, media_type="application/pdf")
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -111,21 +138,22 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
-async def rate(running: Running, window_s: float) -> float:
+async def rate(running: Running, asked: Iterator[Upload], window_s: float) -> float:
     """Answers a second from callers who ask again at once."""
     endpoint = running.endpoints["document-analyzer/analyze"]
     done, end = 0, monotonic() + window_s
 
-    async def caller(number: int) -> None:
+    async def caller() -> None:
         nonlocal done
         while monotonic() < end:
-            content = f"Invoice number {number}-{done}-{end}: the amount due is {done}.50, payable in 30 days.".encode()
-            question = endpoint.argument.from_upload(Upload(content=content, filename=None, media_type="text/plain"))
+            upload = next(asked)
             context = Context(deadline=monotonic() + 60)
-            await endpoint.answer(question, context=context, input_digest=digest_of(content))
+            await endpoint.answer(
+                endpoint.argument.from_upload(upload), context=context, input_digest=digest_of(upload.content)
+            )
             done += 1
 
-    await asyncio.gather(*map(caller, range(CALLERS)))
+    await asyncio.gather(*(caller() for _ in range(CALLERS)))
     return done / window_s
 
 
