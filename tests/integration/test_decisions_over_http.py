@@ -52,7 +52,7 @@ async def test_what_cannot_be_replayed_is_a_problem(mill):
     answer = await answered(mill)
 
     unknown = await mill.client.post("/v1/decisions/dec_0/replay")
-    no_release = await mill.client.post(f"/v1/decisions/{answer['decision_id']}/replay", json={"release": "sha256:12"})
+    no_release = await mill.client.post(f"/v1/decisions/{answer['decision_id']}/replay", json={"release": "sha256:-"})
     malformed = await mill.client.post(f"/v1/decisions/{answer['decision_id']}/replay", content=b"{")
 
     assert [each.status_code for each in (unknown, no_release, malformed)] == [404, 404, 400]
