@@ -71,6 +71,11 @@ class Flour:
         return 1.0
 
 
+class Speechless(Flour):
+    def explanation(self):
+        raise RuntimeError("no words")
+
+
 class Weighed(Flour):
     def explanation(self):
         return {"weights": Columns({"weight": [1.0, 2.0]})}
@@ -290,6 +295,42 @@ def test_what_cannot_be_attached_is_kept_as_before(made, tmp_path):
     recorder.close(within_s=PATIENCE_S)
 
     assert Codec(Corn).decode(artifacts.get(store.find(given.decision.id).input_blob)) == given.question
+
+
+@pytest.mark.parametrize("refusing", ["journal", "store"])
+def test_an_attachment_goes_with_an_answer_whose_record_is_refused(made, outcomes, tmp_path, refusing):
+    artifacts, store = Artifacts(FolderPlace(tmp_path / "a")), Moody()
+    journal = Journal(tmp_path / "journal", bound_bytes=1 if refusing == "journal" else 1_000_000)
+    keeping = attaching(journal, artifacts)
+    recorder = made(store, journal=journal, keeping=keeping)
+    if refusing == "store":
+        store.add = lambda *_, **__: 1 / 0
+    given = answered("oats", content=os.urandom(100_000))
+
+    recorder.expect("mill/run", given.question, given.context)
+    recorder(given)
+    recorder.close(within_s=PATIENCE_S)
+    keeping.attachments.close()
+
+    assert outcomes == {"accepted": 1, "refused": 1}
+    assert list((tmp_path / "journal").glob("*.input*")) == []
+    assert recorder.missing() == recorder.waiting == 0
+
+
+def test_an_author_whose_explanation_fails_does_not_take_the_recorder_with_it(made, outcomes):
+    store = Moody()
+    recorder = made(store)
+    speechless = msgspec.structs.replace(answered("oats"), value=Speechless("oats"))
+    others = [answered(str(number)) for number in range(3)]
+
+    for each in (others[0], speechless, *others[1:]):
+        recorder(each)
+    assert recorder.find(speechless.decision.id).explanation == LOST
+    recorder.close(within_s=PATIENCE_S)
+
+    assert outcomes == {"accepted": 4, "stored": 4}
+    assert store.find(speechless.decision.id).explanation == LOST
+    assert json.loads(store.find(others[2].decision.id).explanation) == {"why": "because of 2"}
 
 
 def test_no_more_is_attached_than_the_bound(tmp_path):

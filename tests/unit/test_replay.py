@@ -1,5 +1,6 @@
 """The same question again: byte for byte the same on its own release, a difference in words on another."""
 
+import asyncio
 import json
 
 import milled
@@ -130,7 +131,8 @@ class Reasoner:
 async def test_an_explanation_that_was_lost_is_made_again_where_the_answer_is_the_same(tmp_path, monkeypatch):
     async with Platform(Reasoner).running(Settings(data=str(tmp_path))) as running:
         endpoint = running.endpoints["reasoner/tell"]
-        kept = running.recorder.completed(await endpoint.answer("rye", context=Context(), input_digest=""))
+        answered = await endpoint.answer("rye", context=Context(), input_digest="")
+        kept = await asyncio.to_thread(running.recorder.find, answered.decision.id)
         lost = replace(kept, explanation=LOST)
 
         assert await running.replayer.explanation(lost) == b'{"why":[{"word":"rye, calm"}]}'

@@ -74,7 +74,7 @@ class Attachments:
             return None
         name = f"{self._prefix}.{next(self._numbers)}{SUFFIX}"
         self._sizes[name] = size_bytes
-        return Attachment(name, self._thread.submit(self._write, name, encoded), self.discard_later)
+        return Attachment(name, self._thread.submit(self._write, name, encoded), self.discard)
 
     def laid_down(self, name: str) -> str:
         """The digest under which the attachment of any process lies with the artifacts from now on; raises as `put`."""
@@ -82,21 +82,20 @@ class Attachments:
         return name if path is None else self._put(path, self._digests.get(name))
 
     def discard(self, name: str) -> None:
-        """The file is gone when this returns, if it was there."""
+        """The file goes, if it is there, once it has been written; returns at once."""
+        with suppress(RuntimeError):
+            self._thread.submit(self._discard, name)
+
+    def close(self) -> None:
+        """Returns when all is written and discarded that was asked for."""
+        self._thread.shutdown()
+
+    def _discard(self, name: str) -> None:
         self._sizes.pop(name, None)
         self._digests.pop(name, None)
         if (path := self._path(name)) is not None:
             with suppress(OSError):
                 path.unlink()
-
-    def discard_later(self, name: str) -> None:
-        """As `discard`, after it was written; returns at once."""
-        with suppress(RuntimeError):
-            self._thread.submit(self.discard, name)
-
-    def close(self) -> None:
-        """Returns when all is written and discarded that was asked for."""
-        self._thread.shutdown()
 
     def _path(self, name: str) -> Path | None:
         """The file; None where `name` is a digest."""

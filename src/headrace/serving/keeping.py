@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError
-from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -27,8 +26,9 @@ INLINE_BYTES = 64 * 1024
 """Larger inputs lie with the artifacts, where one that comes twice is kept once, and are attached to the journal:
 to copy one there would hold all other answers up."""
 
-_UNWRITTEN = (OSError, HeadraceError, FutureTimeout, CancelledError, TypeError, NotImplementedError)
-"""Why there may be no attachment: the disc, the artifacts, the time, the end of the process, or what was asked."""
+_UNWRITTEN = (OSError, HeadraceError, CancelledError, TypeError, NotImplementedError)
+"""Why there may be no attachment: the disc or the time (an `OSError` too), the artifacts, the end of the process, or a
+question that cannot be written down."""
 
 LOST = b""
 """Stands for an explanation that went with its process; a replay gives it again."""

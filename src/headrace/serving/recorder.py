@@ -77,6 +77,8 @@ class Recorder:
         if refusal:
             self.failure = refusal
             self._on_outcome("refused", 1)
+            if answered.context.attachment is not None:
+                answered.context.attachment.discard()
         if not self._wake.is_set():
             self._wake.set()
 
@@ -106,10 +108,6 @@ class Recorder:
             time.sleep(SETTLING_S / 20)
             found = self._store.find(decision_id)
         return found
-
-    def completed(self, answered: Answered) -> Decision:
-        """The decision as it is kept, for who stores it together with something else."""
-        return self._keeping.completed(self._keeping.at_the_door(answered), answered)
 
     def recover(self, folder: Path) -> int:
         """Stores what dead processes left in their journals; how many decisions that were. Blocking."""
@@ -172,7 +170,13 @@ class Recorder:
         decision = pending.decision()
         if not pending.id:
             return _Completed(pending, self._keeping.lost(decision), decision.input_blob)
-        return _Completed(pending, self._keeping.completed(decision, pending.answered), decision.input_blob)
+        try:
+            completed = self._keeping.completed(decision, pending.answered)
+        # The author's explanation and types may raise anything; the record is worth more, and so is whoever makes it.
+        except Exception as failure:  # noqa: BLE001
+            self.failure = f"{type(failure).__name__}: {failure}"
+            completed = self._keeping.lost(decision)
+        return _Completed(pending, completed, decision.input_blob)
 
     def _is_settled(self, batch: list[_Completed]) -> bool:
         """Whether all of `batch` is stored or given up; False when the store is away and the recorder closes."""
@@ -209,6 +213,7 @@ class Recorder:
         except Exception as failure:  # noqa: BLE001 - the store failed already; the account in memory holds
             self.failure = str(failure)
             through, refused = self._backlog.settle([each.pending for each in batch])
+            self._discard_attachments(batch)
             self._add_up(Account(self._account.process, through, refused=refused + len(batch)))
         return True
 
@@ -219,12 +224,17 @@ class Recorder:
         decisions: Sequence[Decision] = [each.decision for each in batch] if stored else ()
         self._store.add(decisions, settles=settles if self._journal is not None else None)
         self._backlog.settle(pending)
-        for each in batch:
-            if each.attached is not None and self._keeping.attachments is not None:
-                self._keeping.attachments.discard(each.attached)
+        self._discard_attachments(batch)
         self._add_up(settles)
         if stored:
             self._on_outcome("stored", stored)
+
+    def _discard_attachments(self, batch: list[_Completed]) -> None:
+        if self._keeping.attachments is None:
+            return
+        for each in batch:
+            if each.attached is not None:
+                self._keeping.attachments.discard(each.attached)
 
     def _add_up(self, settled: Account) -> None:
         self._account = replace(
