@@ -214,6 +214,14 @@ async def asked(replicas, method, seconds, times, context=Context):
         return await asyncio.gather(*calls)
 
 
+async def in_line(calls):
+    """The calls as a task; they stand in line when this returns."""
+    task = asyncio.create_task(calls)
+    for _ in range(2):
+        await asyncio.sleep(0)
+    return task
+
+
 async def test_no_more_calls_compute_at_once_than_there_are_turns(build, turns, monkeypatch):
     monkeypatch.setattr(turnstile, "LEAST_PATIENCE_S", LONG_S)
     replicas = await build(5)
@@ -258,9 +266,7 @@ async def test_what_is_learned_of_a_method_is_due_while_its_calls_wait_and_no_lo
     replicas = await build(1)
     await asked(replicas, "grind", 0.05, 3)
 
-    calls = asyncio.create_task(asked(replicas, "grind", 0.05, 4))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    calls = await in_line(asked(replicas, "grind", 0.05, 4))
     due_s = turns.wait_s
     await calls
     await replicas.close()
@@ -274,9 +280,7 @@ async def test_one_long_call_keeps_nobody_out(build, turns):
     replicas = await build(1)
     await asked(replicas, "grind", 0.5, 1)
 
-    long = asyncio.create_task(asked(replicas, "grind", 0.5, 1))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    long = await in_line(asked(replicas, "grind", 0.5, 1))
     due_s = turns.wait_s
     admission.check_room()
     await long

@@ -84,12 +84,13 @@ class Admission:
                 retry_after_s=self.retry_after_s,
             )
         # The limit learns of a wait when it is over; what is due is known beforehand.
-        if self._turns is not None and self._limit is not None and self._turns.wait_s > self._limit.target_s:
-            raise Overloaded(
-                f"A question would wait {self._turns.wait_s * 1000:.0f} ms for its turn.",
-                remedy="Ask again after the time in Retry-After.",
-                retry_after_s=max(self.retry_after_s, self._turns.wait_s),
-            )
+        if self._turns is None or self._limit is None or (wait_s := self._turns.wait_s) <= self._limit.target_s:
+            return
+        raise Overloaded(
+            f"A question would wait {wait_s * 1000:.0f} ms for its turn.",
+            remedy="Ask again after the time in Retry-After.",
+            retry_after_s=max(self.retry_after_s, wait_s),
+        )
 
     def admitted(self, context: Context | None = None) -> AbstractContextManager[None]:
         """A place for one question while inside; entering raises `Overloaded` at once when there is none.
