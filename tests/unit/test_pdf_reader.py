@@ -5,6 +5,7 @@ from time import monotonic
 
 import pytest
 from attacks import pdf, stream
+from drawn import CATALOGUE, page_pdf, shown
 from extracted import check_places, extracted, service
 
 from headrace import Context, TooLarge, Unreadable
@@ -12,22 +13,7 @@ from headrace.serving.context import within
 from headrace_documents.extraction import TextExtractionService
 from headrace_documents.schema import Document
 
-CATALOGUE = b"<</Type/Catalog/Pages 2 0 R>>"
-FONT = b"<</Font<</F1<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>"
 WORDS = ["mill", "water", "stream", "wheel", "stone", "grain", "flour", "miller", "sluice", "race"]
-
-
-def page_pdf(content: str, *, rotate: int = 0, count: int = 1) -> bytes:
-    """A PDF whose pages all show `content`."""
-    page = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Resources%b/Contents 3 0 R/Rotate %d>>" % (FONT, rotate)
-    kids = b" ".join(b"%d 0 R" % (number + 4) for number in range(count))
-    pages = b"<</Type/Pages/Count %d/Kids[%b]>>" % (count, kids)
-    return pdf([CATALOGUE, pages, stream(content.encode("latin-1")), *[page] * count])
-
-
-def shown(x: float, y: float, text: str, *, size: int = 10) -> str:
-    """`text` at a place that counts from the lower left of the page."""
-    return f"BT /F1 {size} Tf {x} {y} Td ({text}) Tj ET\n"
 
 
 def line(number: int, *, words: int = 8) -> str:

@@ -12,6 +12,7 @@ from tesserocr import OEM, PSM, RIL, PyTessBaseAPI, iterate_level
 
 from headrace import current_context
 from headrace_documents.readers.blocks import downward, in_blocks
+from headrace_documents.readers.hyphens import with_compounds
 from headrace_documents.readers.ink import Pixels, darkness_of, paper_of, skew_of
 from headrace_documents.readers.page_text import PageWords, passage_of
 from headrace_documents.readers.reader import NOT_READ, Passage
@@ -166,6 +167,7 @@ def _columns_of(seen: list[Seen]) -> PageWords:
     words, lines = [word.text for word in seen], [word.line for word in seen]
     joined = _unbroken(words, lines)
     boxes = np.array([word.box for word in seen], dtype=np.float32).reshape(-1, 4)
+    words = with_compounds(words, joined)
     return PageWords(words=words, lines=np.array(lines, dtype=np.int32), joined=joined, boxes=boxes)
 
 
@@ -301,4 +303,4 @@ def _turned_back(words: PageWords, turn: int, size: tuple[int, int], width: floa
     scale = np.array([width / across, height / down, width / across, height / down], dtype=np.float32)
     boxes = np.stack(turned, axis=1).astype(np.float32) * scale
     bounds = np.array([width, height, width, height], dtype=np.float32)
-    return replace(words, boxes=np.clip(boxes, 0.0, bounds))
+    return replace(words, boxes=np.clip(boxes, 0.0, bounds), turn=turn)

@@ -23,7 +23,7 @@ WIDE_SHARE = 0.5
 FARTHEST_ROW = 3.0
 """Rows of a table are at most this many heights apart."""
 MOST_COLUMNS = 60
-_MARKER = re.compile(r"^([•◦▪‣·\u2013\u2014*\-+]|[(\[]?[0-9]{1,3}[.)\]]?|[(\[]?[A-Za-z][.)\]]|[0-9]+(\.[0-9]+)+\.?)$")
+MARKER = re.compile(r"^([•◦▪‣·\u2013\u2014*\-+]|[(\[]?[0-9]{1,3}[.)\]]?|[(\[]?[A-Za-z][.)\]]|[0-9]+(\.[0-9]+)+\.?)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,4 +228,4 @@ def _is_list(cells: tuple[tuple[Cell | None, ...], ...], words: Sequence[str]) -
     if len(cells[0]) != 2:
         return False
     firsts = [row[0] for row in cells if row[0] is not None]
-    return all(cell.last - cell.first == 1 and _MARKER.match(words[cell.first]) for cell in firsts)
+    return all(cell.last - cell.first == 1 and MARKER.match(words[cell.first]) for cell in firsts)

@@ -20,12 +20,18 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as engine
 
 from headrace import Unreadable, checkpointed, report_progress
+from headrace_documents.readers.annotations import annotated, has_annotations, own_text, settled
 from headrace_documents.readers.containers import ENCRYPTED
+from headrace_documents.readers.drawn_lines import lines_of
+from headrace_documents.readers.hyphens import is_broken, with_compounds
 from headrace_documents.readers.legibility import SURE, Likeness, Unmapped, is_like_no_language, unmapped_of
 from headrace_documents.readers.mending import WordColumns, may_be_broken, mended
 from headrace_documents.readers.page_text import PageWords, passage_of
 from headrace_documents.readers.reader import Limits, Passage, Reading
 from headrace_documents.readers.right_to_left import is_right_to_left, rows_of
+from headrace_documents.readers.ruled_tables import Frame, frames_of, in_cells
+from headrace_documents.readers.rulings import Rulings
+from headrace_documents.readers.wrapped_tables import wrapped_frames
 from headrace_documents.schema import Finding
 
 # pdfium writes U+FFFE (or U+0002) where a word was broken at the end of a line.
@@ -33,6 +39,9 @@ HYPHENS = "\ufffe\x02"
 _WORD = re.compile(f"[^\\s{HYPHENS}\x00]+")
 _LINE = re.compile(r"\r\n|\r|\n")
 FEWEST_LETTERS = 8
+POINTS = 72
+FEWEST_LINES = 6
+"""The least that a net of two columns and two rows is made of."""
 
 NEAR_EMPTY = 150
 """Fewer letters than this beside a large picture may be a stamp on a scan, or a title on a photograph."""
@@ -101,8 +110,12 @@ class PdfReader:
             except pdfium.PdfiumError:
                 course.findings.append(Finding("page_damaged", "This page could not be loaded.", page=number))
                 continue
+            own = None
+            if has_annotations(page):
+                own = own_text(page)
+                page = annotated(document, number - 1, page)
             try:
-                passage = self._passage(page, number, course)
+                passage = self._passage(page, number, course, own)
             finally:
                 page.close()
             size += len(passage.characters)
@@ -111,10 +124,10 @@ class PdfReader:
             if number % 10 == 0 or passage.ocr or number == total:
                 report_progress("extract", number, total)
 
-    def _passage(self, page: pdfium.PdfPage, number: int, course: _Course) -> Passage:
+    def _passage(self, page: pdfium.PdfPage, number: int, course: _Course, own: str | None) -> Passage:
         width, height = page.get_size()
         course.limits.check("points on a side", max(width, height), course.limits.page_points)
-        words, unmapped = words_of(page)
+        words, unmapped = words_of(page, own)
         passage = passage_of(words, page=number, width=width, height=height)
         lack = self._lack_of(page, passage, unmapped, course)
         if lack is None:
@@ -186,10 +199,11 @@ def opened(content: bytes, limits: Limits) -> pdfium.PdfDocument:
     raise Unreadable("The PDF has no page.", remedy="It may be cut off: send it again.")
 
 
-def words_of(page: pdfium.PdfPage) -> tuple[PageWords, Unmapped]:
+def words_of(page: pdfium.PdfPage, own: str | None = None) -> tuple[PageWords, Unmapped]:
     """The words of a page in the engine's order, by line, with boxes in points from the top left as shown.
 
-    Besides how much of them is no more than the numbers of glyphs.
+    Besides how much of them is no more than the numbers of glyphs. `own` is the text that the page had before its
+    annotations were drawn into it.
     """
     textpage = page.get_textpage()
     try:
@@ -212,14 +226,18 @@ def words_of(page: pdfium.PdfPage) -> tuple[PageWords, Unmapped]:
             is_hyphen = between != " " and any(sign in between for sign in HYPHENS)
             if position and between != " " and (is_hyphen or _LINE.search(between)):
                 line += 1
+                if not is_hyphen and is_broken(words[-1], match[0]):
+                    is_hyphen, words[-1] = True, words[-1][:-1]
             words.append(match[0])
             spans.append(match.span())
             lines.append(line)
             joined.append(is_hyphen and bool(words[:-1]))
             position = match.end()
         characters = [places(start, end) for start, end in spans]
-        columns = WordColumns(words, lines, joined, characters, _boxes(raw, characters))
+        columns = WordColumns(with_compounds(words, joined), lines, joined, characters, _boxes(raw, characters))
         turn = _turn(raw, characters, np.array(lines, dtype=np.int32), page.get_rotation())
+        if turn == 0 and own is not None and text.startswith(own.rstrip()):
+            columns = settled(columns, sum(start < len(own.rstrip()) for start, _ in spans))
         if turn == 0 and may_be_broken(text):
             columns = mended(columns, lambda index: _edges(raw, index))
     finally:
@@ -231,7 +249,20 @@ def words_of(page: pdfium.PdfPage) -> tuple[PageWords, Unmapped]:
         boxes=_shown(page, columns.boxes),
         turn=turn,
     )
+    if turn == 0:
+        ruled = _frames(page)
+        words_found = in_cells(words_found, [*ruled, *wrapped_frames(words_found, ruled)])
     return words_found, unmapped
+
+
+def _frames(page: pdfium.PdfPage) -> list[Frame]:
+    """The ruled tables of a page that stands upright."""
+    lines = lines_of(page)
+    if len(lines) < FEWEST_LINES:
+        return []
+    shown = _shown(page, lines)
+    is_across = shown[:, 2] - shown[:, 0] > shown[:, 3] - shown[:, 1]
+    return frames_of(Rulings(across=shown[is_across], down=shown[~is_across]), dpi=POINTS)
 
 
 def _right_to_left(page: pdfium.PdfPage, raw: engine.FPDF_TEXTPAGE) -> PageWords:

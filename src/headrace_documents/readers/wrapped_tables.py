@@ -1,0 +1,268 @@
+"""Tables without ruled lines whose cells have several lines: where their rows and columns are parted.
+
+Programs draw such a table cell by cell and row by row. What tells it from columns of text is that each row is drawn
+before the next one; what tells a further line of a cell from a further row is that it stands closer to the line above,
+or that the line above had no room for its first word.
+"""
+
+from __future__ import annotations
+
+import itertools
+from bisect import bisect
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from headrace_documents.readers.page_tables import MARKER, WIDE_GAP
+from headrace_documents.readers.page_text import PageWords
+from headrace_documents.readers.ruled_tables import Frame
+
+Boxes = npt.NDArray[np.float32]
+
+LEAST_GUTTER = 0.4
+"""The least white between two columns, in heights of a line."""
+FARTHEST = 3.0
+"""Rows of a table are at most this many heights apart."""
+LOOSE = 1.2
+"""How much larger than that of the lines in a cell the pitch of the rows of its table is at least."""
+MOST_LINES = 10
+"""A cell with more lines is a column of text."""
+PROSE = 14.0
+"""Columns whose lines are longer than this, in their height, are text side by side rather than cells, if all are."""
+MOST_COLUMNS = 30
+MOST_TRIES = 2
+
+
+@dataclass(slots=True)
+class _Piece:
+    """A run of words of one line without a wide gap; `first` is the number of its first word."""
+
+    first: int
+    last: int
+    box: tuple[float, float, float, float]
+
+
+@dataclass(slots=True)
+class _Level:
+    """Pieces side by side, from left to right."""
+
+    pieces: list[_Piece] = field(default_factory=list)
+    top: float = np.inf
+    bottom: float = -np.inf
+
+    def add(self, piece: _Piece) -> None:
+        self.pieces.append(piece)
+        self.top, self.bottom = min(self.top, piece.box[1]), max(self.bottom, piece.box[3])
+
+
+def wrapped_frames(words: PageWords, taken: Sequence[Frame] = ()) -> list[Frame]:
+    """The tables of an upright page that are not among the ruled ones `taken`."""
+    pieces = _pieces(words, taken)
+    if len(pieces) < 5:
+        return []
+    height = float(np.median([piece.box[3] - piece.box[1] for piece in pieces]))
+    levels = _levels(pieces)
+    frames: list[Frame] = []
+    number = tries = 0
+    while number < len(levels):
+        last = _reach(levels, number, height) if len(levels[number].pieces) > 1 else number + 1
+        if last - number > 2:
+            frame = _frame(_trimmed(levels[number:last], height), words, height)
+            frames += [frame] if frame is not None else []
+            # A line or two above a table may seem to belong to it; from every line it would take the square of them.
+            tries = tries + 1 if frame is None and tries < MOST_TRIES else 0
+        number = number + 1 if tries else last
+    return frames
+
+
+def _pieces(words: PageWords, taken: Sequence[Frame]) -> list[_Piece]:
+    boxes = words.boxes
+    if len(boxes) < 2 or np.isnan(boxes).any():
+        return []
+    heights = np.maximum(boxes[1:, 3] - boxes[1:, 1], boxes[:-1, 3] - boxes[:-1, 1])
+    is_apart = (np.diff(words.lines) != 0) | (boxes[1:, 0] - boxes[:-1, 2] > WIDE_GAP * heights)
+    # Where no two stretches of text stand side by side, as on most pages, there is nothing to look for.
+    is_beside = is_apart & (np.minimum(boxes[1:, 3], boxes[:-1, 3]) - np.maximum(boxes[1:, 1], boxes[:-1, 1]) > 0)
+    if not is_beside.any():
+        return []
+    bounds = [0, *(np.flatnonzero(is_apart) + 1).tolist(), len(boxes)]
+    starts = np.array(bounds[:-1])
+    spans = np.concatenate(
+        (np.minimum.reduceat(boxes[:, :2], starts, axis=0), np.maximum.reduceat(boxes[:, 2:], starts, axis=0)), axis=1
+    )
+    middles = (spans[:, :2] + spans[:, 2:]) / 2
+    is_taken = np.zeros(len(spans), dtype=bool)
+    for frame in taken:
+        is_taken |= frame.row_of(middles) >= 0
+    return [
+        _Piece(first, last, (box[0], box[1], box[2], box[3]))
+        for first, last, box, gone in zip(bounds, bounds[1:], spans.tolist(), is_taken.tolist(), strict=False)
+        if not gone
+    ]
+
+
+def _levels(pieces: Sequence[_Piece]) -> list[_Level]:
+    levels: list[_Level] = []
+    for piece in sorted(pieces, key=lambda each: each.box[1] + each.box[3]):
+        _, top, _, bottom = piece.box
+        if levels:
+            shared = min(levels[-1].bottom, bottom) - max(levels[-1].top, top)
+            if shared > 0.5 * min(levels[-1].bottom - levels[-1].top, bottom - top):
+                levels[-1].add(piece)
+                continue
+        levels.append(_Level())
+        levels[-1].add(piece)
+    for level in levels:
+        level.pieces.sort(key=lambda each: each.box[0])
+    return levels
+
+
+def _gaps(level: _Level) -> list[tuple[float, float]]:
+    return [(a.box[2], b.box[0]) for a, b in zip(level.pieces, level.pieces[1:], strict=False)][:MOST_COLUMNS]
+
+
+def _reach(levels: Sequence[_Level], first: int, height: float) -> int:
+    """The end of the stretch of levels through which some gap of level `first` runs."""
+    gutters = _gaps(levels[first])
+    last = first + 1
+    while last < len(levels) and levels[last].top - levels[last - 1].bottom < FARTHEST * height:
+        left = [rest for gutter in gutters if (rest := _left_of(gutter, levels[last], height)) is not None]
+        if not left:
+            break
+        gutters, last = left, last + 1
+    return last
+
+
+def _left_of(gutter: tuple[float, float], level: _Level, height: float) -> tuple[float, float] | None:
+    """What the pieces of a level leave of a gutter."""
+    left, right = gutter
+    middle = (left + right) / 2
+    for piece in level.pieces:
+        x0, _, x1, _ = piece.box
+        if x0 >= right or x1 <= left:
+            continue
+        if (x0 + x1) / 2 < middle:
+            left = max(left, x1)
+        else:
+            right = min(right, x0)
+    return (left, right) if right - left > LEAST_GUTTER * height else None
+
+
+def _trimmed(levels: Sequence[_Level], height: float) -> list[_Level]:
+    """Without the lines at the end that stand in the first column alone: they are the text below."""
+    kept = list(levels)
+    edge = min((level.pieces[1].box[0] for level in kept if len(level.pieces) > 1), default=np.inf)
+    while kept and len(kept[-1].pieces) == 1 and kept[-1].pieces[0].box[0] < edge - height:
+        kept.pop()
+    return kept
+
+
+def _frame(levels: Sequence[_Level], words: PageWords, height: float) -> Frame | None:
+    """The table that a stretch of levels is; None when it is none, or each of its cells has one line."""
+    if len(levels) < 3:
+        return None
+    edges = _edges(levels, height)
+    if not edges:
+        return None
+    columns = [[bisect(edges, (piece.box[0] + piece.box[2]) / 2) for piece in level.pieces] for level in levels]
+    rows = _rows(levels, columns, words)
+    if len(rows) == len(levels):
+        return None
+    if not _is_table(rows, levels, columns, words, height):
+        return None
+    bounds = [levels[rows[0][0]].top - 1.0]
+    bounds += [(levels[above[-1]].bottom + levels[below[0]].top) / 2 for above, below in itertools.pairwise(rows)]
+    bounds.append(levels[rows[-1][-1]].bottom + 1.0)
+    left = min(piece.box[0] for level in levels for piece in level.pieces) - 1.0
+    right = max(piece.box[2] for level in levels for piece in level.pieces) + 1.0
+    sides = np.array([left, *edges, right], dtype=np.float32)
+    down = np.stack((sides, np.full_like(sides, bounds[0]), sides, np.full_like(sides, bounds[-1])), axis=1)
+    return Frame(sides, np.array(bounds, dtype=np.float32), down, reach=0.5)
+
+
+def _edges(levels: Sequence[_Level], height: float) -> list[float]:
+    """Where columns are parted: the middles of the white that hardly any piece of the stretch covers."""
+    changes = sorted(
+        change for level in levels for piece in level.pieces for change in ((piece.box[0], 1), (piece.box[2], -1))
+    )
+    allowed = 1 if len(levels) > 4 else 0
+    covered, edges, white = 0, [], None
+    for at, (x, step) in enumerate(changes):
+        covered += step
+        if covered <= allowed and white is None and step < 0:
+            white = x
+        elif covered > allowed and white is not None:
+            if x - white > LEAST_GUTTER * height and at:
+                edges.append((white + x) / 2)
+            white = None
+    return edges[:MOST_COLUMNS]
+
+
+def _rows(levels: Sequence[_Level], columns: Sequence[list[int]], words: PageWords) -> list[list[int]]:
+    """The numbers of the levels of each row of the table."""
+    pitches = np.array([below.top - above.top for above, below in itertools.pairwise(levels)])
+    has_first = [0 in each for each in columns]
+    of_rows = [pitch for pitch, begins in zip(pitches, has_first[1:], strict=True) if begins]
+    usual = float(np.max(of_rows)) if of_rows else 0.0
+    closest = float(np.min(pitches))
+    limit = closest * (1 + LOOSE) / 2 if usual > LOOSE * closest else 0.0
+    rights: dict[int, float] = {}
+    for level, own in zip(levels, columns, strict=True):
+        for piece, column in zip(level.pieces, own, strict=True):
+            rights[column] = max(rights.get(column, -np.inf), piece.box[2])
+    rows: list[list[int]] = [[0]]
+    for number in range(1, len(levels)):
+        is_tight = pitches[number - 1] < limit
+        goes_on = not has_first[number] and _had_no_room(levels, columns, number, words, rights)
+        if is_tight or goes_on:
+            rows[-1].append(number)
+        else:
+            rows.append([number])
+    return rows
+
+
+def _had_no_room(
+    levels: Sequence[_Level], columns: Sequence[list[int]], number: int, words: PageWords, rights: dict[int, float]
+) -> bool:
+    """Whether above each piece of a level stands one in whose column its first word would not have fitted."""
+    above = dict(zip(columns[number - 1], levels[number - 1].pieces, strict=True))
+    for piece, column in zip(levels[number].pieces, columns[number], strict=True):
+        before = above.get(column)
+        if before is None:
+            return False
+        width = float(words.boxes[piece.first, 2] - words.boxes[piece.first, 0])
+        space = 0.2 * (piece.box[3] - piece.box[1])
+        if before.box[2] + space + width < rights[column]:
+            return False
+    return True
+
+
+def _is_table(
+    rows: Sequence[list[int]],
+    levels: Sequence[_Level],
+    columns: Sequence[list[int]],
+    words: PageWords,
+    height: float,
+) -> bool:
+    if max(map(len, rows)) > MOST_LINES:
+        return False
+    count = 1 + max(map(max, columns))
+    drawn = [[piece.first for number in row for piece in levels[number].pieces] for row in rows]
+    if any(max(above) > min(below) for above, below in itertools.pairwise(drawn)):
+        return False
+    filled = [len({column for number in row for column in columns[number]}) for row in rows]
+    # Two lines stretched to the width of their column have wide gaps by chance; their gaps make no full cells.
+    if sum(each > 1 for each in filled) < 0.6 * len(rows) or (len(rows) == 2 and (count < 3 or min(filled) < count)):
+        return False
+    widths: dict[int, list[float]] = {}
+    firsts: list[str] = []
+    for level, own in zip(levels, columns, strict=True):
+        for piece, column in zip(level.pieces, own, strict=True):
+            widths.setdefault(column, []).append(piece.box[2] - piece.box[0])
+            if column == 0:
+                firsts.append(" ".join(words.words[piece.first : piece.last]))
+    if all(float(np.median(each)) > PROSE * height for each in widths.values()):
+        return False
+    return not all(MARKER.match(first) for first in firsts)

@@ -1,0 +1,101 @@
+"""Tables of PDF pages whose cells have several lines: by their ruled lines, or by how their lines stand."""
+
+import pytest
+from drawn import page_pdf, shown
+from extracted import check_places, extracted
+
+ROWS = [
+    [["Role"], ["Duty"], ["Review"]],
+    [["Chief officer"], ["Owns the policy and reports", "to the board each quarter"], ["Quarterly"]],
+    [["Line manager"], ["Sees that leavers return", "what was lent to them"], ["On change"]],
+    [["All staff"], ["Lock screens"], ["Yearly"]],
+]
+LEFTS = (72, 160, 330, 420)
+TOP, PITCH, PADDING = 700, 12, 6
+
+
+def drawn(*, ruled: bool, padding: int = PADDING) -> str:
+    """The rows drawn cell by cell, between two sentences."""
+    content, y = shown(72, TOP + 30, "The table says who has to do what, and how often it is looked at."), TOP
+    for row in ROWS:
+        height = PITCH * max(map(len, row)) + padding
+        for left, right, cell in zip(LEFTS, LEFTS[1:], row, strict=False):
+            content += "".join(shown(left + 3, y - 10 - PITCH * at, text) for at, text in enumerate(cell))
+            if ruled:
+                content += f"{left} {y - height} {right - left} {height} re S\n"
+        y -= height
+    return content + shown(72, y - 30, "It was agreed by the board in the spring of the year before last.")
+
+
+def flat() -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(" ".join(cell) for cell in row) for row in ROWS)
+
+
+@pytest.mark.parametrize("ruled", [True, False])
+def test_a_cell_of_several_lines_is_one_cell(ruled):
+    text = extracted(page_pdf(drawn(ruled=ruled)))
+
+    check_places(text)
+    assert [table.rows for table in text.tables] == [flat()]
+    assert text.characters.startswith("The table says")
+    assert text.characters.endswith("before last.")
+
+
+def test_a_line_goes_on_where_there_was_no_room_though_all_lines_are_as_close():
+    text = extracted(page_pdf(drawn(ruled=False, padding=0)))
+
+    assert flat()[1] in text.tables[0].rows
+
+
+def test_lines_drawn_as_thin_boxes_rule_a_table_as_well():
+    sides = "".join(f"{x} 612 0.5 88 re f\n" for x in LEFTS)
+    levels = "".join(f"72 {y} 348 0.5 re f\n" for y in (700, 682, 652, 612))
+    cells = shown(75, 690, "Role") + shown(163, 690, "Duty") + shown(333, 690, "Review")
+    cells += (
+        shown(75, 672, "Chief") + shown(75, 660, "officer") + shown(163, 672, "Owns it") + shown(333, 672, "Monthly")
+    )
+    cells += shown(75, 640, "Staff") + shown(163, 640, "Lock") + shown(163, 628, "screens") + shown(333, 640, "Yearly")
+
+    text = extracted(page_pdf(sides + levels + cells))
+
+    assert [table.rows for table in text.tables] == [
+        (("Role", "Duty", "Review"), ("Chief officer", "Owns it", "Monthly"), ("Staff", "Lock screens", "Yearly"))
+    ]
+
+
+def test_columns_of_text_with_space_between_paragraphs_are_no_table():
+    column = [
+        ["The board met on Monday to hear what", "the engineers had found below the", "bridge on the upper road."],
+        ["It was decided to close the road and", "to ask the county for the money that", "is needed for repair."],
+        ["The treasurer will write to the owners", "of all boats that lie in the basin, who", "must move them in May."],
+    ]
+    content = ""
+    for left in (72, 330):
+        y = 700
+        for paragraph in column:
+            content += "".join(shown(left, y - PITCH * at, text) for at, text in enumerate(paragraph))
+            y -= PITCH * 3 + 8
+
+    text = extracted(page_pdf(content))
+
+    assert text.tables == ()
+    assert text.characters.split() == " ".join(" ".join(each) for each in column * 2).split()
+
+
+def test_two_lines_stretched_to_their_column_are_no_table():
+    content = shown(72, 700, "Lease") + shown(170, 700, "of business") + shown(280, 700, "premises in")
+    content += shown(72, 688, "Ashby Fold")
+    content += shown(72, 670, "Between the company") + shown(190, 670, "limited,") + shown(280, 670, "Quay Street")
+    content += shown(72, 658, "seventeen, and the tenant who is named below it.")
+
+    assert extracted(page_pdf(content)).tables == ()
+
+
+def test_numbered_paragraphs_are_no_table():
+    content, y = "", 700
+    for number in range(1, 5):
+        content += shown(72, y, f"{number}.") + shown(100, y, "The tenant pays what is due")
+        content += shown(100, y - 12, "on the first day of a month.")
+        y -= 32
+
+    assert extracted(page_pdf(content)).tables == ()
