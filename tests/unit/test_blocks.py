@@ -45,7 +45,19 @@ what the engineers had found        some forty thousand and has to be
 under the bridge, and decided       paid before the end of the year,
 to close the upper road             said the treasurer
 """
-BLOCKS = [INVOICE, ADDRESSES, LETTERHEAD, THREE, COLUMNS]
+HEADED = """
+From:                        To:
+Porthaven Harbour Board      Mr R. Haldane
+The Old Customs House        12 Slip Road
+Quay Street                  Porthaven
+"""
+POSTAL = """
+Porthaven Harbour Board      Mr R. Haldane
+The Old Customs House        12 Slip Road
+Quay Street                  Porthaven PH4 7TT
+Porthaven PH4 2QD
+"""
+BLOCKS = [HEADED, POSTAL, INVOICE, ADDRESSES, LETTERHEAD, THREE, COLUMNS]
 
 TOTALS = """
 Subtotal                            $2,546.00
@@ -102,7 +114,19 @@ Anna Smith          01632 960 001      Sales
 Bert Jones          01632 960 002      Stores
 Carla Diaz          01632 960 003      Sales
 """
-ROWS = [TOTALS, PARTS, CAREER, OFFICES, LABELS, HEADINGS, HOURS, TERMS, DIRECTORY]
+BRANCHES = """
+Branch          Address
+North           12 Slip Road, Porthaven PH4 7TT
+South           7 Mill Lane, Oxley OX7 9PL
+West            Gate 4, Dock Road, Hull HU3 2JX
+"""
+JOURNEYS = """
+From:           To:
+London          Paris
+Oxley           Hull
+Porthaven       Leeds: Central
+"""
+ROWS = [BRANCHES, JOURNEYS, TOTALS, PARTS, CAREER, OFFICES, LABELS, HEADINGS, HOURS, TERMS, DIRECTORY]
 
 
 def seen(layout: str) -> list[list[Seen]]:
@@ -139,6 +163,8 @@ def columns(layout: str, *starts: int) -> list[str]:
         (LETTERHEAD, columns(LETTERHEAD, 0, 31)),
         (THREE, columns(THREE, 0, 23, 48)),
         (COLUMNS, columns(COLUMNS, 0, 36)),
+        (HEADED, columns(HEADED, 0, 29)),
+        (POSTAL, columns(POSTAL, 0, 29)),
     ],
 )
 def test_blocks_side_by_side_are_read_one_after_the_other(layout, expected):
@@ -207,3 +233,13 @@ def test_columns_that_were_read_one_after_the_other_stay_so():
     ]
 
     assert downward([*left, *moved]) == [*left, *moved]
+
+
+def test_a_block_beside_the_head_of_a_letter_is_read_before_the_letter():
+    page = "From:\nHarbour Board\n\n\n\n\n\nDear Mr Haldane,\nThank you for it."
+    lines = [line for line in seen(page) if line]
+    beside = [[Seen("Haldane", 0, (800, 0, 870, 20), 90.0)], [Seen("Porthaven", 0, (800, 30, 890, 50), 90.0)]]
+
+    found = downward([*lines, *beside])
+
+    assert texts(found) == ["From:", "Harbour Board", "Haldane", "Porthaven", "Dear Mr Haldane,", "Thank you for it."]

@@ -99,3 +99,16 @@ def test_numbered_paragraphs_are_no_table():
         y -= 32
 
     assert extracted(page_pdf(content)).tables == ()
+
+
+def test_rows_in_groups_stay_rows():
+    rows = [("Region", "Vans", "Sales"), ("North", "4", "1,204"), ("South", "3", "988"), ("West", "2", "640")]
+    rows += [("Home", "9", "2,832"), ("Isles", "1", "120"), ("Abroad", "5", "1,011")]
+    content = ""
+    for number, row in enumerate(rows):
+        y = 700 - 13 * number - 12 * (number > 3)
+        content += "".join(shown(left, y, cell) for left, cell in zip((72, 200, 300), row, strict=True))
+
+    text = extracted(page_pdf(content))
+
+    assert [row for table in text.tables for row in table.rows] == rows

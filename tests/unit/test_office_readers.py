@@ -332,3 +332,70 @@ def test_a_workbook_that_would_unfold_to_millions_of_cells_is_refused(record, wo
 def test_a_workbook_cut_off_is_refused_though_its_library_panics(size):
     with pytest.raises(InvalidInput, match=r"damaged|compound file"):
         extracted(sample("inbox/libro1.xls")[:size], "a.xls")
+
+
+XHTML = '<?xml version="1.0"?><html xmlns="http://www.w3.org/1999/xhtml"><head>{}</head><body>{}</body></html>'.format
+
+
+def test_elements_that_close_themselves_hold_nothing():
+    body = '<a id="p1"/><h1>One</h1><p>The mill stands<br/> by the river.</p><textarea/><p>Last.</p>'
+
+    text = extracted(XHTML('<title/><script src="x.js"/>', body).encode(), "a.xhtml")
+
+    assert text.characters.split() == ["One", "The", "mill", "stands", "by", "the", "river.", "Last."]
+
+
+def test_what_a_page_hides_is_not_read():
+    markup = '<p>Shown</p><p hidden>a</p><div style="color:red; display : none">b<p>c</p></div><p>Too</p>'
+    hidden = "<span style='visibility:hidden'>y</span>"
+    table = f"<table><tr><td>x{hidden}</td><td>z</td></tr><tr><td>1</td><td>2</td></tr></table>"
+
+    text = extracted(f"<html><body>{markup}{table}</body></html>".encode(), "a.html")
+
+    assert text.characters == "Shown\n\nToo\n\nx\tz\n1\t2"
+
+
+def test_the_caption_of_a_table_stands_above_it():
+    rows = "<tr><td>a</td><td>b</td></tr><tr><td>c</td><td>d</td></tr>"
+
+    text = extracted(f"<html><body><table><caption>Parts</caption>{rows}</table></body></html>".encode(), "a.html")
+
+    assert text.characters == "Parts\n\na\tb\nc\td"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "words"),
+    [("euc_kr", "항만 위원회는 모였다."), ("iso2022_jp", "港湾委員会は火曜日に協議した。")],
+)
+def test_pages_that_do_not_name_their_encoding(encoding, words):
+    content = b"<html><body><p>" + words.encode(encoding) + b"</p></body></html>"
+
+    assert extracted(content, "a.html").characters == words
+
+
+def mail(kind: str, body: str) -> bytes:
+    head = f"From: a@example.org\nTo: b@example.org\nSubject: News\nMIME-Version: 1.0\nContent-Type: {kind}\n\n"
+    return (head + body).replace("\n", "\r\n").encode()
+
+
+@pytest.mark.parametrize(
+    ("more", "body", "expected"),
+    [
+        ("", "The board met \non Tuesday.\nIt ended late.", "The board met on Tuesday.\nIt ended late."),
+        ("; delsp=yes", "Hafen \nmeister", "Hafenmeister"),
+        ("", "> quoted and \n> goes on\nanswer", "> quoted and goes on\nanswer"),
+        ("", "Bye\n-- \nAnn", "Bye\n--\nAnn"),
+    ],
+)
+def test_lines_broken_for_the_way_are_whole_again(more, body, expected):
+    text = extracted(mail(f"text/plain; format=flowed{more}", body), "a.eml")
+
+    assert text.characters == f"News\n\n{expected}"
+
+
+def test_style_sheets_in_a_mail_are_no_text():
+    parts = "--x\nContent-Type: text/html\n\n<p>Saved page</p>\n--x\nContent-Type: text/css\n\np {color: red}\n--x--\n"
+
+    text = extracted(mail('multipart/related; boundary="x"', parts), "a.mht")
+
+    assert text.characters == "News\n\nSaved page"

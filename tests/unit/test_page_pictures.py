@@ -2,9 +2,12 @@
 
 import io
 
+import numpy as np
 import pytest
 from extracted import check_places, extracted, normal
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from headrace_documents.readers.ink import evened
 
 LINES = (
     "The harbour board met on Tuesday to hear",
@@ -37,3 +40,54 @@ def assert_read(content: bytes) -> None:
 @pytest.mark.parametrize("turn", [90, 180, 270])
 def test_a_page_turned_on_the_scanner_is_read_from_its_first_line(turn):
     assert_read(saved(page().rotate(turn, expand=True)))
+
+
+def test_a_page_light_on_dark_is_read():
+    assert_read(saved(page(ink=235, paper=20)))
+
+
+def test_a_page_in_the_shadow_of_a_camera_is_read():
+    pixels = np.asarray(page()) * np.linspace(0.4, 1.0, 1300)[None, :]
+
+    assert_read(saved(Image.fromarray(pixels.astype(np.uint8)), "JPEG"))
+
+
+@pytest.mark.parametrize("ink", [0, 255])
+def test_what_is_drawn_on_a_clear_ground_is_read_whether_dark_or_light(ink):
+    picture = Image.new("RGBA", (1300, 700), (ink, ink, ink, 0))
+    picture.putalpha(ImageOps.invert(page()))
+
+    assert_read(saved(picture))
+
+
+def test_even_paper_is_left_as_it_is():
+    picture = page(ink=90, paper=200)
+
+    assert evened(picture) is picture
+
+
+NUMBERS = [["Station", "Jan", "Feb", "Mar"], ["Ashby", "12.1", "11.8", "13.0"], ["Fold", "8.4", "7.7", "6.1"]]
+NUMBERS += [["Quarry Lane", "103.2", "99.0", "87.5"]]
+DUTIES = [
+    ["Role", "Duty", "Review"],
+    ["Chief officer", "Owns the policy and reports\nto the board each year", "Monthly"],
+]
+DUTIES += [["Line manager", "Sees that leavers return\nwhat was lent to them", "On change"]]
+
+
+@pytest.mark.parametrize(("rows", "lefts"), [(NUMBERS, (120, 480, 680, 880)), (DUTIES, (120, 420, 980))])
+def test_a_table_without_lines_is_read_row_by_row(rows, lefts):
+    picture = Image.new("L", (1500, 700), 255)
+    face, y = ImageFont.load_default(size=30), 120
+    for row in rows:
+        for left, cell in zip(lefts, row, strict=True):
+            for number, line in enumerate(cell.split("\n")):
+                ImageDraw.Draw(picture).text((left, y + 40 * number), line, font=face, fill=0)
+        y += 18 + 40 * max(cell.count("\n") + 1 for cell in row)
+
+    text = extracted(saved(picture), "a.png")
+
+    check_places(text)
+    assert [list(row) for table in text.tables for row in table.rows] == [
+        [" ".join(cell.split()) for cell in row] for row in rows
+    ]

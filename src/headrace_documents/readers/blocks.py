@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from bisect import bisect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -26,6 +27,8 @@ OFFSET = 0.3
 """Lines side by side whose middles differ by more than this, in their height, were not set as one row."""
 SLACK, SHARED = 0.3, 0.3
 """How far lines one above the other may overlap, in their height; and the width that they share at least, in theirs."""
+APART = 4.0
+"""White across the page that is at least this high, in heights of a line, parts what is read before from what after."""
 FEWEST_ROWS = 2
 MOST_RIVERS = 12
 DEEPEST = 4
@@ -33,6 +36,11 @@ ENOUGH, ENOUGH_OF_MANY = 2, 3
 """Points that make blocks of two columns, and of more, which are tables more often."""
 _LABEL = re.compile(r"^[^\W\d_][^:]{0,30}[:#]\s*\S")
 _FIGURE = re.compile(r"^[^\w\s]{0,2}[A-Z]{0,3}\s?[-+(]?[\d.,'\s%/)-]*\d[\d.,'\s%)-]*[^\w\s]?\s?[A-Z]{0,3}$")
+_POSTAL = re.compile(
+    r"\b[A-Z]{1,2}\d[\dA-Z]? ?\d[A-Z]{2}\b|\b[A-Z]{2},? \d{5}(-\d{4})?$|\b[A-Z]\d[A-Z] ?\d[A-Z]\d\b"
+    r"|^([A-Z]{1,3}-)?\d{4,6} [^\W\d_]|^\d{4} ?[A-Z]{2} [^\W\d_]|^\d{2}-\d{3} [^\W\d_]|^\d{3} \d{2} [^\W\d_]"
+)
+"""Postal codes of Britain, the United States and Canada, and those before the name of a town elsewhere."""
 
 
 @dataclass(slots=True)
@@ -104,7 +112,56 @@ def downward(lines: Sequence[Line]) -> list[Line]:
         ordered.insert(at, line)
         frames[at + 1 : len(ordered)] = frames[at : len(ordered) - 1].copy()
         frames[at] = own
-    return ordered
+    return _by_bands(ordered)
+
+
+def _by_bands(lines: Sequence[Line]) -> list[Line]:
+    """What stands above white that crosses the whole page before what stands below it, else in the order of `lines`.
+
+    A block beside the head of a letter may stand clear of all lines of the letter, as a column of its own would.
+    """
+    filled = [line for line in lines if line]
+    spans = [(min(word.box[1] for word in line), max(word.box[3] for word in line)) for line in filled]
+    heights = sorted(bottom - top for top, bottom in spans)
+    edges: list[int] = []
+    reach = None
+    for top, bottom in sorted(spans):
+        if reach is not None and top - reach > APART * heights[len(heights) // 2]:
+            edges.append((top + reach) // 2)
+        reach = bottom if reach is None else max(reach, bottom)
+    bands = [bisect(edges, (top + bottom) // 2) for top, bottom in spans]
+    return [filled[number] for number in sorted(range(len(filled)), key=bands.__getitem__)]
+
+
+def are_cells(levels: Sequence[Line], edges: Sequence[float]) -> bool:
+    """Whether what stands on the `levels` of a stretch, parted at all `edges`, is cells of rows rather than blocks.
+
+    Of two columns something has to say so, such as figures on the right; more are cells if nothing speaks for blocks.
+    """
+    are_rows = False
+    for edge in edges:
+        band = [_parted(level, (edge, edge)) for level in levels]
+        pairs = [cells for cells in band if cells.is_pair]
+        if len(pairs) < FEWEST_ROWS or _are_blocks(band, len(edges) + 1):
+            return False
+        are_rows |= _are_rows(band, pairs)
+    return are_rows or (len(edges) > 1 and _are_alike(levels, edges))
+
+
+def _are_alike(levels: Sequence[Line], edges: Sequence[float]) -> bool:
+    """Whether in most columns nearly all cells below the head have figures, or nearly none: blocks are mixed."""
+    rows: list[list[str]] = []
+    for level in levels:
+        cells: list[list[Seen]] = [[] for _ in range(len(edges) + 1)]
+        for word in level:
+            cells[bisect(edges, (word.box[0] + word.box[2]) / 2)].append(word)
+        rows.append([_text(cell) for cell in cells])
+    has_head = not any(map(str.isdigit, "".join(rows[0])))
+    shares = [
+        _share(any(map(str.isdigit, cell)) for cell in column if cell)
+        for column in zip(*rows[int(has_head) :], strict=True)
+    ]
+    return sum(share <= 0.2 or share >= 0.8 for share in shares) > len(shares) / 2
 
 
 def _is_mirrored(rows: Sequence[_Row]) -> bool:
@@ -210,7 +267,10 @@ def _are_blocks(band: Sequence[_Cells], columns: int) -> bool:
     points = 2 * (_share(_is_askew(each) for each in pairs) >= 0.5)
     points += 2 * (sum(bool(_LABEL.match(text)) for text in rights) >= 2)
     points += 2 * (_is_mixed(lefts) and _is_mixed(rights))
-    points += _goes_on([each.left for each in band]) + _goes_on([each.right for each in band])
+    sides = [cells.left for cells in band], [cells.right for cells in band]
+    points += 2 * all(_is_address([_text(line) for line in side if line]) for side in sides)
+    points += 2 * (lefts[0].endswith(":") and rights[0].endswith(":") and not any(":" in text for text in lefts[1:]))
+    points += sum(map(_goes_on, sides))
     points += min(2, _overhang(band))
     points += len(band) <= 3
     return points >= (ENOUGH if columns == 2 else ENOUGH_OF_MANY)
@@ -253,6 +313,11 @@ def _middle(words: Sequence[Seen]) -> float:
 def _is_mixed(texts: Sequence[str]) -> bool:
     """Whether some have figures and some have none, as the lines of an address; a column of a table is more alike."""
     return len(texts) > FEWEST_ROWS and 0.2 < _share(any(map(str.isdigit, text)) for text in texts) < 0.8
+
+
+def _is_address(texts: Sequence[str]) -> bool:
+    """Whether a line or two of several have a postal code; of a column of addresses each has one."""
+    return len(texts) > FEWEST_ROWS and 0 < _share(bool(_POSTAL.search(text)) for text in texts) <= 0.5
 
 
 def _goes_on(side: Sequence[Line]) -> bool:

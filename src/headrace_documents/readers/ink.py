@@ -17,6 +17,37 @@ SAMPLED_PIXELS = 150_000
 FAINT_SHARE = 0.12
 """A line may be as faint as this share of the way from paper to ink."""
 FEWEST_LETTERS = 20
+MOSTLY = 0.6
+"""The share of dark pixels in the middle of a picture from which on it is light on dark."""
+PATCHES, LIGHT = 40, 85
+"""Patches across the shorter side of a picture, and the percentile of their pixels that is paper."""
+UNEVEN, MOST_GAIN = 0.8, 3.0
+"""Paper whose darkest patches are below this share of its lightest is made even, by this factor at most."""
+
+
+def evened(picture: Image.Image) -> Image.Image:
+    """The grey `picture` dark on light, and without the shadows of a camera: its paper is as light everywhere."""
+    pixels = np.asarray(picture)
+    down, across = pixels.shape
+    middle = pixels[down // 5 : down - down // 5, across // 5 : across - across // 5]
+    if middle.size and float((middle <= _threshold(_counts(picture))).mean()) > MOSTLY:
+        picture, pixels = Image.fromarray(255 - pixels), 255 - pixels
+    paper = _paper_at(pixels)
+    lightest = float(np.percentile(paper, 95))
+    if not paper.size or float(np.percentile(paper, 5)) > UNEVEN * lightest:
+        return picture
+    gains = Image.fromarray(np.clip(lightest / np.maximum(paper, 1.0), 1.0, MOST_GAIN).astype(np.float32), mode="F")
+    gain = np.asarray(gains.resize(picture.size, Image.Resampling.BILINEAR))
+    return Image.fromarray(np.minimum(pixels * gain, 255.0).astype(np.uint8))
+
+
+def _paper_at(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    """How light the paper is in each of the patches of a picture, smoothed over those around."""
+    side = max(8, min(pixels.shape) // PATCHES)
+    down, across = pixels.shape[0] // side, pixels.shape[1] // side
+    patches = pixels[: down * side, : across * side].reshape(down, side, across, side).transpose(0, 2, 1, 3)
+    light = np.percentile(patches.reshape(down, across, side * side)[:, :, ::7], LIGHT, axis=2)
+    return np.asarray(ndimage.gaussian_filter(ndimage.maximum_filter(light, size=3), sigma=1.0), dtype=np.float64)
 
 
 def darkness_of(picture: Image.Image) -> Pixels:

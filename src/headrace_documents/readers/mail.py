@@ -22,6 +22,7 @@ _HEADER = re.compile(rb"^[!-9;-~]{1,100}:", re.MULTILINE)
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _CONTINUED = re.compile(rb"\*\d+\*?=")
 _SEALED = {"application/pkcs7-mime", "application/x-pkcs7-mime"}
+_NO_PROSE = {"text/calendar", "text/x-vcard", "text/vcard", "text/css", "text/javascript", "text/rtf"}
 PARAMETERS = 200
 HEAD_BYTES = 256_000
 LONGEST_LINE = 64_000
@@ -129,8 +130,30 @@ def _add_part(flow: Flow, part: email.message.Message, findings: list[Finding]) 
         return
     if kind == "text/html":
         _add(flow, text_of(_text(part), flow.limits))
-    elif part.get_content_maintype() == "text" and kind not in {"text/calendar", "text/x-vcard", "text/vcard"}:
-        flow.paragraph(_text(part))
+    elif part.get_content_maintype() == "text" and kind not in _NO_PROSE:
+        is_flowed = str(part.get_param("format") or "").lower() == "flowed"
+        deletes_space = str(part.get_param("delsp") or "").lower() == "yes"
+        flow.paragraph(_unflowed(_text(part), deletes_space=deletes_space) if is_flowed else _text(part))
+
+
+def _unflowed(text: str, *, deletes_space: bool) -> str:
+    """The lines of a body that was broken for the way (RFC 3676), whole: one that ends in a blank goes on."""
+    lines: list[str] = []
+    open_depth: int | None = None
+    for line in text.replace("\r\n", "\n").split("\n"):
+        content = line.lstrip(">")
+        depth = len(line) - len(content)
+        content = content.removeprefix(" ")
+        is_signature = content == "-- "
+        if open_depth == depth and not is_signature:
+            lines[-1] += content
+        else:
+            lines.append(f"{'>' * depth} {content}" if depth else content)
+        goes_on = content.endswith(" ") and not is_signature
+        if goes_on and deletes_space:
+            lines[-1] = lines[-1][:-1]
+        open_depth = depth if goes_on else None
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def _text(part: email.message.Message) -> str:

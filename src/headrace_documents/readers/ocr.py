@@ -13,7 +13,7 @@ from tesserocr import OEM, PSM, RIL, PyTessBaseAPI, iterate_level
 from headrace import current_context
 from headrace_documents.readers.blocks import downward, in_blocks
 from headrace_documents.readers.hyphens import with_compounds
-from headrace_documents.readers.ink import Pixels, darkness_of, paper_of, skew_of
+from headrace_documents.readers.ink import Pixels, darkness_of, evened, paper_of, skew_of
 from headrace_documents.readers.page_text import PageWords, passage_of
 from headrace_documents.readers.reader import NOT_READ, Passage
 from headrace_documents.readers.ruled_tables import Frame, frames_of, in_cells
@@ -21,6 +21,7 @@ from headrace_documents.readers.rulings import unruled
 from headrace_documents.readers.scripts import LATIN, languages_for, script_of
 from headrace_documents.readers.seen import Seen
 from headrace_documents.readers.tessdata import Tessdata
+from headrace_documents.readers.wrapped_tables import wrapped_frames
 from headrace_documents.schema import Finding
 
 LEAST_DPI, MOST_DPI = 70, 600
@@ -69,6 +70,7 @@ class Ocr:
         remaining_s = current_context().remaining_s()
         if remaining_s is not None and remaining_s < PAGE_S:
             return _empty(page, width, height), (_NO_TIME.on(page),)
+        picture = evened(picture)
         turn, script = self._orientation(picture)
         upright = picture.rotate(turn, expand=True, fillcolor=255) if turn else picture
         skew = skew_of(upright)
@@ -80,7 +82,8 @@ class Ocr:
         if seen is None:
             return _empty(page, width, height), (_NO_TIME.on(page),)
         confidences = [word.confidence for word in seen]
-        words = in_cells(_columns_of(seen), frames)
+        words = _columns_of(seen)
+        words = in_cells(words, [*frames, *wrapped_frames(words, frames, is_seen=True)])
         words = replace(words, boxes=_skewed_back(words.boxes, skew, upright.size))
         passage = passage_of(
             _turned_back(words, turn, picture.size, width, height), page=page, width=width, height=height, ocr=True

@@ -9,6 +9,7 @@ import warnings
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import pypdfium2 as pdfium
 from PIL import Image, ImageOps, ImageSequence
 
@@ -29,6 +30,8 @@ GLANCE_DPI = 100
 MANY_LETTERS, MANY_TIMES = 200, 3
 """How many pieces as large as letters a picture has to have, at least and beside those of the page's text."""
 ANEW = "It may be cut off: send it again, or scan it anew."
+OPAQUE, LIGHT = 127, 200
+"""Alpha from which on a pixel is drawn, and the grey above which most of what is drawn is light."""
 FORMATS = ("PNG", "JPEG", "TIFF", "MPO")
 
 
@@ -204,8 +207,11 @@ def _prepared(picture: Image.Image) -> Image.Image:
     """Grey, upright by its own note, on white where it is clear, and large enough for the engine."""
     upright = ImageOps.exif_transpose(picture)
     if upright.mode in {"RGBA", "LA", "PA"} or "transparency" in upright.info:
-        white = Image.new("RGBA", upright.size, "white")
-        upright = Image.alpha_composite(white, upright.convert("RGBA"))
+        clear = upright.convert("RGBA")
+        opaque = np.asarray(clear.convert("L"))[np.asarray(clear.getchannel("A")) > OPAQUE]
+        # What is drawn in white is meant for a dark ground.
+        ground = "black" if opaque.size and float(np.percentile(opaque, 25)) > LIGHT else "white"
+        upright = Image.alpha_composite(Image.new("RGBA", clear.size, ground), clear)
     grey = upright.convert("L")
     width, _ = _points(picture)
     letter = letter_height_of(grey)

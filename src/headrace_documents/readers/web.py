@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from urllib.parse import unquote
 
 from resiliparse.extract.html2text import extract_plain_text
-from resiliparse.parse.encoding import bytes_to_str, detect_encoding
 from resiliparse.parse.html import HTMLTree
 
 from headrace import Unreadable
@@ -26,6 +25,14 @@ _INLINE = {
 }
 _SILENT = {"script", "style", "noscript", "template", "head", "svg", "math", "iframe", "object", "select", "textarea"}
 _PARTS = {"p", "div", "section", "article", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "dl", "blockquote", "pre"}
+_VOID = {
+    *("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"),
+}
+_XHTML = re.compile(
+    r"""<\?xml\s|<(\w+:)?html\b[^<>]{0,1000}xmlns\s*=\s*["']http://www\.w3\.org/1999/xhtml""", re.IGNORECASE
+)
+_CLOSES_ITSELF = re.compile(r"<([A-Za-z][\w.:-]{0,60})((?:\s[^<>]{0,8000})?)/>")
+_NOT_SHOWN = re.compile(r"\b(display\s*:\s*none|visibility\s*:\s*hidden)\b", re.IGNORECASE)
 # What frames the text of a page: a page with none of it is all text.
 _FRAME = re.compile(
     r"<(nav|aside|footer|header|menu)\b|\b(role|id|class)\s*=\s*[\"'][^\"'>]{0,80}"
@@ -47,6 +54,7 @@ def read(content: bytes, limits: Limits) -> Reading:
     """The text of an HTML page."""
     text = _decoded(content)
     _check(text, limits)
+    text = _unclosed(text)
     tree = HTMLTree.parse(text)
     return Reading(passages=(_passage(tree, text, limits),), title=_title(tree))
 
@@ -69,7 +77,7 @@ def read_epub(content: bytes, limits: Limits) -> Reading:
                 continue
             name = _path(folder, item.get("href", ""))
             if name in names(container):
-                chapter = _decoded(member(container, name))
+                chapter = _unclosed(_decoded(member(container, name)))
                 passages.append(_whole(HTMLTree.parse(chapter), limits))
         limits.check("chapters", len(passages), limits.members)
         title = root.findtext(".//{http://purl.org/dc/elements/1.1/}title")
@@ -100,10 +108,14 @@ def _decoded(content: bytes) -> str:
             return content.decode(declared[1].decode("ascii"))
         except (LookupError, UnicodeDecodeError):
             pass
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError:
-        return bytes_to_str(content, detect_encoding(content) or "utf-8", fallback_encodings=("utf-8", "windows-1252"))
+    return decoded(content)
+
+
+def _unclosed(text: str) -> str:
+    """XHTML as HTML: an element that closes itself, such as `<title/>`, would hold all that comes after it."""
+    if not _XHTML.search(text[:2048]):
+        return text
+    return _CLOSES_ITSELF.sub(lambda tag: tag[0] if tag[1].lower() in _VOID else f"<{tag[1]}{tag[2]}></{tag[1]}>", text)
 
 
 def _check(text: str, limits: Limits) -> None:
@@ -172,10 +184,13 @@ class _Walk:
                 text = getattr(node, "value", "") or ""
                 self._line.append(text if is_preformatted else re.sub(r"\s+", " ", text))
                 continue
-            if tag in _SILENT or tag == "#comment":
+            if tag in _SILENT or tag == "#comment" or _is_hidden(node):
                 continue
             if tag == "table" and _is_data(node):
                 self._part("div")
+                for caption in _children(node):
+                    if getattr(caption, "tag", "") == "caption":
+                        self.flow.paragraph(_cell(caption))
                 self.flow.table(_rows(node))
                 continue
             if tag == "br":
@@ -211,6 +226,14 @@ def _is_data(table: object) -> bool:
         return False
     rows = _rows(table)
     return len(rows) > 1 and max((len(row) for row in rows), default=0) > 1
+
+
+def _is_hidden(node: object) -> bool:
+    """Whether an element says that it is not shown, as what mails tell their previews alone."""
+    getter = getattr(node, "getattr", None)
+    if getter is None or not getattr(node, "attrs", None):
+        return False
+    return getter("hidden") is not None or _NOT_SHOWN.search(getter("style") or "") is not None
 
 
 def _children(node: object) -> list[object]:
@@ -274,7 +297,7 @@ def _cell(cell: object) -> str:
         if tag == "#text":
             pieces.append(getattr(node, "value", "") or "")
             continue
-        if tag in _SILENT or tag == "#comment":
+        if tag in _SILENT or tag == "#comment" or _is_hidden(node):
             continue
         if tag not in _INLINE:
             pieces.append(" ")

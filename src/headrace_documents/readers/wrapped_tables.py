@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import itertools
 from bisect import bisect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from headrace_documents.readers.blocks import are_cells
 from headrace_documents.readers.page_tables import MARKER, WIDE_GAP
 from headrace_documents.readers.page_text import PageWords
 from headrace_documents.readers.ruled_tables import Frame
+from headrace_documents.readers.seen import Seen
 
 Boxes = npt.NDArray[np.float32]
 
@@ -27,8 +29,13 @@ FARTHEST = 3.0
 """Rows of a table are at most this many heights apart."""
 LOOSE = 1.2
 """How much larger than that of the lines in a cell the pitch of the rows of its table is at least."""
+MOST_FULL = 0.3
+"""The share of the closest lines that may fill all columns, as far as they are further lines of cells."""
 MOST_LINES = 10
 """A cell with more lines is a column of text."""
+FEWEST_SEEN_ROWS, FULL, SHORT = 3, 0.7, 7.0
+"""Of a table on a page picture: its rows, the share of its cells that hold something, and the width of the cells of its
+narrowest column in their height, which three columns of a newspaper exceed."""
 PROSE = 14.0
 """Columns whose lines are longer than this, in their height, are text side by side rather than cells, if all are."""
 MOST_COLUMNS = 30
@@ -57,9 +64,13 @@ class _Level:
         self.top, self.bottom = min(self.top, piece.box[1]), max(self.bottom, piece.box[3])
 
 
-def wrapped_frames(words: PageWords, taken: Sequence[Frame] = ()) -> list[Frame]:
-    """The tables of an upright page that are not among the ruled ones `taken`."""
-    pieces = _pieces(words, taken)
+def wrapped_frames(words: PageWords, taken: Sequence[Frame] = (), *, is_seen: bool = False) -> list[Frame]:
+    """The tables of an upright page that are not among the ruled ones `taken`.
+
+    On a page picture, which `is_seen`, the order of words tells nothing: what stands in the cells has to. There tables
+    are given as well whose cells have one line, for they may have been read by columns.
+    """
+    pieces = _pieces(words, taken, is_seen=is_seen)
     if len(pieces) < 5:
         return []
     height = float(np.median([piece.box[3] - piece.box[1] for piece in pieces]))
@@ -69,7 +80,7 @@ def wrapped_frames(words: PageWords, taken: Sequence[Frame] = ()) -> list[Frame]
     while number < len(levels):
         last = _reach(levels, number, height) if len(levels[number].pieces) > 1 else number + 1
         if last - number > 2:
-            frame = _frame(_trimmed(levels[number:last], height), words, height)
+            frame = _frame(_trimmed(levels[number:last], height), words, height, is_seen=is_seen)
             frames += [frame] if frame is not None else []
             # A line or two above a table may seem to belong to it; from every line it would take the square of them.
             tries = tries + 1 if frame is None and tries < MOST_TRIES else 0
@@ -77,7 +88,7 @@ def wrapped_frames(words: PageWords, taken: Sequence[Frame] = ()) -> list[Frame]
     return frames
 
 
-def _pieces(words: PageWords, taken: Sequence[Frame]) -> list[_Piece]:
+def _pieces(words: PageWords, taken: Sequence[Frame], *, is_seen: bool) -> list[_Piece]:
     boxes = words.boxes
     if len(boxes) < 2 or np.isnan(boxes).any():
         return []
@@ -85,7 +96,7 @@ def _pieces(words: PageWords, taken: Sequence[Frame]) -> list[_Piece]:
     is_apart = (np.diff(words.lines) != 0) | (boxes[1:, 0] - boxes[:-1, 2] > WIDE_GAP * heights)
     # Where no two stretches of text stand side by side, as on most pages, there is nothing to look for.
     is_beside = is_apart & (np.minimum(boxes[1:, 3], boxes[:-1, 3]) - np.maximum(boxes[1:, 1], boxes[:-1, 1]) > 0)
-    if not is_beside.any():
+    if not is_beside.any() and not is_seen:
         return []
     bounds = [0, *(np.flatnonzero(is_apart) + 1).tolist(), len(boxes)]
     starts = np.array(bounds[:-1])
@@ -159,25 +170,55 @@ def _trimmed(levels: Sequence[_Level], height: float) -> list[_Level]:
     return kept
 
 
-def _frame(levels: Sequence[_Level], words: PageWords, height: float) -> Frame | None:
-    """The table that a stretch of levels is; None when it is none, or each of its cells has one line."""
-    if len(levels) < 3:
-        return None
-    edges = _edges(levels, height)
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """Levels one below the other, where their columns are parted, the column of each piece, and the usual height."""
+
+    levels: Sequence[_Level]
+    edges: list[float]
+    columns: list[list[int]]
+    height: float
+
+    def placed(self) -> Iterator[tuple[int, _Piece]]:
+        """All pieces with their columns."""
+        for level, own in zip(self.levels, self.columns, strict=True):
+            yield from zip(own, level.pieces, strict=True)
+
+    def widths(self) -> list[float]:
+        """The usual width of the pieces of each column."""
+        found: dict[int, list[float]] = {}
+        for column, piece in self.placed():
+            found.setdefault(column, []).append(piece.box[2] - piece.box[0])
+        return [float(np.median(each)) for each in found.values()]
+
+    def filled(self, row: Sequence[int]) -> int:
+        """How many columns hold something in a row of these levels."""
+        return len({column for number in row for column in self.columns[number]})
+
+
+def _frame(levels: Sequence[_Level], words: PageWords, height: float, *, is_seen: bool) -> Frame | None:
+    """The table that a stretch of levels is; None when it is none, or each of its cells has one line and no need."""
+    edges = _edges(levels, height) if len(levels) > 2 else []
     if not edges:
         return None
     columns = [[bisect(edges, (piece.box[0] + piece.box[2]) / 2) for piece in level.pieces] for level in levels]
-    rows = _rows(levels, columns, words)
-    if len(rows) == len(levels):
+    stretch = _Stretch(levels, edges, columns, height)
+    rows = _rows(stretch, words)
+    if not _is_table(rows, stretch, words):
         return None
-    if not _is_table(rows, levels, columns, words, height):
-        return None
+    is_wrapped = len(rows) < len(levels) and _is_drawn(rows, levels)
+    is_needed = _is_seen_table(rows, stretch, words) if is_seen else is_wrapped
+    return _frame_of(rows, stretch) if is_needed else None
+
+
+def _frame_of(rows: Sequence[list[int]], stretch: _Stretch) -> Frame:
+    levels = stretch.levels
     bounds = [levels[rows[0][0]].top - 1.0]
     bounds += [(levels[above[-1]].bottom + levels[below[0]].top) / 2 for above, below in itertools.pairwise(rows)]
     bounds.append(levels[rows[-1][-1]].bottom + 1.0)
-    left = min(piece.box[0] for level in levels for piece in level.pieces) - 1.0
-    right = max(piece.box[2] for level in levels for piece in level.pieces) + 1.0
-    sides = np.array([left, *edges, right], dtype=np.float32)
+    left = min(piece.box[0] for _, piece in stretch.placed()) - 1.0
+    right = max(piece.box[2] for _, piece in stretch.placed()) + 1.0
+    sides = np.array([left, *stretch.edges, right], dtype=np.float32)
     down = np.stack((sides, np.full_like(sides, bounds[0]), sides, np.full_like(sides, bounds[-1])), axis=1)
     return Frame(sides, np.array(bounds, dtype=np.float32), down, reach=0.5)
 
@@ -189,46 +230,54 @@ def _edges(levels: Sequence[_Level], height: float) -> list[float]:
     )
     allowed = 1 if len(levels) > 4 else 0
     covered, edges, white = 0, [], None
-    for at, (x, step) in enumerate(changes):
+    for x, step in changes:
         covered += step
         if covered <= allowed and white is None and step < 0:
             white = x
         elif covered > allowed and white is not None:
-            if x - white > LEAST_GUTTER * height and at:
+            if x - white > LEAST_GUTTER * height:
                 edges.append((white + x) / 2)
             white = None
     return edges[:MOST_COLUMNS]
 
 
-def _rows(levels: Sequence[_Level], columns: Sequence[list[int]], words: PageWords) -> list[list[int]]:
+def _rows(stretch: _Stretch, words: PageWords) -> list[list[int]]:
     """The numbers of the levels of each row of the table."""
-    pitches = np.array([below.top - above.top for above, below in itertools.pairwise(levels)])
+    levels, columns = stretch.levels, stretch.columns
+    pitches = [below.top - above.top for above, below in itertools.pairwise(levels)]
     has_first = [0 in each for each in columns]
-    of_rows = [pitch for pitch, begins in zip(pitches, has_first[1:], strict=True) if begins]
-    usual = float(np.max(of_rows)) if of_rows else 0.0
-    closest = float(np.min(pitches))
-    limit = closest * (1 + LOOSE) / 2 if usual > LOOSE * closest else 0.0
+    limit = _limit(pitches, has_first, stretch)
     rights: dict[int, float] = {}
-    for level, own in zip(levels, columns, strict=True):
-        for piece, column in zip(level.pieces, own, strict=True):
-            rights[column] = max(rights.get(column, -np.inf), piece.box[2])
+    for column, piece in stretch.placed():
+        rights[column] = max(rights.get(column, -np.inf), piece.box[2])
     rows: list[list[int]] = [[0]]
-    for number in range(1, len(levels)):
-        is_tight = pitches[number - 1] < limit
-        goes_on = not has_first[number] and _had_no_room(levels, columns, number, words, rights)
-        if is_tight or goes_on:
+    for number, pitch in enumerate(pitches, 1):
+        if pitch < limit or (not has_first[number] and _had_no_room(stretch, number, words, rights)):
             rows[-1].append(number)
         else:
             rows.append([number])
     return rows
 
 
-def _had_no_room(
-    levels: Sequence[_Level], columns: Sequence[list[int]], number: int, words: PageWords, rights: dict[int, float]
-) -> bool:
+def _limit(pitches: Sequence[float], has_first: Sequence[bool], stretch: _Stretch) -> float:
+    """The pitch below which a level goes on with the row above; 0 where pitches do not tell.
+
+    Rows in groups are closer within a group, and full; the further lines of cells hardly ever fill all columns.
+    """
+    of_rows = [pitch for pitch, begins in zip(pitches, has_first[1:], strict=True) if begins]
+    closest = min(pitches)
+    if not of_rows or max(of_rows) <= LOOSE * closest:
+        return 0.0
+    limit = closest * (1 + LOOSE) / 2
+    tight = [number for number, pitch in enumerate(pitches, 1) if pitch < limit]
+    full = sum(stretch.filled([number]) > len(stretch.edges) for number in tight)
+    return limit if full <= MOST_FULL * len(tight) else 0.0
+
+
+def _had_no_room(stretch: _Stretch, number: int, words: PageWords, rights: dict[int, float]) -> bool:
     """Whether above each piece of a level stands one in whose column its first word would not have fitted."""
-    above = dict(zip(columns[number - 1], levels[number - 1].pieces, strict=True))
-    for piece, column in zip(levels[number].pieces, columns[number], strict=True):
+    above = dict(zip(stretch.columns[number - 1], stretch.levels[number - 1].pieces, strict=True))
+    for piece, column in zip(stretch.levels[number].pieces, stretch.columns[number], strict=True):
         before = above.get(column)
         if before is None:
             return False
@@ -239,30 +288,39 @@ def _had_no_room(
     return True
 
 
-def _is_table(
-    rows: Sequence[list[int]],
-    levels: Sequence[_Level],
-    columns: Sequence[list[int]],
-    words: PageWords,
-    height: float,
-) -> bool:
+def _is_table(rows: Sequence[list[int]], stretch: _Stretch, words: PageWords) -> bool:
     if max(map(len, rows)) > MOST_LINES:
         return False
-    count = 1 + max(map(max, columns))
-    drawn = [[piece.first for number in row for piece in levels[number].pieces] for row in rows]
-    if any(max(above) > min(below) for above, below in itertools.pairwise(drawn)):
-        return False
-    filled = [len({column for number in row for column in columns[number]}) for row in rows]
+    count = len(stretch.edges) + 1
+    filled = [stretch.filled(row) for row in rows]
     # Two lines stretched to the width of their column have wide gaps by chance; their gaps make no full cells.
     if sum(each > 1 for each in filled) < 0.6 * len(rows) or (len(rows) == 2 and (count < 3 or min(filled) < count)):
         return False
-    widths: dict[int, list[float]] = {}
-    firsts: list[str] = []
-    for level, own in zip(levels, columns, strict=True):
-        for piece, column in zip(level.pieces, own, strict=True):
-            widths.setdefault(column, []).append(piece.box[2] - piece.box[0])
-            if column == 0:
-                firsts.append(" ".join(words.words[piece.first : piece.last]))
-    if all(float(np.median(each)) > PROSE * height for each in widths.values()):
+    if all(width > PROSE * stretch.height for width in stretch.widths()):
         return False
+    firsts = [" ".join(words.words[piece.first : piece.last]) for column, piece in stretch.placed() if column == 0]
     return not all(MARKER.match(first) for first in firsts)
+
+
+def _is_drawn(rows: Sequence[list[int]], levels: Sequence[_Level]) -> bool:
+    """Whether each row was drawn before the next."""
+    drawn = [[piece.first for number in row for piece in levels[number].pieces] for row in rows]
+    return all(max(above) < min(below) for above, below in itertools.pairwise(drawn))
+
+
+def _is_seen_table(rows: Sequence[list[int]], stretch: _Stretch, words: PageWords) -> bool:
+    """Whether rows that may have been read in any order are cells: full, some of them short, and no blocks of text."""
+    filled = sum(map(stretch.filled, rows))
+    if len(rows) < FEWEST_SEEN_ROWS or filled < FULL * len(rows) * (len(stretch.edges) + 1):
+        return False
+    if all(width > SHORT * stretch.height for width in stretch.widths()):
+        return False
+    lines = [
+        [
+            Seen(words.words[index], 0, tuple(words.boxes[index].astype(int).tolist()), 0.0)
+            for piece in stretch.levels[row[0]].pieces
+            for index in range(piece.first, piece.last)
+        ]
+        for row in rows
+    ]
+    return are_cells(lines, stretch.edges)
