@@ -12,7 +12,7 @@ from headrace_documents.detection import media_type_of
 from headrace_documents.joining import joined
 from headrace_documents.language import LanguageDetector
 from headrace_documents.media_types import differs_from_name
-from headrace_documents.readers import legacy, legacy_slides, mail, opendocument, plain, sheets, slides, web, word
+from headrace_documents.readers import legacy, legacy_slides, mail, opendocument, plain, rtf, sheets, slides, web, word
 from headrace_documents.readers.containers import repaired
 from headrace_documents.readers.ocr import Ocr
 from headrace_documents.readers.pdf import PdfReader
@@ -55,7 +55,7 @@ class Engines:
             media_types.EPUB: web.read_epub,
             media_types.EML: mail.read,
             media_types.MSG: mail.read_msg,
-            media_types.RTF: plain.read_rtf,
+            media_types.RTF: rtf.read_rtf,
             media_types.TXT: plain.read,
             media_types.CSV: plain.read_csv,
             media_types.MARKDOWN: plain.read_markdown,

@@ -19,7 +19,6 @@ PARSERS = {
     "pypdfium2",
     "python_calamine",
     "resiliparse",
-    "striprtf",
     "tesserocr",
 }
 RUNTIMES = {"onnx", "onnxruntime"}

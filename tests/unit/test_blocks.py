@@ -121,10 +121,10 @@ South           7 Mill Lane, Oxley OX7 9PL
 West            Gate 4, Dock Road, Hull HU3 2JX
 """
 JOURNEYS = """
-From:           To:
+From            To
 London          Paris
 Oxley           Hull
-Porthaven       Leeds: Central
+Porthaven       Leeds
 """
 ROWS = [BRANCHES, JOURNEYS, TOTALS, PARTS, CAREER, OFFICES, LABELS, HEADINGS, HOURS, TERMS, DIRECTORY]
 

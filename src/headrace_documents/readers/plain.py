@@ -1,4 +1,4 @@
-"""TXT, Markdown, CSV and RTF: text in any encoding."""
+"""TXT, Markdown and CSV: text in any encoding."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ import csv
 import io
 import re
 
-from striprtf.striprtf import rtf_to_text
-
-from headrace import Unreadable
 from headrace_documents.readers.encodings import decoded
-from headrace_documents.readers.reader import Flow, Limits, Reading, cleaned, cut_off
+from headrace_documents.readers.reader import Flow, Limits, Reading, cleaned
 
 DELIMITERS = ",;\t|"
 _FENCE = re.compile(r"^ {0,3}(```|~~~)")
@@ -32,7 +29,6 @@ _MARKS = (
     (re.compile(r"\\([\\`*_{}\[\]()#+\-.!|>~])"), r"\1"),
 )
 # Every pattern is bounded and cannot cross its own first sign: a line without an end is read in one pass.
-_GROUP = re.compile(rb"[{}]")
 
 
 def read(content: bytes, limits: Limits) -> Reading:
@@ -79,47 +75,6 @@ def read_csv(content: bytes, limits: Limits) -> Reading:
     limits.check("cells", sum(map(len, rows)), limits.cells)
     flow.table(rows)
     return Reading(passages=(flow.passage(),))
-
-
-def read_rtf(content: bytes, limits: Limits) -> Reading:
-    """RTF by its own code pages."""
-    depth = deepest = 0
-    for brace in _GROUP.finditer(content):
-        depth += 1 if brace[0] == b"{" else -1
-        deepest = max(deepest, depth)
-    limits.check("nested groups", deepest, limits.groups)
-    try:
-        text = rtf_to_text(content.decode("latin-1"), encoding=_code_page(content), errors="replace")
-    except (ValueError, LookupError, IndexError, RecursionError, TypeError, OverflowError) as error:
-        # striprtf has no error of its own.
-        raise Unreadable(f"The RTF is damaged: {error}.", remedy="Save it anew.") from error
-    flow = Flow(limits)
-    rows: list[list[str]] = []
-    for line in [*cleaned(text).split("\n"), ""]:
-        if "|" in line and line.rstrip().endswith("|"):
-            rows.append([cell.strip() for cell in line.rstrip().removesuffix("|").split("|")])
-            continue
-        if rows:
-            flow.table(rows)
-            rows = []
-        flow.paragraph(line)
-    findings = () if content.rstrip(b"\x00 \t\r\n").endswith(b"}") else (cut_off(),)
-    return Reading(passages=(flow.passage(),), title=_rtf_title(content), findings=findings)
-
-
-def _code_page(content: bytes) -> str:
-    found = re.search(rb"\\ansicpg(\d{1,5})", content[:4096])
-    page = f"cp{found[1].decode()}" if found and found[1] != b"65001" else "cp1252"
-    try:
-        "".encode(page)
-    except LookupError:
-        return "cp1252"
-    return page
-
-
-def _rtf_title(content: bytes) -> str | None:
-    found = re.search(rb"{\\title ([^{}\\]{1,300})}", content[:65536])
-    return found[1].decode("cp1252", errors="replace").strip() or None if found else None
 
 
 def _delimiter(text: str) -> str:
