@@ -39,6 +39,8 @@ def main() -> None:
     parser.add_argument("--begin", type=int, default=0, help="the first undrifted run, where they are run in pieces")
     parser.add_argument("--shifts", default="", help="places of the shifts to race, as 0,2; all if not given")
     parser.add_argument("--without-adwin", action="store_true", help="which takes most of the time")
+    parser.add_argument("--races", type=int, default=None, help="runs of each shift (default: 200)")
+    parser.add_argument("--deltas", default="", help="of Page-Hinkley, as 0.25; all if not given")
     parser.add_argument("--workers", type=int, default=2, help="processes that simulate")
     given = parser.parse_args()
     figures = Figures("monitoring", is_quick=given.quick)
@@ -53,13 +55,18 @@ def main() -> None:
             parser.error("delays need false_alarms in the same run, or --rate as that measured it.")
         shifts = [SHIFTS[int(place)] for place in given.shifts.split(",")] if given.shifts else SHIFTS
         makers = races.tuned(
-            figures, rate=rate, runs=runs, decisions=decisions, workers=workers, with_adwin=not given.without_adwin
+            figures,
+            rate=rate,
+            runs=runs,
+            decisions=decisions,
+            workers=workers,
+            peers=races.Peers.named(given.deltas, with_adwin=not given.without_adwin),
         )
         races.delays(
             figures,
             makers,
             shifts=shifts,
-            runs=20 if given.quick else 200,
+            runs=given.races or (20 if given.quick else 200),
             change_at=2_000 if given.quick else 10_000,
             workers=workers,
         )

@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ _GROUP = 20
 _SEED = 3
 _BATCH = 25
 _STRETCH = 1_000
+_RACES = 200
+"""Runs that are drawn side by side, each group with a seed of its own."""
 
 
 def false_alarms(figures: Figures, runs: range, *, decisions: int, workers: int) -> float:
@@ -69,9 +72,20 @@ def _stretches(traffic: Traffic, decisions: int, *, at_once: int = 10_000) -> It
         yield traffic.next(min(at_once, decisions - start))
 
 
-def tuned(
-    figures: Figures, *, rate: float, runs: int, decisions: int, workers: int, with_adwin: bool = True
-) -> dict[str, Maker]:
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """Which of River's detectors are raced: Page-Hinkley of these deltas, and all of them together where all are."""
+
+    deltas: tuple[float, ...] = DELTAS
+    with_adwin: bool = True
+
+    @classmethod
+    def named(cls, deltas: str, *, with_adwin: bool) -> Peers:
+        """As the command line says: `0.1,0.25`, or nothing for all."""
+        return cls(tuple(map(float, deltas.split(","))) if deltas else DELTAS, with_adwin)
+
+
+def tuned(figures: Figures, *, rate: float, runs: int, decisions: int, workers: int, peers: Peers) -> dict[str, Maker]:
     """River's detectors, one a stream, such that a run rings as seldom as ours: `rate` of the same undrifted runs.
 
     What is made equal is the share of runs in which any of all streams rings, for that is what an operator hears.
@@ -82,7 +96,7 @@ def tuned(
     makers: dict[str, Maker] = {}
     columns: list[Floats] = []
     with ProcessPoolExecutor(workers) as pool:
-        for delta in DELTAS:
+        for delta in peers.deltas:
             halves = [(some, decisions, delta) for some in (groups[::2], groups[1::2]) if some]
             highest = np.concatenate(list(pool.map(_highest_of, halves)))
             thresholds = _joint(highest, rate)
@@ -91,12 +105,14 @@ def tuned(
             makers[name] = partial(PageHinkleys, delta=delta, thresholds=thresholds)
             columns.append(highest)
         # Each delta is best at changes of one size; who does not know the size beforehand has to run them all.
-        highest = np.hstack(columns)
-        thresholds = _joint(highest, rate)
-        _tell_rate(figures, "Page-Hinkley, the three deltas together", (highest > thresholds).any(axis=1), decisions)
-        bounds = dict(zip(DELTAS, np.split(thresholds, len(DELTAS)), strict=True))
-        makers["Page-Hinkley, the three deltas together"] = partial(Together, thresholds=bounds)
-        for delta in ADWIN_DELTAS if with_adwin else ():
+        if peers.deltas == DELTAS:
+            highest = np.hstack(columns)
+            thresholds = _joint(highest, rate)
+            together = (highest > thresholds).any(axis=1)
+            _tell_rate(figures, "Page-Hinkley, the three deltas together", together, decisions)
+            bounds = dict(zip(DELTAS, np.split(thresholds, len(DELTAS)), strict=True))
+            makers["Page-Hinkley, the three deltas together"] = partial(Together, thresholds=bounds)
+        for delta in ADWIN_DELTAS if peers.with_adwin else ():
             rung = np.concatenate(
                 list(pool.map(_adwins_rung, [(each, decisions, delta) for each in groups[:_ADWIN_GROUPS]]))
             )
@@ -138,10 +154,13 @@ def delays(
 ) -> None:
     """The median of decisions from a change to its alarm; runs that rang before the change do not count."""
     contestants: dict[str, Maker] = {"headrace": partial(Headrace, alpha=ALPHA, seed=19), **makers}
+    groups = [(number, min(_RACES, runs - start)) for number, start in enumerate(range(0, runs, _RACES))]
     with ProcessPoolExecutor(workers) as pool:
         for shift in shifts:
-            races = [(make, shift, runs, change_at) for make in contestants.values()]
-            for name, late in zip(contestants, pool.map(_raced, races), strict=True):
+            races = [(make, shift, group, change_at) for make in contestants.values() for group in groups]
+            heats = iter(list(pool.map(_raced, races)))
+            for name in contestants:
+                late = np.concatenate([next(heats) for _ in groups])
                 peer = {} if name == "headrace" else {"peer": f"river {name}"}
                 counted = {"runs": len(late), "unheard": int((late >= PATIENCE).sum())}
                 figures.tell(
@@ -149,15 +168,23 @@ def delays(
                     np.median(late),
                     unit="decisions",
                     shift=shift.name,
+                    within=_interval_of_median(late),
                     **counted,
                     **peer,
                 )
 
 
-def _raced(race: tuple[Maker, Shift, int, int]) -> Floats:
-    """Of every run that was silent before the change, the decisions to its alarm."""
-    make, shift, runs, change_at = race
-    traffic, contestant = Traffic(runs, 13), make(runs)
+def _interval_of_median(late: Floats) -> list[float]:
+    """In which the median of endlessly many runs lies with 95 %, by order statistics."""
+    half = 0.98 * np.sqrt(len(late))
+    places = np.clip([np.floor(len(late) / 2 - half), np.ceil(len(late) / 2 + half)], 0, len(late) - 1).astype(int)
+    return [float(each) for each in np.sort(late)[places]]
+
+
+def _raced(race: tuple[Maker, Shift, tuple[int, int], int]) -> Floats:
+    """Of every run of a group that was silent before the change, the decisions to its alarm."""
+    make, shift, (number, runs), change_at = race
+    traffic, contestant = Traffic(runs, 13 + 1_000 * number), make(runs)
     silent, at = np.ones(runs, bool), np.full(runs, -1)
     # Every contestant has seen the same normal decisions before.
     for stretch in _stretches(traffic, change_at):
