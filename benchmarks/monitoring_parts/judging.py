@@ -65,8 +65,8 @@ def anomalies(figures: Figures, *, rounds: int, most: int) -> None:
     rows = _lines(folder / "clinc150_oos.jsonl.gz")
     reader = StaticReader()
 
-    def embedded(texts: Sequence[str]) -> list[tuple[float, ...]]:
-        return [found for text in texts if (found := embedding_of({"static": reader.read(text).pooled()}))]
+    def embedded(texts: Sequence[str]) -> list[Any]:
+        return [found for text in texts if len(found := embedding_of({"static": reader.read(text).pooled()}))]
 
     normal = embedded([row["text"] for row in rows if row["label"] != "oos"][:most])
     bills = embedded([row["text"] for row in _lines(folder / "us_bills_107" / "bills.jsonl.gz")][:1000])

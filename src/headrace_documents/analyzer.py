@@ -99,7 +99,7 @@ class Analysis:
             "language": document.language,
             "ocr_confidence": fmean(sure) if sure else None,
             "truncated": any(finding.code in CUT for finding in self.reading.findings),
-            "embedding": self.classification.embedding or None,
+            "embedding": self.classification.embedding,
         }
 
     def observation(self) -> Observation:

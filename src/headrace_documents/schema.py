@@ -254,7 +254,7 @@ class Classification:
     `explanation` lists the strongest contributions, `contributions` all of them, which are found when they are looked
     at: most answers are given without. `characters_read` says how much of
     a long text was read within the caller's deadline. `embedding` is the mean of its
-    token vectors, which says what it is about.
+    token vectors, (width,) float32, which says what it is about; empty where no token has one.
     """
 
     label: str
@@ -264,7 +264,7 @@ class Classification:
     contributions: Explanation = field(metadata={"made": "late"})
     characters_read: int
     model: str
-    embedding: tuple[float, ...] = ()
+    embedding: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

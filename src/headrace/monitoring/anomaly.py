@@ -8,6 +8,8 @@ mean was not taken from (split conformal: Vovk and others 2022, chapter 4; Laxha
 from __future__ import annotations
 
 import math
+from array import array
+from bisect import bisect_left, insort
 from collections.abc import Sequence
 from threading import Lock
 
@@ -16,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+Singles = npt.NDArray[np.float32]
 
 FIT = 300
 """Normal inputs from which the mean and the covariance are taken."""
@@ -43,10 +46,10 @@ class AnomalyDetector:
         self.level = level
         memory = memory or AnomalyMemory()
         self._lessons: list[Floats] = [np.array(each) for each in memory.lessons]
-        self._mean = np.array(memory.mean)
-        # Half the size, as it is read from memory for every input; ranks do not need more.
+        # Half the size, as they are read from memory for every input; ranks do not need more.
+        self._mean = np.array(memory.mean, np.float32)
         self._precision = np.array(memory.precision, np.float32)
-        self._scores = np.sort(np.array(memory.scores))
+        self._scores = array("d", sorted(memory.scores))
         self._lock = Lock()
 
     @property
@@ -62,7 +65,7 @@ class AnomalyDetector:
         """As `p_value`, of what is as far out as `score` says."""
         if score is None or not self.is_ready:
             return None
-        at_least = len(self._scores) - int(self._scores.searchsorted(score, side="left"))
+        at_least = len(self._scores) - bisect_left(self._scores, score)
         return (at_least + 1) / (len(self._scores) + 1)
 
     def is_anomalous(self, embedding: Sequence[float]) -> bool:
@@ -70,7 +73,7 @@ class AnomalyDetector:
         p = self.p_value(embedding)
         return p is not None and p <= self.level
 
-    def learn(self, embedding: Sequence[float], score: float | None = None) -> None:
+    def learn(self, embedding: Sequence[float] | Floats | Singles, score: float | None = None) -> None:
         """Takes in an input that is held to be normal: first for the mean, then for the ranks, then no more.
 
         `score` is what it was found to be, where that is known.
@@ -87,8 +90,7 @@ class AnomalyDetector:
             elif len(self._scores) < MOST_SCORES:
                 score = self.score(embedding) if score is None else score
                 if score is not None and score < math.inf:
-                    place = self._scores.searchsorted(score)
-                    self._scores = np.concatenate((self._scores[:place], (score,), self._scores[place:]))
+                    insort(self._scores, score)
 
     def memory(self) -> AnomalyMemory:
         """What has to be stored to go on from here."""
@@ -100,13 +102,13 @@ class AnomalyDetector:
                 scores=self._scores.tolist(),
             )
 
-    def score(self, embedding: Sequence[float]) -> float | None:
+    def score(self, embedding: Sequence[float] | Floats | Singles) -> float | None:
         """How far it is from the mean; None while that is not known, infinity for what is not finite."""
         if len(self._mean) == 0 or len(embedding) != len(self._mean):
             return None
-        with np.errstate(over="ignore", invalid="ignore"):
-            away = (np.asarray(embedding, np.float64) - self._mean).astype(np.float32)
-            score = float(away @ self._precision @ away)
+        # As few calls of numpy as can be: beside models each gives the interpreter's lock away, or finds caches cold.
+        away = single(embedding) - self._mean
+        score = float(away.dot(self._precision).dot(away))
         return score if math.isfinite(score) else math.inf
 
     def _fit(self) -> None:
@@ -115,5 +117,14 @@ class AnomalyDetector:
         covariance = np.atleast_2d(np.cov(rows, rowvar=False))
         own = np.diag(np.maximum(np.diag(covariance), 1e-9))
         precision = np.linalg.inv((1 - _SHRINK) * covariance + _SHRINK * own + 1e-9 * np.eye(length))
-        self._precision, self._mean = precision.astype(np.float32), rows.mean(axis=0)
+        self._precision, self._mean = precision.astype(np.float32), rows.mean(axis=0).astype(np.float32)
         self._lessons = []
+
+
+def single(embedding: Sequence[float] | Floats | Singles) -> Singles:
+    """The embedding in single precision; what is too large for that is infinite."""
+    if not isinstance(embedding, np.ndarray) or embedding.dtype != np.float32:
+        with np.errstate(over="ignore"):
+            embedding = np.asarray(embedding, np.float32)
+    found: Singles = embedding
+    return found

@@ -33,18 +33,30 @@ def garbled_share(text: str) -> float:
         return 0.0
     unmapped = sum(len(found) for found in _UNMAPPED.findall(sample)) if "(cid:" in sample else 0
     plain = _UNMAPPED.sub("", sample) if unmapped else sample
-    words = plain.split()
-    whole = sum(map(len, words)) + unmapped
-    if not whole:
-        return 0.0
-    if plain.isascii():
-        return min(1.0, (unmapped + len(_CONTROL.findall(plain))) / whole)
-    signs = set(plain)
-    lost = sum(plain.count(sign) for sign in signs if _is_lost(sign))
+    noise = unmapped + mistaken + (len(_CONTROL.findall(plain)) if plain.isascii() else _noise(plain))
+    whole = sum(map(len, plain.split())) + unmapped if noise else 0
+    return min(1.0, noise / whole) if whole else 0.0
+
+
+def _noise(text: str) -> int:
+    """How many of its characters mean nothing, or stand in words in which scripts change from letter to letter."""
+    signs = {*text}
+    scripts = {*map(_script_or_loss, signs)} - {""}
+    lost = sum(text.count(sign) for sign in signs if _is_lost(sign)) if _LOST in scripts else 0
     # Nothing can be mixed where all letters are of one writing, as in most texts.
-    is_mixed = len({_script(sign) for sign in signs if sign.isalpha()}) > 1
-    mixed = sum(_mixed(word) for word in words[:5_000] if not word.isascii()) if is_mixed else 0
-    return min(1.0, (unmapped + mistaken + lost + mixed) / whole)
+    is_mixed = len(scripts - {_LOST}) > 1
+    return lost + (sum(_mixed(word) for word in text.split()[:5_000] if not word.isascii()) if is_mixed else 0)
+
+
+_LOST = "lost"
+
+
+@lru_cache(4096)
+def _script_or_loss(sign: str) -> str:
+    """The writing of a letter, nothing for other signs, and `_LOST` for what means nothing."""
+    if _is_lost(sign):
+        return _LOST
+    return _script(sign) if sign.isalpha() else ""
 
 
 @lru_cache(4096)

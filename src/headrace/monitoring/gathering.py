@@ -2,38 +2,43 @@
 
 from __future__ import annotations
 
-from headrace.monitoring.window import Batch, Seen, WindowSketch
+from headrace.domain.observation import Observation
+from headrace.monitoring.columns import Columns
+from headrace.monitoring.window import Batch, Seen, WindowSketch, segments_of, tags_of
 
 MOST_SEGMENTS = 120
 _MOST_TOGETHER = 8
 
 
 class Gathering:
-    """Decisions that belong to the same segments are added up once, and merged into each of these when it is settled.
+    """Decisions that have the same tags are added up once, and merged into each of their segments when it is settled.
 
-    Most traffic is of few kinds: the first `_MOST_TOGETHER` that come have a sketch of their own, so memory is bounded,
-    and decisions of any other kind are added segment by segment.
+    Most traffic is of few kinds: the first `_MOST_TOGETHER` that come have columns of their own, so memory is bounded,
+    and decisions of any other kind are added one by one, segment by segment.
     """
 
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
-        self._together: dict[tuple[str, tuple[str, ...]], WindowSketch] = {}
+        self._together: dict[tuple[str, tuple[tuple[str, str], ...]], tuple[tuple[str, ...], Columns]] = {}
 
-    def add(self, release: str, seen: Seen) -> None:
-        """Takes a decision in."""
-        kind = release, seen.segments
+    def add(self, release: str, observation: Observation) -> None:
+        """Takes a decision in; raises what a number or a name that is none raises, and then nothing of it is kept."""
+        kind = release, tuple(observation.tags.items())
         together = self._together.get(kind)
         if together is None and len(self._together) < _MOST_TOGETHER:
-            together = self._together[kind] = WindowSketch()
+            tags = tags_of(observation)
+            together = self._together[kind] = segments_of(tags), Columns(tags)
         if together is not None:
-            together.add(seen)
+            together[1].add(observation)
             return
+        seen = Seen.of(observation)
         for segment in seen.segments:
             self._sketch(release, segment).add(seen)
 
     def settle(self) -> None:
         """Puts all that was added into the batch."""
-        for (release, segments), sketch in self._together.items():
+        for (release, _), (segments, together) in self._together.items():
+            sketch = together.sketch()
             for segment in segments:
                 self._sketch(release, segment).merge(sketch)
         self._together = {}

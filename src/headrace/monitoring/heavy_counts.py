@@ -13,7 +13,7 @@ import msgspec
 
 MOST = 64
 OTHERS = "(others)"
-_LONGEST = 120
+LONGEST = 120
 
 
 class HeavyCounts(msgspec.Struct):
@@ -25,14 +25,14 @@ class HeavyCounts(msgspec.Struct):
 
     def add(self, name: str, times: int = 1) -> None:
         """Counts a name; a long one is cut."""
-        name = name[:_LONGEST]
+        name = name[:LONGEST]
         self.counts[name] = self.counts.get(name, 0) + times
         if len(self.counts) > 2 * MOST:
             self._drop()
 
     def take_back(self, name: str) -> None:
         """Counts a name that was counted once less; where it was dropped since, it is among the others."""
-        name = name[:_LONGEST]
+        name = name[:LONGEST]
         times = self.counts.get(name, 0)
         if times > 1:
             self.counts[name] = times - 1
@@ -74,7 +74,7 @@ class HeavyCounts(msgspec.Struct):
 
 def weighed(weights: Mapping[str, float]) -> list[tuple[str, float]]:
     """Weights ready to be added to many sums: names are cut, and a weight that is not finite is left out."""
-    return [(term[:_LONGEST], weight) for term, weight in weights.items() if -1e300 < weight < 1e300]
+    return [(term[:LONGEST], weight) for term, weight in weights.items() if -1e300 < weight < 1e300]
 
 
 class HeavySums(msgspec.Struct):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from functools import partial
 from typing import Any, Protocol
-
-import numpy as np
 
 from headrace.domain.report import QualityFinding, Verdict
 from headrace.errors import InvalidConfiguration
-from headrace.monitoring.anomaly import AnomalyDetector
+from headrace.monitoring.anomaly import AnomalyDetector, single
 from headrace.monitoring.garbling import garbled_share
 from headrace.monitoring.near_duplicates import RecentTexts, fingerprint
 
@@ -53,7 +53,14 @@ class QualityRule:
     @property
     def is_on(self) -> bool:
         """Whether it has any threshold."""
-        return (self.tell, self.suspect, self.quarantine) != (None, None, None)
+        return self.least < math.inf
+
+    @property
+    def least(self) -> float:
+        """Its lowest threshold, below which nothing is told; infinity where it has none."""
+        return min(
+            (bound for bound in (self.tell, self.suspect, self.quarantine) if bound is not None), default=math.inf
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,21 +87,21 @@ class Inspector:
     """Holds inputs against rules. What it learns from (recent texts, normal embeddings) are inputs that passed."""
 
     def __init__(self, rules: Sequence[QualityRule], *, anomaly: AnomalyDetector, recent: RecentTexts) -> None:
-        self._rules = tuple(rule for rule in rules if rule.is_on)
+        self._rules = tuple((_look_of(rule.check), rule.least, rule) for rule in rules if rule.is_on)
         self._anomaly = anomaly
         self._recent = recent
 
     def inspect(self, facts: Facts) -> Inspection:
         """The verdict; an input that is not quarantined is remembered as one of the recent, an `ok` one as normal."""
         facts = {**facts, "mark": fingerprint(facts.get("text") or "")}
-        if facts.get("embedding") is not None:
-            facts["embedding"] = np.asarray(facts["embedding"], np.float64)
-            facts["unlikeness"] = self._anomaly.score(facts["embedding"])
+        embedding = facts.get("embedding")
+        if embedding is not None:
+            embedding = facts["embedding"] = single(embedding)
+            facts["unlikeness"] = self._anomaly.score(embedding)
         verdict, findings = Verdict.OK, []
-        for rule in self._rules:
-            value = rule.check(facts)
-            found = None if value is None else judged(rule, value)
-            if found is not None:
+        for look, least, rule in self._rules:
+            value = look(facts)
+            if value is not None and value >= least and (found := judged(rule, value)) is not None:
                 worse, finding = found
                 findings.append(finding)
                 verdict = max(verdict, worse, key=list(Verdict).index)
@@ -108,6 +115,11 @@ class Inspector:
             self._recent.add(facts["mark"], str(facts.get("name") or "an earlier input"))
         if is_normal and facts.get("embedding") is not None:
             self._anomaly.learn(facts["embedding"], facts["unlikeness"])
+
+
+def _look_of(check: QualityCheck) -> Callable[[Facts], float | None]:
+    """The function itself where a check is made of one: each call more takes its time, for every input."""
+    return check.look if isinstance(check, NamedCheck) else check
 
 
 def judged(rule: QualityRule, value: float) -> tuple[Verdict, QualityFinding] | None:
@@ -127,12 +139,12 @@ def default_rules(*, anomaly: AnomalyDetector, recent: RecentTexts, languages: S
 
     return [
         rule("type_mismatch", _type_mismatch, "Its content is not of the type that the sender said.", suspect=1.0),
-        rule("size_mib", lambda facts: _over(facts, "size_bytes", MIB), "It has {value:.1f} MiB, {bound:g} or more."),
-        rule("pages", lambda facts: _over(facts, "pages", 1), "It has {value:.0f} pages, {bound:g} or more."),
-        rule("encrypted", lambda facts: _flag(facts, "encrypted"), "It is encrypted.", quarantine=1.0),
+        rule("size_mib", partial(_over, name="size_bytes", unit=MIB), "It has {value:.1f} MiB, {bound:g} or more."),
+        rule("pages", partial(_over, name="pages", unit=1), "It has {value:.0f} pages, {bound:g} or more."),
+        rule("encrypted", partial(_flag, name="encrypted"), "It is encrypted.", quarantine=1.0),
         rule(
             "unreadable",
-            lambda facts: _flag(facts, "unreadable"),
+            partial(_flag, name="unreadable"),
             "It cannot be read: it is damaged, encrypted or cut off.",
             quarantine=1.0,
         ),
@@ -148,15 +160,15 @@ def default_rules(*, anomaly: AnomalyDetector, recent: RecentTexts, languages: S
         rule("ocr_doubt", _ocr_doubt, "Its pages were read with {value:.0%} doubt.", suspect=0.4),
         rule(
             "unexpected_language",
-            lambda facts: _unexpected(facts, languages),
+            partial(_unexpected, languages=languages),
             f"Its language is none of those expected ({', '.join(languages)}).",
             suspect=1.0,
         ),
-        rule("truncated", lambda facts: _flag(facts, "truncated"), "It ends before its end.", suspect=1.0),
-        rule("near_duplicate", lambda facts: _near(facts, recent), "It is nearly the same as a recent one.", tell=1.0),
+        rule("truncated", partial(_flag, name="truncated"), "It ends before its end.", suspect=1.0),
+        rule("near_duplicate", partial(_near, recent=recent), "It is nearly the same as a recent one.", tell=1.0),
         rule(
             "anomaly",
-            lambda facts: _unlikeness(facts, anomaly),
+            partial(_unlikeness, anomaly=anomaly),
             "It is more unusual than {value:.1%} of normal inputs.",
             suspect=1.0 - anomaly.level,
         ),

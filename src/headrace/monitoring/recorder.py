@@ -12,7 +12,7 @@ from time import monotonic, thread_time
 from headrace.domain.decision import Decision
 from headrace.domain.observation import Observation
 from headrace.monitoring.gathering import Gathering
-from headrace.monitoring.window import MOST_FEATURES, Batch, Seen, encoded, exemplar_of
+from headrace.monitoring.window import MOST_FEATURES, Batch, encoded, exemplar_of
 
 SKEW_S = 120.0
 _EXEMPLARS = 64
@@ -50,6 +50,7 @@ class WatchRecorder:
         self._process = secrets.token_hex(8)
         self._batches: dict[float, Batch] = {}
         self._gatherings: dict[float, Gathering] = {}
+        self._examples: dict[float, list[tuple[str, str, Observation]]] = {}
         self._noted = 0
         self._lock = Lock()
         self._ends = Event()
@@ -98,20 +99,17 @@ class WatchRecorder:
         for _ in range(len(self._line)):
             decision, observe = self._line.popleft()
             try:
-                observation = observe()
-            # The author's code may raise anything; what he does not say cannot be watched.
+                self._take(decision, observe())
+            # The author's code may raise anything, and may say what is none; it cannot be watched.
             except Exception as failure:  # noqa: BLE001
                 self.failure = f"{type(failure).__name__}: {failure}"
                 self.dropped += 1
-                continue
-            self._take(decision, observation)
 
     def _take(self, decision: Decision, observation: Observation) -> None:
         batch = self._batch(decision)
-        seen = Seen.of(observation)
-        self._gatherings[batch.window_start].add(decision.release, seen)
+        self._gatherings[batch.window_start].add(decision.release, observation)
         self._noted += 1
-        self._keep_example(batch, decision, seen)
+        self._keep_example(self._examples[batch.window_start], (decision.id, decision.release, observation))
 
     def _batch(self, decision: Decision) -> Batch:
         """The batch of the window that it belongs to; a moment that cannot be is taken for now, and counted."""
@@ -122,22 +120,25 @@ class WatchRecorder:
         batch = self._batches.get(start)
         if batch is None:
             batch = self._batches[start] = Batch(process=self._process, window_start=start)
-            self._gatherings[start] = Gathering(batch)
+            self._gatherings[start], self._examples[start] = Gathering(batch), []
         batch.skewed += skewed
         return batch
 
-    def _keep_example(self, batch: Batch, decision: Decision, seen: Seen) -> None:
+    def _keep_example(
+        self, examples: list[tuple[str, str, Observation]], example: tuple[str, str, Observation]
+    ) -> None:
         """A fair sample of the batch (Vitter's algorithm R)."""
-        place = len(batch.exemplars)
+        place = len(examples)
         if place >= _EXEMPLARS:
-            place = self._random.randrange(max(1, self._noted))
+            place = int(self._random.random() * self._noted)
         if place < _EXEMPLARS:
-            batch.exemplars[place : place + 1] = [exemplar_of(decision.id, decision.release, seen)]
+            examples[place : place + 1] = [example]
 
     def _hand_all_on(self) -> None:
         for start in list(self._batches):
             batch = self._batches[start]
             self._gatherings[start].settle()
+            batch.exemplars = [exemplar_of(*example) for example in self._examples[start]]
             batch.dropped, self.dropped = self.dropped, 0
             count = batch.count
             try:
@@ -149,7 +150,7 @@ class WatchRecorder:
                 self._on_outcome("delayed", 1)
                 return
             self.failure = ""
-            del self._batches[start], self._gatherings[start]
+            del self._batches[start], self._gatherings[start], self._examples[start]
             self._on_outcome("seen", count)
             self._on_outcome("dropped", batch.dropped)
         self._noted = 0

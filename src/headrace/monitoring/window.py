@@ -46,21 +46,41 @@ class Seen:
         numbers += [(f"meaning_{place}", value) for place, value in enumerate(observation.embedding[:WATCHED], start=1)]
         confidence = observation.numbers.get("confidence")
         embedding = list(observation.embedding)[:LONGEST_EMBEDDING]
-        tags = {name: value for name, value in observation.tags.items() if value}
+        tags = tags_of(observation)
         return cls(
             numbers=tuple((name, value, bucket_of(value - ORIGINS.get(name, 0.0))) for name, value in numbers),
             categories=(
                 *list(observation.categories.items())[:MOST_FEATURES],
                 *tags.items(),
-                (QUALITY, observation.findings[0] if observation.findings else "ok"),
+                (QUALITY, quality_of(observation)),
             ),
             contributions=weighed(observation.contributions),
             embedding=embedding,
             squares=[value * value for value in embedding],
             findings=observation.findings,
-            segments=(EVERYTHING, *(f"{name}={value[:80]}" for name, value in tags.items())),
-            confidence=confidence if confidence is not None and 0 <= confidence <= 1 else None,
+            segments=segments_of(tags),
+            confidence=confidence if confidence is not None and is_share(confidence) else None,
         )
+
+
+def tags_of(observation: Observation) -> dict[str, str]:
+    """The tags that say anything."""
+    return {name: value for name, value in observation.tags.items() if value}
+
+
+def segments_of(tags: Mapping[str, str]) -> tuple[str, ...]:
+    """The segments that decisions with these tags belong to."""
+    return EVERYTHING, *[f"{name}={value[:80]}" for name, value in tags.items()]
+
+
+def quality_of(observation: Observation) -> str:
+    """What was first found of the input, in one word."""
+    return observation.findings[0] if observation.findings else "ok"
+
+
+def is_share(value: float) -> bool:
+    """Whether it is from 0 to 1, as a confidence has to be."""
+    return 0 <= value <= 1
 
 
 class WindowSketch(msgspec.Struct):
@@ -82,15 +102,9 @@ class WindowSketch(msgspec.Struct):
         """Takes a decision in."""
         self.count += 1
         for name, value, bucket in seen.numbers:
-            sketch = self.numbers.get(name)
-            if sketch is None:
-                sketch = self.numbers[name] = QuantileSketch(origin=ORIGINS.get(name, 0.0))
-            sketch.add(value, bucket)
+            self.number(name).add(value, bucket)
         for name, category in seen.categories:
-            counts = self.categories.get(name)
-            if counts is None:
-                counts = self.categories[name] = HeavyCounts()
-            counts.add(category)
+            self.category(name).add(category)
         self.contributions.add(seen.contributions)
         for code in seen.findings:
             self.findings.add(code)
@@ -100,7 +114,21 @@ class WindowSketch(msgspec.Struct):
             self.confidence[place] = self.confidence.get(place, 0) + 1
             self.sure += seen.confidence
         if seen.embedding:
-            self._embed(seen.embedding, seen.squares, 1)
+            self.embed(seen.embedding, seen.squares, 1)
+
+    def number(self, name: str) -> QuantileSketch:
+        """The sketch of a number, which begins now if there was none."""
+        sketch = self.numbers.get(name)
+        if sketch is None:
+            sketch = self.numbers[name] = QuantileSketch(origin=ORIGINS.get(name, 0.0))
+        return sketch
+
+    def category(self, name: str) -> HeavyCounts:
+        """The counts of a category, which begin now if there were none."""
+        counts = self.categories.get(name)
+        if counts is None:
+            counts = self.categories[name] = HeavyCounts()
+        return counts
 
     def merge(self, other: WindowSketch) -> None:
         """Takes in all that `other` has seen; the order of merging does not matter."""
@@ -116,9 +144,10 @@ class WindowSketch(msgspec.Struct):
             self.confidence[place] = self.confidence.get(place, 0) + times
         self.sure += other.sure
         if other.embedded:
-            self._embed(other.embedding, other.embedding_squares, other.embedded)
+            self.embed(other.embedding, other.embedding_squares, other.embedded)
 
-    def _embed(self, sums: list[float], squares: list[float], times: int) -> None:
+    def embed(self, sums: list[float], squares: list[float], times: int) -> None:
+        """Adds the sums of `times` embeddings, and of their squares, direction by direction."""
         if len(self.embedding) != len(sums):
             # The first vector says the length; a release that changes it begins a sketch of its own.
             if self.embedding:
@@ -139,8 +168,9 @@ class Exemplar(msgspec.Struct, frozen=True):
     categories: dict[str, str]
 
 
-def exemplar_of(decision_id: str, release: str, seen: Seen) -> Exemplar:
+def exemplar_of(decision_id: str, release: str, observation: Observation) -> Exemplar:
     """What an alarm needs to know of a decision."""
+    seen = Seen.of(observation)
     return Exemplar(
         decision_id=decision_id,
         release=release,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from headrace.domain.observation import Observation
 from headrace.serving.answered import Answered
 from headrace.serving.door import codes_of
@@ -25,11 +23,15 @@ def observation_of(answered: Answered) -> Observation:
         numbers["prompt_tokens"] = float(sum(step.prompt_tokens for step in decision.steps))
         numbers["completion_tokens"] = float(sum(step.completion_tokens for step in decision.steps))
     degraded = decision.degraded[0] if decision.degraded else None
-    return replace(
-        own,
-        numbers=numbers | dict(own.numbers),
-        categories={"degraded": "no" if degraded is None else f"{degraded.service}: {degraded.reason}"}
-        | dict(own.categories),
-        tags={"variant": decision.variant} | dict(own.tags) | dict(context.tags),
+    # All fields by name: `replace` would look each of them up first, for every decision.
+    return Observation(
+        numbers={**numbers, **own.numbers},
+        categories={
+            "degraded": "no" if degraded is None else f"{degraded.service}: {degraded.reason}",
+            **own.categories,
+        },
+        tags={"variant": decision.variant, **own.tags, **context.tags},
+        contributions=own.contributions,
+        embedding=own.embedding,
         findings=(*codes_of(answered.quality), *own.findings),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 
 import numpy as np
@@ -12,20 +12,24 @@ from headrace_documents.classifier.head import Floats
 SIZE = 16
 
 
-def embedding_of(pooled: Mapping[str, Floats]) -> tuple[float, ...]:
-    """The mean vector of the text's tokens at length 1, of its `pooled` ones; empty where no token has a vector."""
+NOTHING: Floats = np.zeros(0, np.float32)
+"""The embedding of a text of which no token has a vector."""
+
+
+def embedding_of(pooled: Mapping[str, Floats]) -> Floats:
+    """The mean vector of the text's tokens at length 1, of its `pooled` ones, (width,) float32; else `NOTHING`."""
     for _, found in sorted(pooled.items(), reverse=True):
         if found.any():
-            return tuple(found.tolist())
-    return ()
+            return found
+    return NOTHING
 
 
-def projected(embedding: Sequence[float]) -> tuple[float, ...]:
+def projected(embedding: Floats) -> tuple[float, ...]:
     """`SIZE` numbers of an embedding, which keep near what is near (Johnson and Lindenstrauss, 1984)."""
-    if not embedding:
+    if not len(embedding):
         return ()
     found = np.asarray(embedding, np.float32) @ _projection(len(embedding))
-    return tuple([round(value, 5) for value in found.tolist()])
+    return tuple(found.astype(np.float64).round(5).tolist())
 
 
 @cache

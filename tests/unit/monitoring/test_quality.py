@@ -241,6 +241,18 @@ def test_a_text_that_comes_often_is_looked_up_as_quickly_as_any_other():
     assert int(recent.near(mark)) >= 150
 
 
+def test_near_texts_that_come_by_turns_are_each_there_once():
+    recent = RecentTexts(bound=4)
+    first, second, third = (fingerprint(f"{STORY} {STORY} {end}") for end in ("Thanks.", "Many thanks.", "Regards."))
+    other = fingerprint(" ".join(f"other{number}" for number in range(40)))
+    recent.add(other, "other")
+    for number in range(9):
+        recent.add((first, second, third)[number % 3], str(number))
+
+    assert recent.near(other) == "other"
+    assert recent.near(first) == "6"
+
+
 def test_a_text_that_comes_again_keeps_its_place_and_takes_none_of_another():
     recent = RecentTexts(bound=2)
     first, second, third = (fingerprint(" ".join(f"{name}{number}" for number in range(40))) for name in "abc")
