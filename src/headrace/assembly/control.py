@@ -44,6 +44,7 @@ async def _watch(running: Running) -> None:
         labels_of(running.stores),
         calibration_by(running.stores, running.registry),
         reference_by(running.stores, running.registry),
+        tell=running.tell,
     )
     await watch_by_the_clock(
         running.settings,

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from headrace.assembly.pools import Tell
+from headrace.assembly.pools import Tell, unheard
 from headrace.assembly.quality import Doorkeeper
 from headrace.assembly.scorecards import scorecards_by
 from headrace.assembly.stores import Stores, opened_stores
@@ -156,6 +156,8 @@ def monitor_of(
     labels: Labels,
     calibration: Callable[[str], Calibration | None],
     reference: Callable[[str], Mapping[str, WindowSketch] | None],
+    *,
+    tell: Tell = unheard,
 ) -> Monitor:
     """What looks by the clock. Blocking."""
     return Monitor(
@@ -166,6 +168,7 @@ def monitor_of(
         labels=labels,
         calibration=calibration,
         reference=reference,
+        on_anew=lambda release: tell("drift_tests_begun_anew", {"release": release}),
     )
 
 

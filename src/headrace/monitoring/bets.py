@@ -54,6 +54,8 @@ def _table() -> tuple[Floats, Floats]:
 
 
 _BELOW, SHARES = _table()
+TERMS = repr((CELLS, _SHIFTS, _SPREADS, _TAILS, _SLICES, _SLICE_RATIO, _PARTS))
+"""All that says which bets there are and how the capital is divided among them."""
 
 
 def odds(reference: Ints) -> Odds:

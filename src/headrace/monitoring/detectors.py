@@ -16,10 +16,11 @@ that falls off as a power: a change after n decisions costs about 1.4 log n in e
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
+from hashlib import blake2b
 
 import numpy as np
 
-from headrace.monitoring.bets import SHARES, Floats, Ints, odds
+from headrace.monitoring.bets import SHARES, TERMS, Floats, Ints, odds
 
 HEAD_START = 2_000
 """Decisions within which a change is as likely as from there to 8,000, or from there to 46,000."""
@@ -36,6 +37,8 @@ _ROWS = 60
 """Rows that are worked out in one go: no bet can leave the range of floats within them."""
 LATE = 0.1
 """The part of alpha that is kept for streams that turn up after the first test has begun."""
+BETTING = blake2b(repr((TERMS, HEAD_START, _FALLS, IN_HAND, _MOST_PAID)).encode(), digest_size=8).hexdigest()
+"""Names the bets and the moments at which they begin: what was bet by others cannot go on by these."""
 
 
 def unspent(moments: Ints) -> Floats:
@@ -137,9 +140,8 @@ class Wagers:
         return float(self.betting @ SHARES + unspent(np.array(self.steps)))
 
     def resume(self, betting: Sequence[float], steps: int) -> None:
-        """Goes on from what was stored; stored by a release that made other bets, it begins anew."""
-        if len(betting) == len(SHARES):
-            self.betting, self.steps = np.array(betting), steps
+        """Goes on from what was stored, by the bets that `BETTING` names."""
+        self.betting, self.steps = np.array(betting), steps
 
     def restart(self) -> None:
         """Begins the test anew, with a promise of its own for the run from here on."""

@@ -57,7 +57,8 @@ class MonitorOptions:
 class Monitor:
     """Everything that is done by the clock. Blocking; `look` is called again and again by one thread.
 
-    `labels` gives what proved true; `calibration` and `reference` what came with a release, if anything.
+    `labels` gives what proved true; `calibration` and `reference` what came with a release, if anything. `on_anew` is
+    told of each release whose tests begin anew, because other bets were made by the version that stored them.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Monitor:
         labels: Labels = lambda _after: (),
         calibration: Callable[[str], Calibration | None] = lambda _release: None,
         reference: Callable[[str], Mapping[str, WindowSketch] | None] = lambda _release: None,
+        on_anew: Callable[[str], None] = lambda _release: None,
     ) -> None:
         self._store = store
         self._options = options
@@ -78,6 +80,7 @@ class Monitor:
         self._labels = labels
         self._calibration = calibration
         self._reference = reference
+        self._on_anew = on_anew
         self._memory = MonitorMemory()
         self._watches: dict[str, ReleaseWatch] = {}
         self._book = AlertBook(rules=options.rules)
@@ -155,7 +158,8 @@ class Monitor:
         self._dirty.clear()
         self._watches = {}
         for release, memory in self._memory.releases.items():
-            self._watch(release).resume(memory)
+            if self._watch(release).resume(memory):
+                self._on_anew(release)
         self._memory.releases = {}
         self._book = AlertBook(rules=self._options.rules)
         self._book.resume(self._store.alerts(is_open=True, cursor=None, limit=1000).items)

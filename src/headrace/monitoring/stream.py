@@ -116,8 +116,8 @@ class Stream:
         )
 
     @classmethod
-    def resumed(cls, state: StreamState, *, learn: int = LEARN) -> Stream:
-        """The stream that was stored."""
+    def resumed(cls, state: StreamState, *, learn: int = LEARN, is_anew: bool = False) -> Stream:
+        """The stream that was stored; `is_anew`, with a test that begins now, for other bets were made until then."""
         stream = cls(learn=learn)
         stream._learned = state.numbers or state.categories
         bins = state.number_bins or state.category_bins
@@ -125,7 +125,8 @@ class Stream:
             stream._begin(bins, np.array(state.learned or [0] * bins.count, np.int64))
             assert stream._bets is not None
             stream._bets.resume(state.counts, state.milestones)
-            stream._wagers.resume(state.betting, state.steps)
+            if not is_anew:
+                stream._wagers.resume(state.betting, state.steps)
             stream._recent = np.array(state.recent)
             stream.tested = state.tested
         return stream

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from headrace.domain.report import Cause, Effect, WatchState
-from headrace.monitoring.detectors import Budget
+from headrace.monitoring.detectors import BETTING, Budget
 from headrace.monitoring.drift import category_shift, number_shift
 from headrace.monitoring.heavy_counts import HeavyCounts
 from headrace.monitoring.quantile_sketch import QuantileSketch
@@ -46,6 +46,7 @@ class WatchMemory(msgspec.Struct):
     """A watch as it is stored. What is many times larger unpacked, sketches and the state of streams, stays packed.
 
     `reference` is what came with the release where `is_given`; then `own` is what was learned from its traffic.
+    `betting` names the bets that were made, as `BETTING` does.
     """
 
     reference: dict[str, msgspec.Raw] = {}
@@ -58,6 +59,7 @@ class WatchMemory(msgspec.Struct):
     founders: int = 0
     is_given: bool = False
     own: dict[str, msgspec.Raw] = {}
+    betting: str = ""
 
 
 class ReleaseWatch:
@@ -190,10 +192,16 @@ class ReleaseWatch:
             exemplars=self._exemplars,
             founders=self._founders,
             is_given=bool(len(self._given)),
+            betting=BETTING,
         )
 
-    def resume(self, memory: WatchMemory) -> None:
-        """Goes on from what was stored; alpha is given out in the same order again."""
+    def resume(self, memory: WatchMemory) -> bool:
+        """Goes on from what was stored; alpha is given out in the same order again.
+
+        Whether its tests begin anew, with a promise of their own for the run from here on: capital that other bets have
+        won is none under these, and no promise holds for what goes on with it.
+        """
+        is_anew = bool(memory.streams) and memory.betting != BETTING
         self._recent, self._former = memory.recent, SketchShelf(unpacked(memory.former))
         self._mix, self._reference, self._learned = memory.mix, SketchShelf(), {}
         self._given = SketchShelf(unpacked(memory.reference) if memory.is_given else None)
@@ -205,10 +213,11 @@ class ReleaseWatch:
         self._alarmed = {(feature, segment) for feature, segment in memory.alarmed}
         for feature, segment, state in memory.streams:
             stored = msgspec.msgpack.decode(state, type=StreamState)
-            self._streams[feature, segment] = Stream.resumed(stored, learn=self._options.learn)
+            self._streams[feature, segment] = Stream.resumed(stored, learn=self._options.learn, is_anew=is_anew)
         self._found(memory.founders)
         for feature, segment in self._streams:
             self._share(feature, segment)
+        return is_anew
 
     def _tested(self, feature: str, segment: str, seen: QuantileSketch | HeavyCounts) -> float:
         """Powers of ten by which the capital passed what its share of alpha asks for; below 0 is not enough."""

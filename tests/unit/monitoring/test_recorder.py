@@ -23,8 +23,8 @@ def decision():
     )
 
 
-def recorder_to(hand_on, **options):
-    return WatchRecorder(hand_on, clock=NOW.timestamp, flush_s=3600.0, share=1.0, **options)
+def recorder_to(hand_on):
+    return WatchRecorder(hand_on, clock=NOW.timestamp, flush_s=3600.0, share=1.0)
 
 
 def test_an_author_who_says_what_is_no_number_is_dropped_and_all_others_are_handed_on():
@@ -37,5 +37,4 @@ def test_an_author_who_says_what_is_no_number_is_dropped_and_all_others_are_hand
 
     (batch,) = map(decoded, handed)
     assert (batch.count, batch.dropped) == (2, 1)
-    assert "many" in recorder.failure or recorder.failure == ""
     assert [each.numbers["words"] for each in batch.exemplars] == [3.0, 4.0]

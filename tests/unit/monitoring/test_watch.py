@@ -1,10 +1,12 @@
 """The watch of one release: what a reference that comes with it is good for, and what it does not get in the way of."""
 
+import msgspec
 import numpy as np
 import pytest
 
 from headrace.domain.observation import Observation
 from headrace.domain.report import WatchState
+from headrace.monitoring.stream import StreamState
 from headrace.monitoring.watch import ReleaseWatch, WatchOptions
 from headrace.monitoring.window import reference_of
 
@@ -69,3 +71,19 @@ def test_a_watch_with_a_reference_goes_on_from_what_was_stored(rng):
     assert again.memory().reference == watch.memory().reference
     assert fed(again, rng, around=20, decisions=300) == []
     assert again.reference("all").numbers["weight"].mean == pytest.approx(20, abs=0.2)
+
+
+def test_a_test_whose_bets_were_made_by_another_version_begins_anew_and_knows_what_is_normal(rng):
+    options = WatchOptions(alpha=0.01, reference_decisions=300)
+    watch = ReleaseWatch("sha256:a", options, rng)
+    fed(watch, rng, around=10, decisions=1_000)
+    kept, other = watch.memory(), watch.memory()
+    other.betting = "other bets"
+    again, anew = (ReleaseWatch("sha256:a", options, rng) for _ in range(2))
+
+    assert (again.resume(kept), anew.resume(other)) == (False, True)
+
+    states = [msgspec.msgpack.decode(each.memory().streams[0][2], type=StreamState) for each in (watch, again, anew)]
+    assert [state.steps for state in states] == [states[0].steps, states[0].steps, 0]
+    assert states[2].counts == states[0].counts
+    assert fed(anew, rng, around=14, decisions=300)
