@@ -12,6 +12,7 @@ from array import array
 from bisect import bisect_left, insort
 from collections.abc import Sequence
 from threading import Lock
+from typing import cast
 
 import msgspec
 import numpy as np
@@ -126,5 +127,4 @@ def single(embedding: Sequence[float] | Floats | Singles) -> Singles:
     if not isinstance(embedding, np.ndarray) or embedding.dtype != np.float32:
         with np.errstate(over="ignore"):
             embedding = np.asarray(embedding, np.float32)
-    found: Singles = embedding
-    return found
+    return cast(Singles, embedding)
