@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import threading
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -20,14 +21,19 @@ from headrace import Observation, Unreadable, Upload, pipeline
 from headrace.assembly import NamedCheck, Platform, QualityRule
 from headrace.assembly.control import control
 from headrace.assembly.gateway import gateway_of
+from headrace.assembly.monitoring import watch_by_the_clock
+from headrace.assembly.stores import opened_stores
 from headrace.assembly.webhooks import signing_secrets
 from headrace.assembly.worker import work
 from headrace.cli.monitor import monitor
 from headrace.cli.monitor_page import html_page, markdown
 from headrace.domain.feedback import outcome_of
-from headrace.domain.report import WatchState
+from headrace.domain.report import Alert, Severity, WatchState
 from headrace.gateway.server import Place, Server
+from headrace.monitoring.alerts import Change
+from headrace.monitoring.memory import memory_from
 from headrace.settings import load_settings
+from headrace.storage.reports import SqlReports
 
 QUICK = {
     "monitoring.flush_s": 0.05,
@@ -397,3 +403,50 @@ async def test_outcomes_that_come_too_late_are_counted_apart_and_shown_by_the_co
     assert page.exit_code == 0
     assert "4.00 min" in (tmp_path / "report.html").read_text()
     assert "minutes_saved: 4.00 min, 1 outcomes" in glance.output
+
+
+async def test_what_was_noted_before_the_end_is_looked_at_before_the_end(tmp_path):
+    slow = {"monitoring.flush_s": 3600.0, "monitoring.look_s": 3600.0}
+    async with watched(tmp_path, slow) as mill:
+        await ground(mill.client, "wheat", 20)
+
+    stores = opened_stores(mill.settings)
+    with closing(stores):
+        store = SqlReports(stores.database)
+        waiting, memory = store.batches(after=0, limit=10), memory_from(store.checkpoint())
+    assert waiting == []
+    assert list(memory.seen.values()) == [20]
+
+
+async def test_what_a_look_found_is_told_though_the_server_ends_meanwhile(tmp_path):
+    begun, goes_on, told = threading.Event(), threading.Event(), []
+    alert = Alert(
+        id="alt_1", key="k", rule="drift", severity=Severity.WARNING, title="t", detail="d", raised_at=datetime.now(UTC)
+    )
+
+    def look(*, is_last=False):
+        if is_last:
+            return []
+        begun.set()
+        goes_on.wait(DEADLINE_S)
+        return [Change("raised", alert)]
+
+    async with watched(tmp_path) as mill:
+        running = mill.running
+        watching = asyncio.create_task(
+            watch_by_the_clock(
+                running.monitoring,
+                lambda: SimpleNamespace(look=look),
+                running.jobs.webhooks,
+                every_s=0.0,
+                metrics=running.metrics,
+                tell=lambda event, facts: told.append((event, facts["id"])),
+            )
+        )
+        await asyncio.to_thread(begun.wait, DEADLINE_S)
+        watching.cancel()
+        await asyncio.sleep(0)
+        goes_on.set()
+        await asyncio.gather(watching, return_exceptions=True)
+
+    assert told == [("alert_raised", "alt_1")]

@@ -37,6 +37,9 @@ async def control(running: Running) -> None:
 
 
 async def _watch(running: Running) -> None:
+    watch = running.settings.monitoring
+    if not watch.enabled:
+        return
     monitor = partial(
         monitor_of,
         running.settings,
@@ -47,9 +50,10 @@ async def _watch(running: Running) -> None:
         tell=running.tell,
     )
     await watch_by_the_clock(
-        running.settings,
+        running.monitoring,
         monitor,
         running.jobs.webhooks,
+        every_s=watch.look_s,
         metrics=running.metrics,
         tell=running.tell,
     )

@@ -173,24 +173,42 @@ def monitor_of(
 
 
 async def watch_by_the_clock(
-    settings: Settings, monitor: Callable[[], Monitor], webhooks: SqlWebhooks, *, metrics: Metrics, tell: Tell
+    monitoring: Monitoring,
+    monitor: Callable[[], Monitor],
+    webhooks: SqlWebhooks,
+    *,
+    every_s: float,
+    metrics: Metrics,
+    tell: Tell,
 ) -> None:
-    """Looks every `[monitoring] look_s`, until it is cancelled; who wants to know is told of what has changed."""
-    if not settings.monitoring.enabled:
-        return
+    """Looks every `every_s`, until it is cancelled; who wants to know is told of what has changed.
+
+    At its end all that the witness of this process noted is looked at once more: it is handed in before the last look.
+    """
     watch = await asyncio.to_thread(monitor)
+
+    async def look(*, is_last: bool = False) -> None:
+        try:
+            changes = await asyncio.to_thread(watch.look, is_last=is_last)
+            await _tell_changes(changes, webhooks, metrics=metrics, tell=tell)
+        except HeadraceError as failure:
+            # A store that is away now may be back at the next look; what processes saw waits there.
+            metrics.watched.labels("look_failed").inc()
+            tell("watch_failed", {"error": str(failure)})
+
+    looking: asyncio.Future[None] | None = None
     try:
         while True:
-            await asyncio.sleep(settings.monitoring.look_s)
-            try:
-                await _tell_changes(await asyncio.to_thread(watch.look), webhooks, metrics=metrics, tell=tell)
-            except HeadraceError as failure:
-                # A store that is away now may be back at the next look; what processes saw waits there.
-                metrics.watched.labels("look_failed").inc()
-                tell("watch_failed", {"error": str(failure)})
+            await asyncio.sleep(every_s)
+            looking = asyncio.ensure_future(look())
+            await asyncio.shield(looking)
     finally:
-        changes = await asyncio.to_thread(watch.look, is_last=True)
-        await _tell_changes(changes, webhooks, metrics=metrics, tell=tell)
+        # What a look has found is told though it was to end meanwhile: alerts that are stored are not found again.
+        if looking is not None:
+            await looking
+        if monitoring.recorder is not None:
+            await asyncio.to_thread(monitoring.recorder.flush)
+        await look(is_last=True)
 
 
 async def _tell_changes(changes: Sequence[Change], webhooks: SqlWebhooks, *, metrics: Metrics, tell: Tell) -> None:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from random import Random
 from threading import Event, Lock, Thread
-from time import monotonic, thread_time
+from time import monotonic, sleep, thread_time
 
 from headrace.domain.decision import Decision
 from headrace.domain.observation import Observation
@@ -15,6 +15,7 @@ from headrace.monitoring.gathering import Gathering
 from headrace.monitoring.window import MOST_FEATURES, Batch, encoded, exemplar_of
 
 SKEW_S = 120.0
+AGAIN_S = 0.1
 _EXEMPLARS = 64
 
 
@@ -54,6 +55,7 @@ class WatchRecorder:
         self._noted = 0
         self._lock = Lock()
         self._ends = Event()
+        self._ends_at = 0.0
         self.dropped = 0
         self.failure = ""
         self._thread = Thread(target=self._live, name="watch", daemon=True)
@@ -78,9 +80,10 @@ class WatchRecorder:
             self._hand_all_on()
 
     def close(self, *, within_s: float = 10.0) -> None:
-        """Hands on what is there and ends the thread."""
+        """Hands on what is there and ends the thread; what nobody takes for that long is lost, and counted as such."""
+        self._ends_at = monotonic() + within_s
         self._ends.set()
-        self._thread.join(within_s)
+        self._thread.join(within_s + AGAIN_S)
 
     def _live(self) -> None:
         due = monotonic() + self._flush_s
@@ -93,7 +96,15 @@ class WatchRecorder:
                     due = monotonic() + self._flush_s
             # Resting in proportion to the work keeps the share, however much comes.
             self._ends.wait(min((thread_time() - spent) * (1 / self._share - 1), 10.0))
+        self._hand_on_at_last()
+
+    def _hand_on_at_last(self) -> None:
+        """Tries again, for there is no next time: when a server ends all its processes write at once."""
         self.flush()
+        while self._batches and monotonic() < self._ends_at:
+            sleep(AGAIN_S)
+            self.flush()
+        self._on_outcome("dropped", sum(batch.count for batch in self._batches.values()) + self.dropped)
 
     def _take_all(self) -> None:
         for _ in range(len(self._line)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import msgspec
 
@@ -41,6 +42,8 @@ _CHART_WINDOWS = 60
 _NEARLY_ALL = 0.95
 _SLACK_S = 300.0
 _NEXT_TO_NOTHING = 5e-5
+_TRIES = 5
+Read = TypeVar("Read")
 
 
 class Reporter:
@@ -61,7 +64,9 @@ class Reporter:
 
     def releases(self) -> list[str]:
         """Every release that was ever seen, the one with the newest decisions first."""
-        memory = self._memory()
+        return self._settled(self._releases)
+
+    def _releases(self, memory: MonitorMemory) -> list[str]:
         known = dict.fromkeys(reversed(list(memory.releases)))
         for batch in self._store.batches(after=memory.through, limit=1000):
             known |= dict.fromkeys(decoded(batch.content).sketches)
@@ -69,9 +74,11 @@ class Reporter:
 
     def status(self, release: str | None = None) -> list[MonitorStatus]:
         """Each release at a glance."""
-        memory = self._memory()
+        return self._settled(lambda memory: self._status(memory, release))
+
+    def _status(self, memory: MonitorMemory, release: str | None) -> list[MonitorStatus]:
         alerts = self._store.alerts(is_open=True, cursor=None, limit=100).items
-        names = self.releases() if release is None else [release]
+        names = self._releases(memory) if release is None else [release]
         return [
             MonitorStatus(
                 release=name,
@@ -89,7 +96,10 @@ class Reporter:
 
     def report(self, release: str, *, window_s: float = 3600.0, field: str | None = None) -> MonitorReport:
         """The last `window_s` seconds against the reference; `field` limits segments to those of one tag."""
-        memory, now = self._memory(), self._now()
+        return self._settled(lambda memory: self._report(memory, release, window_s=window_s, field=field))
+
+    def _report(self, memory: MonitorMemory, release: str, *, window_s: float, field: str | None) -> MonitorReport:
+        now = self._now()
         since = now.timestamp() - window_s
         window, points = self._window(memory, release, since=since, until=now.timestamp() + _SLACK_S)
         if field is not None:
@@ -132,11 +142,27 @@ class Reporter:
     def scorecards(self, release: str, *, window_s: float) -> tuple[Scorecard, ...]:
         """What the decisions of the last `window_s` seconds were worth, by metric."""
         now = self._now().timestamp()
-        window, _ = self._window(self._memory(), release, since=now - window_s, until=now + _SLACK_S)
+        window, _ = self._settled(
+            lambda memory: self._window(memory, release, since=now - window_s, until=now + _SLACK_S)
+        )
         return self._scorecards(release, datetime.fromtimestamp(now - window_s, UTC), window)
 
     def _memory(self) -> MonitorMemory:
         return memory_from(self._store.checkpoint())
+
+    def _settled(self, read: Callable[[MonitorMemory], Read]) -> Read:
+        """What is read of one state of the store, though it takes several looks at it.
+
+        When the watch saves, batches become windows: whoever has looked for windows before and looks for batches
+        afterwards finds the newest decisions in neither. So what was read meanwhile is read again.
+        """
+        for _ in range(_TRIES):
+            memory = self._memory()
+            found = read(memory)
+            now = self._store.checkpoint()
+            if now is None or now.through == memory.through:
+                break
+        return found
 
     def _window(
         self, memory: MonitorMemory, release: str, *, since: float, until: float

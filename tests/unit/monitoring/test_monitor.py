@@ -75,6 +75,32 @@ def test_old_windows_become_hours_and_days_and_reports_still_count_every_decisio
     assert report.drift.window.decisions == 2 * len(moments)
 
 
+def test_a_report_counts_every_decision_once_though_the_watch_saves_while_it_is_made(tmp_path):
+    class Meanwhile(SqlReports):
+        """The watch saves right after windows were looked for, and before batches are."""
+
+        def windows(self, *, since, until, release=None):
+            found = super().windows(since=since, until=until, release=release)
+            if saving:
+                saving.pop()()
+            return found
+
+    saving = []
+    store = Meanwhile(opened_database(f"sqlite:///{tmp_path}/headrace.db"))
+    monitor = Monitor(store, MonitorOptions(), now=lambda: NOW, rng=np.random.default_rng(1))
+    reporter = Reporter(store, now=lambda: NOW)
+    store.add_batch(batch_of(20))
+    monitor.look(is_last=True)
+    store.add_batch(batch_of(7))
+
+    saving.append(lambda: monitor.look(is_last=True))
+
+    report = reporter.report("sha256:a")
+
+    assert saving == []
+    assert report.drift.window.decisions == 27
+
+
 def test_a_look_that_raises_an_alert_is_saved_at_once_so_that_the_report_knows_what_the_alert_knows(tmp_path):
     store = SqlReports(opened_database(f"sqlite:///{tmp_path}/headrace.db"))
     monitor = Monitor(store, MonitorOptions(), now=lambda: NOW, rng=np.random.default_rng(1))

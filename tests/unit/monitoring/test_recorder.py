@@ -23,8 +23,8 @@ def decision():
     )
 
 
-def recorder_to(hand_on):
-    return WatchRecorder(hand_on, clock=NOW.timestamp, flush_s=3600.0, share=1.0)
+def recorder_to(hand_on, *, on_outcome=lambda _outcome, _count: None):
+    return WatchRecorder(hand_on, clock=NOW.timestamp, on_outcome=on_outcome, flush_s=3600.0, share=1.0)
 
 
 def test_an_author_who_says_what_is_no_number_is_dropped_and_all_others_are_handed_on():
@@ -38,3 +38,35 @@ def test_an_author_who_says_what_is_no_number_is_dropped_and_all_others_are_hand
     (batch,) = map(decoded, handed)
     assert (batch.count, batch.dropped) == (2, 1)
     assert [each.numbers["words"] for each in batch.exemplars] == [3.0, 4.0]
+
+
+def test_at_its_end_it_tries_again_where_the_store_is_away_for_a_moment():
+    handed, outcomes = [], []
+
+    def hand_on(content):
+        handed.append(content)
+        if len(handed) == 1:
+            raise OSError("database is locked")
+
+    recorder = recorder_to(hand_on, on_outcome=lambda outcome, count: outcomes.append((outcome, count)))
+    recorder(decision(), Observation)
+
+    recorder.close()
+
+    assert [decoded(content).count for content in handed] == [1, 1]
+    assert ("seen", 1) in outcomes
+    assert ("dropped", 1) not in outcomes
+
+
+def test_what_nobody_takes_until_the_end_is_counted_as_lost():
+    outcomes = []
+
+    def hand_on(_content):
+        raise OSError("the disc is gone")
+
+    recorder = recorder_to(hand_on, on_outcome=lambda outcome, count: outcomes.append((outcome, count)))
+    recorder(decision(), Observation)
+
+    recorder.close(within_s=0.0)
+
+    assert outcomes[-1] == ("dropped", 1)
