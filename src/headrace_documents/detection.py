@@ -77,6 +77,7 @@ _MIMETYPES = {
 }
 _PARTS = (("word/", DOCX), ("ppt/", PPTX), ("xl/", XLSX), ("META-INF/container.xml", EPUB))
 _STREAMS = (("WordDocument", DOC), ("PowerPoint Document", PPT), ("Workbook", XLS), ("Book", XLS))
+_FLAT = re.compile(r"""<office:document\b[^<>]{0,7000}\boffice:mimetype\s*=\s*["']([\w./-]{1,100})["']""")
 _MAIL_HEADER = re.compile(
     r"^(From|To|Cc|Subject|Date|Received|Return-Path|Message-ID|MIME-Version|Delivered-To|Reply-To|Sender|"
     r"Content-Type|Content-Transfer-Encoding|DKIM-Signature|X-[A-Za-z0-9-]+|[A-Z][A-Za-z0-9-]{1,60}):[ \t]?",
@@ -188,6 +189,9 @@ def _is_text(content: bytes) -> bool:
 def _of_text(text: str, *, filename: str | None, declared: str | None) -> str:
     text = text.lstrip("\ufeff")
     hint = _hint(filename, declared)
+    flat = _FLAT.search(text[:8192]) if text.lstrip().startswith("<") else None
+    if flat:
+        return _MIMETYPES.get(flat[1].encode(), ODT)
     # A mail copied into a text file is a text that begins with a few lines of a mail's head.
     if _is_mail(text) and (hint != TXT or _MACHINE_HEADER.search(text[:4096])):
         return EML

@@ -12,7 +12,19 @@ from headrace_documents.detection import media_type_of
 from headrace_documents.joining import joined
 from headrace_documents.language import LanguageDetector
 from headrace_documents.media_types import differs_from_name
-from headrace_documents.readers import legacy, legacy_slides, mail, opendocument, plain, rtf, sheets, slides, web, word
+from headrace_documents.readers import (
+    legacy,
+    legacy_slides,
+    mail,
+    markdown,
+    opendocument,
+    plain,
+    rtf,
+    sheets,
+    slides,
+    web,
+    word,
+)
 from headrace_documents.readers.containers import repaired
 from headrace_documents.readers.ocr import Ocr
 from headrace_documents.readers.pdf import PdfReader
@@ -58,7 +70,7 @@ class Engines:
             media_types.RTF: rtf.read_rtf,
             media_types.TXT: plain.read,
             media_types.CSV: plain.read_csv,
-            media_types.MARKDOWN: plain.read_markdown,
+            media_types.MARKDOWN: markdown.read_markdown,
             **_of_pictures(ocr, limits, languages),
         }
         second: dict[str, Reader] = {

@@ -44,8 +44,8 @@ EXTENSIONS = {
     PPT: ("ppt", "pps", "pot"),
     XLS: ("xls", "xlt"),
     ODT: ("odt", "ott", "fodt"),
-    ODS: ("ods", "ots"),
-    ODP: ("odp", "otp"),
+    ODS: ("ods", "ots", "fods"),
+    ODP: ("odp", "otp", "fodp"),
 }
 READABLE = ", ".join(sorted({names[0].upper() for names in EXTENSIONS.values()}))
 

@@ -3,6 +3,7 @@
 # ruff: noqa: RUF001 - letters of many scripts are what is tested
 
 import pytest
+from extracted import extracted
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -108,3 +109,17 @@ def test_any_bytes_become_some_text(content):
 @settings(deadline=None)
 def test_utf8_is_never_taken_for_anything_else(text):
     assert decoded(text.encode("utf-8")).lstrip("\ufeff") == text.lstrip("\ufeff")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize(
+    "words", ["Правление порта собралось во вторник.", "港湾委員会は火曜日に協議した。決定は夏に下される。"]
+)
+def test_wide_text_of_other_scripts_without_a_mark(encoding, words):
+    assert extracted(words.encode(encoding), "a.txt").characters == words
+
+
+def test_signs_of_money_before_figures_are_no_letters():
+    words = "\u201cSmart quotes\u201d and an en dash \u2013 it\u2019s \u00a35 or \u20ac6"
+
+    assert extracted(words.encode("cp1252"), "a.txt").characters == words

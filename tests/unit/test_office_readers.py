@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from datetime import timedelta
 
 import pytest
 from attacks import docx, flagged_encrypted, xlsx, zipped
@@ -9,6 +10,7 @@ from extracted import check_places, extracted, sample
 from PIL import Image
 
 from headrace import InvalidInput, TooLarge, Unreadable, UnsupportedType
+from headrace_documents.readers.sheets import shown
 
 W_P = "<w:p><w:r><w:t>{}</w:t></w:r></w:p>".format
 
@@ -399,3 +401,75 @@ def test_style_sheets_in_a_mail_are_no_text():
     text = extracted(mail('multipart/related; boundary="x"', parts), "a.mht")
 
     assert text.characters == "News\n\nSaved page"
+
+
+def test_hidden_runs_and_readings_above_ideographs_are_left_out():
+    hidden = "<w:p><w:r><w:t>Shown </w:t></w:r><w:r><w:rPr><w:vanish/></w:rPr><w:t>secret </w:t></w:r>"
+    hidden += '<w:r><w:rPr><w:vanish w:val="0"/></w:rPr><w:t>too</w:t></w:r></w:p>'
+    ruby = "<w:p><w:r><w:ruby><w:rt><w:r><w:t>とう</w:t></w:r></w:rt>"
+    ruby += "<w:rubyBase><w:r><w:t>東</w:t></w:r></w:rubyBase></w:ruby>"
+
+    assert extracted(docx(f"{hidden}{ruby}</w:r></w:p>"), "a.docx").characters == "Shown too\n\n東"
+
+
+CHART = (
+    '<c:chartSpace xmlns:c="http://schemas.openxmlformats.org/drawingml/2006/chart" '
+    'xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main"><c:chart><c:title><c:tx><c:rich><a:p><a:r>'
+    "<a:t>Exports by season</a:t></a:r></a:p></c:rich></c:tx></c:title><c:plotArea><c:barChart><c:ser>"
+    "<c:tx><c:strRef><c:strCache><c:pt idx='0'><c:v>Tons</c:v></c:pt></c:strCache></c:strRef></c:tx>"
+    "<c:cat><c:strRef><c:strCache><c:pt idx='0'><c:v>Spring</c:v></c:pt><c:pt idx='1'><c:v>Summer</c:v></c:pt>"
+    "</c:strCache></c:strRef></c:cat><c:val><c:numRef><c:numCache><c:pt idx='0'><c:v>12</c:v></c:pt>"
+    "<c:pt idx='1'><c:v>15</c:v></c:pt></c:numCache></c:numRef></c:val></c:ser></c:barChart></c:plotArea></c:chart>"
+    "</c:chartSpace>"
+)
+
+
+def test_the_figures_of_a_chart_are_a_table():
+    relation = (
+        '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="r1" '
+        'Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/chart" Target="charts/chart1.xml"/>'
+        "</Relationships>"
+    )
+    parts = {"word/_rels/document.xml.rels": relation.encode(), "word/charts/chart1.xml": CHART.encode()}
+    with zipfile.ZipFile(io.BytesIO(docx(W_P("body")))) as plain:
+        members = {name: plain.read(name) for name in plain.namelist()}
+
+    text = extracted(zipped({**members, **parts}), "a.docx")
+
+    check_places(text)
+    assert text.characters == "body\n\nExports by season\n\n\tTons\nSpring\t12\nSummer\t15"
+
+
+def flat(kind: str, body: str) -> bytes:
+    names = {
+        "office": "urn:oasis:names:tc:opendocument:xmlns:office:1.0",
+        "text": "urn:oasis:names:tc:opendocument:xmlns:text:1.0",
+        "table": "urn:oasis:names:tc:opendocument:xmlns:table:1.0",
+    }
+    declared = " ".join(f'xmlns:{name}="{value}"' for name, value in names.items())
+    mimetype = f"application/vnd.oasis.opendocument.{kind}"
+    head = f'<?xml version="1.0"?><office:document {declared} office:mimetype="{mimetype}">'
+    return f"{head}<office:body><office:{kind}>{body}</office:{kind}></office:body></office:document>".encode()
+
+
+def test_open_documents_of_one_file_are_read_as_those_in_containers():
+    letter = extracted(flat("text", "<text:p>The mill stands.</text:p>"), "a.fodt")
+    rows = "".join(
+        f"<table:table-row><table:table-cell><text:p>{a}</text:p></table:table-cell>"
+        f"<table:table-cell><text:p>{b}</text:p></table:table-cell></table:table-row>"
+        for a, b in (("Item", "Price"), ("Rope", "4"))
+    )
+    sheet = extracted(flat("spreadsheet", f'<table:table table:name="Costs">{rows}</table:table>'), "a.fods")
+
+    assert (letter.characters, letter.findings) == ("The mill stands.", ())
+    assert (sheet.characters, sheet.findings) == ("Costs\n\nItem\tPrice\nRope\t4", ())
+
+
+def test_a_line_that_tells_excel_the_separator_is_no_row():
+    text = extracted(b"sep=;\r\nName;Price\r\nRope, thick;4\r\n", "a.csv")
+
+    assert text.tables[0].rows == (("Name", "Price"), ("Rope, thick", "4"))
+
+
+def test_spans_of_time_are_shown_in_hours():
+    assert shown(timedelta(hours=30, minutes=5)) == "30:05:00"

@@ -17,6 +17,8 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_RARE_CYRILLIC = frozenset("ЂЃЄЅІЇЈЉЊЋЌЎЏҐ")
+_BLANKS_BE = (b"\0 ", b"\0\n", b"\x30\x00", b"\x30\x02")
 SAMPLE_BYTES = 64_000
 
 
@@ -41,13 +43,35 @@ def encoding_of(content: bytes) -> str:
 def _wide(content: bytes) -> str | None:
     """UTF-16 or UTF-32 without a mark: the zero bytes of plain letters stand on one side."""
     sample = content[:4096]
-    if len(sample) < 4 or sample.count(0) < max(1, len(sample) // 8):
+    if len(sample) < 4:
         return None
+    if sample.count(0) < max(1, len(sample) // 8):
+        return _wide_beyond_latin(content)
     even, odd = sample[::2].count(0), sample[1::2].count(0)
     if sample[1::4].count(0) == len(sample[1::4]) and sample[2::4].count(0) == len(sample[2::4]):
         return "utf-32-le" if _is_valid(content, "utf-32-le") else None
     best = "utf-16-le" if odd > even else "utf-16-be"
     return best if _is_valid(content, best) else None
+
+
+def _wide_beyond_latin(content: bytes) -> str | None:
+    """UTF-16 without a mark in another script: its blanks and line ends alone have zero bytes."""
+    sample = content[:4096]
+    sample = sample[: len(sample) // 2 * 2]
+    for encoding, blanks in (("utf-16-le", (b" \0", b"\n\0", b"\x00\x30", b"\x02\x30")), ("utf-16-be", _BLANKS_BE)):
+        units = [sample[at : at + 2] for at in range(0, len(sample), 2)]
+        if len(content) % 2 or not any(unit in blanks for unit in units) or not _is_valid(content, encoding):
+            continue
+        text = content[: len(sample)].decode(encoding, errors="ignore")
+        letters = [each for each in text if each.isalpha()]
+        if len(letters) > 0.6 * len(text) and _is_of_few_scripts(letters):
+            return encoding
+    return None
+
+
+def _is_of_few_scripts(letters: list[str]) -> bool:
+    scripts = {_script(each) for each in letters if not each.isascii()}
+    return len(scripts) == 1 or scripts <= _EAST
 
 
 def _is_valid(content: bytes, encoding: str) -> bool:
@@ -123,6 +147,9 @@ def _is_torn(before: str, after: str) -> bool:
     """
     if ord(before) < 128 and ord(after) < 128:
         return False
+    # Hardly any word has a rare capital before a figure: there a sign of money stands.
+    if after.isdigit() and before.isupper() and (_script(before) == "LATIN" or before in _RARE_CYRILLIC):
+        return True
     if unicodedata.combining(after) or _script(after) == "THAI":
         return before.isascii() and before.isalpha()
     if not (before.isalpha() and after.isalpha()):

@@ -23,14 +23,7 @@ MANY = 1000
 
 def read(content: bytes, limits: Limits) -> Reading:
     """The text of an ODT as one passage, or of an ODP as a passage a slide."""
-    with opened(content, limits) as container:
-        if b"encryption-data" in (
-            member(container, "META-INF/manifest.xml") if "META-INF/manifest.xml" in names(container) else b""
-        ):
-            raise Unreadable(ENCRYPTED, remedy=DECRYPT)
-        root = parsed(member(container, "content.xml"), limits)
-        meta = parsed(member(container, "meta.xml"), limits) if "meta.xml" in names(container) else None
-        styles = parsed(member(container, "styles.xml"), limits) if "styles.xml" in names(container) else None
+    root, meta, styles = _parts(content, limits)
     body = root.find(f"{OFFICE}body")
     if body is None:
         raise Unreadable("It has no body.", remedy="Save it anew.")
@@ -45,6 +38,22 @@ def read(content: bytes, limits: Limits) -> Reading:
     _add_blocks(flow, body)
     _add_furniture(flow, styles, f"{STYLE}footer")
     return Reading(passages=(flow.passage(),), title=title or None, pages=_pages(meta))
+
+
+def _parts(content: bytes, limits: Limits) -> tuple[etree._Element, etree._Element | None, etree._Element | None]:
+    """The content, the properties and the styles, which are one and the same of a document that is one XML file."""
+    if not content.startswith(b"PK"):
+        root = parsed(content, limits)
+        return root, root, root
+    with opened(content, limits) as container:
+        if b"encryption-data" in (
+            member(container, "META-INF/manifest.xml") if "META-INF/manifest.xml" in names(container) else b""
+        ):
+            raise Unreadable(ENCRYPTED, remedy=DECRYPT)
+        root = parsed(member(container, "content.xml"), limits)
+        meta = parsed(member(container, "meta.xml"), limits) if "meta.xml" in names(container) else None
+        styles = parsed(member(container, "styles.xml"), limits) if "styles.xml" in names(container) else None
+    return root, meta, styles
 
 
 def _pages(meta: etree._Element | None) -> int | None:
@@ -75,6 +84,8 @@ def _add_blocks(flow: Flow, parent: etree._Element) -> None:
             for frame in _frames(child):
                 _add_blocks(flow, frame)
         elif child.tag == f"{TABLE}table":
+            # Sheets alone have names that are shown.
+            flow.paragraph(child.get(f"{TABLE}name", "") if parent.tag == f"{OFFICE}spreadsheet" else "")
             _add_table(flow, child)
         elif child.tag not in _LEFT_OUT and isinstance(child.tag, str):
             _add_blocks(flow, child)

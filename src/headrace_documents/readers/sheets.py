@@ -7,7 +7,7 @@ import re
 import struct
 import zipfile
 from collections.abc import Iterable
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 import olefile
@@ -15,6 +15,7 @@ from lxml import etree
 from python_calamine import CalamineError, CalamineWorkbook, PasswordError, ZipError
 
 from headrace import Unreadable
+from headrace_documents.readers import opendocument
 from headrace_documents.readers.containers import DECRYPT, ENCRYPTED, is_xml, member, names, opened, parsed
 from headrace_documents.readers.reader import Flow, Limits, Passage, Reading
 
@@ -33,6 +34,8 @@ _REPEATED = re.compile(rb"""number-(?:columns|rows)-repeated\s*=\s*["'](\d{1,15}
 
 def read(content: bytes, limits: Limits) -> Reading:
     """Each sheet by its name and its tables."""
+    if content[:64].lstrip()[:1] == b"<":
+        return opendocument.read(content, limits)
     if content[:2] == b"PK":
         content = _mended(content, _check_container(content, limits), limits)
     else:
@@ -89,6 +92,9 @@ def shown(value: Any) -> str:
         return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
     if isinstance(value, datetime):
         return value.date().isoformat() if value.time() == time() else value.isoformat(sep=" ")
+    if isinstance(value, timedelta):
+        minutes, seconds = divmod(round(value.total_seconds()), 60)
+        return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
     return value.isoformat() if isinstance(value, date | time) else str(value).strip()
 
 

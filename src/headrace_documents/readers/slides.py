@@ -1,4 +1,4 @@
-"""PPTX: slide by slide, each shape in its order, with tables, groups and the speaker's notes."""
+"""PPTX: slide by slide, each shape in its order, with tables, groups, charts and the speaker's notes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from lxml import etree
 
+from headrace_documents.readers.charts import add_chart
 from headrace_documents.readers.containers import member, names, opened, parsed
 from headrace_documents.readers.reader import Flow, Limits, Passage, Reading
 from headrace_documents.readers.word import core_title, relations
@@ -43,12 +44,16 @@ def _slide(container: zipfile.ZipFile, part: str, number: int, limits: Limits) -
     flow = Flow(limits)
     _add_shapes(flow, parsed(member(container, part), limits))
     present = names(container)
-    for kind, path in relations(container, part, limits).values():
+    # Notes are spoken about all that is shown: they come last.
+    listed = sorted(relations(container, part, limits).values(), key=lambda each: each[0] == "notesSlide")
+    for kind, path in listed:
         if kind == "notesSlide" and path in present:
             _add_shapes(flow, parsed(member(container, path), limits))
         elif kind == "diagramData" and path in present:
             for paragraph in parsed(member(container, path), limits).iter(f"{A}p"):
                 flow.paragraph(_text(paragraph))
+        elif kind == "chart" and path in present:
+            add_chart(flow, parsed(member(container, path), limits))
     found = flow.passage()
     return Passage(characters=found.characters, tables=found.tables, page=number)
 

@@ -1,4 +1,4 @@
-"""DOCX: the body in order, with content controls, text boxes, tables, notes, and the headers and footers around it.
+"""DOCX: the body in order, with content controls, text boxes, tables, notes, charts, and what is around it.
 
 The parts are walked as XML: python-docx leaves out content controls, text boxes and notes, which forms are made of.
 """
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from lxml import etree
 
+from headrace_documents.readers.charts import add_chart
 from headrace_documents.readers.containers import member, names, opened, parsed
 from headrace_documents.readers.equations import EQUATION, equation_text
 from headrace_documents.readers.reader import Flow, Limits, Reading
@@ -19,8 +20,10 @@ MC_FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fall
 TEXT_BOX = f"{W}txbxContent"
 RELATION = "{http://schemas.openxmlformats.org/package/2006/relationships}Relationship"
 _BREAKS = {f"{W}tab": "\t", f"{W}br": "\n", f"{W}cr": "\n", f"{W}noBreakHyphen": "-", f"{W}ptab": "\t"}
-# What is deleted in tracked changes, or moved away, is not part of the document any more.
+# What is deleted in tracked changes, or moved away, is not part of the document any more; the reading set above an
+# ideograph is no part of its sentence.
 _LEFT_OUT = {f"{W}del", f"{W}moveFrom", MC_FALLBACK, f"{W}instrText", f"{W}delText", f"{W}rPr", f"{W}pPr"}
+_LEFT_OUT |= {f"{W}rt"}
 
 
 def read(content: bytes, limits: Limits) -> Reading:
@@ -33,6 +36,9 @@ def read(content: bytes, limits: Limits) -> Reading:
         _add_parts(flow, container, [name for name in parts if name.startswith(f"{folder}/header")])
         body = parsed(member(container, main), limits)
         _add_blocks(flow, body)
+        for kind, path in relations(container, main, limits).values():
+            if kind == "chart" and path in names(container):
+                add_chart(flow, parsed(member(container, path), limits))
         for kind in ("footnotes", "endnotes"):
             _add_parts(flow, container, [name for name in parts if name == f"{folder}/{kind}.xml"])
         _add_parts(flow, container, [name for name in parts if name.startswith(f"{folder}/footer")])
@@ -143,8 +149,14 @@ def _gather(element: etree._Element, pieces: list[str]) -> None:
             pieces.append(_BREAKS[tag])
         elif tag == f"{W}sym":
             pieces.append(_symbol(child))
-        elif tag not in _LEFT_OUT and tag != TEXT_BOX and isinstance(tag, str):
+        elif tag not in _LEFT_OUT and tag != TEXT_BOX and isinstance(tag, str) and not _is_hidden(child):
             _gather(child, pieces)
+
+
+def _is_hidden(run: etree._Element) -> bool:
+    """Whether a run is set as hidden text, which Word neither shows nor prints."""
+    found = run.find(f"{W}rPr/{W}vanish") if run.tag == f"{W}r" else None
+    return found is not None and found.get(f"{W}val", "1") not in {"0", "false", "off"}
 
 
 def _symbol(element: etree._Element) -> str:
