@@ -90,4 +90,4 @@ app = Platform(Mill)
 def settings_in(folder: Path, **tables: Any) -> Settings:
     """Everything below `folder`, two replicas a service."""
     services = {"stone": {"replicas": 2}, "sack": {"replicas": 2}}
-    return Settings(data=str(folder), services=services, **tables)
+    return Settings(data=str(folder), **({"services": services} | tables))

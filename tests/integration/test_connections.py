@@ -353,7 +353,9 @@ async def test_a_header_with_a_line_break_never_goes_out(it):
         b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
         b"GET / HTTP/1.1\r\nHost: a\r\nBad Name: 3\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: a\r\nX-Null: a\x00b\r\n\r\n",
-        b"BREW / HTTP/1.1\r\n\r\n",
+        b"BREW / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/1.1\r\nAccept: */*\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nhost: b\r\n\r\n",
     ],
 )
 async def test_what_is_no_call_is_told_so(it, garbage):
@@ -438,7 +440,8 @@ async def test_targets_may_be_whole_addresses(it, target):
 
 @pytest.mark.parametrize("target", ["*", "localhost:80", "/%00/../\xff"])
 async def test_targets_that_are_no_paths_lead_nowhere(it, target):
-    answer = await told(it, f"OPTIONS {target} HTTP/1.1\r\nConnection: close\r\n\r\n".encode("latin-1"))
+    head = f"OPTIONS {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    answer = await told(it, head.encode("latin-1"))
 
     assert answer.startswith((b"HTTP/1.1 404 ", b"HTTP/1.1 400 "))
 

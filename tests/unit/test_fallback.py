@@ -11,7 +11,7 @@ from headrace import InvalidConfiguration, Retry, Service, Unreadable, batched, 
 from headrace.assembly.parts import parts_of
 from headrace.errors import DeadlineExceeded, ServiceFailed
 from headrace.gateway.problems import kind_of
-from headrace.serving.context import Context, within
+from headrace.serving.context import Context, Degraded, within
 from headrace.serving.pool import Pool
 from headrace.serving.runtime import Reply, Unreachable
 from headrace.serving.runtimes.threads import ThreadReplicas
@@ -328,3 +328,40 @@ def loaded(kind):
     service = kind()
     service.stand_by(None)
     return service
+
+
+async def test_an_answer_that_is_given_again_takes_the_way_that_it_took():
+    async with pool_of(Miller) as pool:
+        retraced = [Degraded("sieve", "failed", "hand"), Degraded("miller", "overloaded", "coarse")]
+        with within(Context(retraced=retraced)) as context:
+            first = await pool.call(Miller.methods["grind"], "rye")
+            second = await pool.call(Miller.methods["grind"], "rye")
+
+    assert first == "coarse rye"
+    assert second == "stone rye"
+    assert told(context) == [("miller", "overloaded", "coarse")]
+
+
+async def test_a_way_that_is_no_more_is_not_looked_for_when_an_answer_is_given_again():
+    async with pool_of(Miller) as pool:
+        with within(Context(retraced=[Degraded("miller", "failed", "oxen")])) as context:
+            answer = await pool.call(Miller.methods["grind"], "rye")
+
+    assert answer == "stone rye"
+    assert told(context) == []
+
+
+async def test_a_private_way_is_not_named_to_those_who_wait_in_vain():
+    class Broken(Miller):
+        trouble = "hangs"
+        release = threading.Event()
+
+    async with pool_of(Broken, rungs={"grind": Miller.ladders["grind"][:0]}) as pool:
+        by_hand = next(rung.method for rung in Miller.ladders["grind"] if rung.name == "hand")
+        with within(Context(deadline=monotonic() + 0.2)):
+            grinding = asyncio.create_task(pool.call(Miller.methods["grind"], "rye"))
+            await asyncio.sleep(0.05)
+            with pytest.raises(DeadlineExceeded, match=r"^by hand did not answer"):
+                await pool.call(by_hand, "rye")
+        Broken.release.set()
+        await asyncio.gather(grinding, return_exceptions=True)

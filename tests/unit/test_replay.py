@@ -8,11 +8,11 @@ import pytest
 from milled import Mill, settings_in
 from msgspec.structs import replace
 
-from headrace import Columns, pipeline
+from headrace import Columns, Service, batched, fallback, pipeline
 from headrace.assembly import Platform, Settings
 from headrace.assembly.releases import record_of
 from headrace.domain.release import Release
-from headrace.errors import Conflict, InvalidConfiguration, NotFound
+from headrace.errors import Conflict, InvalidConfiguration, NotFound, ServiceFailed
 from headrace.registry.registry import ModelRegistry
 from headrace.serving.context import Context
 from headrace.serving.keeping import LOST
@@ -142,3 +142,41 @@ async def test_an_explanation_that_was_lost_is_made_again_where_the_answer_is_th
         monkeypatch.setattr(Reasoner, "mood", "angry")
         with pytest.raises(Conflict, match="answers otherwise"):
             await running.replayer.explanation(lost)
+
+
+class WornService(Service):
+    """A stone that is lent out at times, and a mortar."""
+
+    is_lent = False
+
+    @batched(max_size=8)
+    async def grind(self, corns: list[str]) -> list[str]:
+        if WornService.is_lent:
+            raise ServiceFailed("The stone is lent out.")
+        return [f"ground {corn}" for corn in corns]
+
+    @fallback("mortar", of=grind)
+    async def _pound(self, corn: str) -> str:
+        return f"pounded {corn}"
+
+
+@pipeline
+class WornMill:
+    def __init__(self) -> None:
+        self.stone = WornService()
+
+    async def run(self, corn: str) -> str:
+        return await self.stone.grind(corn)
+
+
+async def test_what_a_lesser_way_answered_is_given_again_by_it_though_the_best_could_answer_now(tmp_path, monkeypatch):
+    async with Platform(WornMill).running(settings_in(tmp_path, services={})) as running:
+        endpoint = running.endpoints["worn-mill/run"]
+        monkeypatch.setattr(WornService, "is_lent", True)
+        lesser = (await endpoint.answer("rye", context=Context(), input_digest="")).decision
+        monkeypatch.setattr(WornService, "is_lent", False)
+        best = (await endpoint.answer("rye", context=Context(), input_digest="")).decision
+        replays = [await running.replayer.replay(each.id) for each in (lesser, best)]
+
+    assert [json.loads(each.body)["output"] for each in (lesser, best)] == ["pounded rye", "ground rye"]
+    assert [each.identical for each in replays] == [True, True]

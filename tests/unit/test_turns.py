@@ -313,3 +313,21 @@ async def test_a_replica_that_hangs_gives_back_its_turn(build, turns, monkeypatc
     assert taken(turns) == 1 + SPARE
     Miller.release.set()
     await replicas.close()
+
+
+def test_turns_of_which_all_processes_were_killed_are_removed_by_their_name():
+    left = Turns(cores=1)
+    name = left.name
+
+    assert name.split()[1] == "2"
+    assert Turns.remove(name) is True
+    assert left.take(within_s=0.0) is False
+    assert Turns.remove(name) is False
+
+
+def test_no_others_are_removed_that_were_given_the_same_id(turns):
+    number, _, rest = turns.name.partition(" ")
+
+    assert Turns.remove(f"{number} {rest}0") is False
+    assert Turns.remove("") is False
+    assert turns.take(within_s=0.0) is True

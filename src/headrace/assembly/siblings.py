@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+from headrace.serving.own_folder import OwnFolder, abandoned_folders
 from headrace.serving.turns import Turns
 from headrace.telemetry.summing import summed
 
+PREFIX = "headrace-server-"
+TURNS = "turns"
 ANSWER_S = 2.0
 MOST_BYTES = 64 * 1024 * 1024
 
@@ -22,11 +24,26 @@ class Siblings:
     They compute in turn where there are `turns`.
     """
 
-    def __init__(self, folder: Path | None = None, turns: Turns | None = None) -> None:
+    def __init__(
+        self, folder: Path | None = None, turns: Turns | None = None, *, held: OwnFolder | None = None
+    ) -> None:
         self._folder = folder
+        self._held = held
         self.turns = turns
         self.quota = None if folder is None else folder / "quota"
         """Where the processes count together how often callers ask; None for one that is alone."""
+
+    @classmethod
+    def founded(cls, *, cores: int) -> Siblings:
+        """What the processes of a new server share; what servers left that were killed as a whole is removed."""
+        for left in abandoned_folders(PREFIX):
+            with suppress(OSError):
+                Turns.remove((left / TURNS).read_text(encoding="utf-8"))
+        held = OwnFolder(PREFIX)
+        folder, turns = Path(held.path), Turns.opened(cores=cores)
+        if turns is not None:
+            (folder / TURNS).write_text(turns.name, encoding="utf-8")
+        return cls(folder, turns, held=held)
 
     @property
     def _own(self) -> Path | None:
@@ -39,8 +56,8 @@ class Siblings:
 
     def remove(self) -> None:
         """Removes what all of them share; safe to call twice."""
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        if self._held is not None:
+            self._held.remove()
         if self.turns is not None:
             self.turns.close()
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from headrace.assembly.loop import loop_factory
 from headrace.assembly.platform import Platform
@@ -22,7 +20,6 @@ from headrace.assembly.stores import upgrade_store
 from headrace.assembly.supervisor import Member, Supervisor, Voice
 from headrace.errors import HeadraceError, InvalidConfiguration
 from headrace.serving.cores import usable_cores
-from headrace.serving.turns import Turns
 from headrace.settings import Settings
 
 GRACE_S = 15.0
@@ -47,8 +44,7 @@ def supervised(platform: Platform, settings: Settings, names: Sequence[str], *, 
         upgraded = aside.submit(upgrade_store, settings)
         preload = Preload(platform, settings, only=services_in(roles))
     upgraded.result()
-    folder = Path(tempfile.mkdtemp(prefix="headrace-"))
-    siblings = Siblings(folder, Turns.opened(cores=usable_cores()))
+    siblings = Siblings.founded(cores=usable_cores())
     try:
         life = _Life(platform, settings, preload, tell=tell, on_error=on_error, siblings=siblings, parent=os.getpid())
         members = [

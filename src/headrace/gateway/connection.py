@@ -164,16 +164,25 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header; of several with one name the first counts. What comes behind the body is none."""
         arriving = self._arriving
-        if arriving is not None and not arriving.method:
-            arriving.headers.setdefault(name.lower().decode("latin-1"), value.decode("latin-1"))
+        if arriving is None or arriving.method:
+            return
+        key = name.lower().decode("latin-1")
+        if key not in arriving.headers:
+            arriving.headers[key] = value.decode("latin-1")
+        elif key == "host":
+            # Whoever stands before us may have taken the other one for the right one (RFC 9112, section 3.2).
+            self._refuse("The call has two Host headers.")
 
     def on_headers_complete(self) -> None:
         """The head is there: the call can be answered, or refused, before its body has come."""
         exchange, parser = self._arriving, self._parser
         if exchange is None:
             return
-        exchange.method = parser.get_method().decode("latin-1")
         exchange.version = parser.get_http_version()
+        if exchange.version == "1.1" and "host" not in exchange.headers:
+            self._refuse("The call has no Host header.")
+            return
+        exchange.method = parser.get_method().decode("latin-1")
         exchange.keeps_alive = parser.should_keep_alive()
         exchange.awaits_continue = exchange.headers.get("expect", "").lower() == "100-continue"
         exchange.path, exchange.query_string = _parted(exchange.target)

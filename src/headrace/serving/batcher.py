@@ -234,4 +234,4 @@ def _bucket(method: Method, question: object) -> int:
         raise
     # The author's code may raise anything; whoever asked is told, and the line lives on.
     except Exception as error:
-        raise ServiceFailed(f"The size of a question to {method.name} could not be told.") from error
+        raise ServiceFailed(f"The size of a question to {method.title} could not be told.") from error

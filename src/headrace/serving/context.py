@@ -93,6 +93,7 @@ class Context(msgspec.Struct):
     `trace_parent` is its place in a trace that is recorded, as W3C Trace Context writes it; empty where none is.
     `attachment` is there when the question is large and kept.
     `tags` say where it comes from, `source` and the like. `is_released`: an operator let it out of quarantine.
+    `retraced` is what was degraded in an answer that is given again: its services answer in the same ways.
     """
 
     deadline: float | None = None
@@ -112,6 +113,7 @@ class Context(msgspec.Struct):
     calls: list[ServiceCall] = msgspec.field(default_factory=list)
     spent: list[Tokens] = msgspec.field(default_factory=list)
     attachment: Attachment | None = None
+    retraced: list[Degraded] | None = None
 
     @property
     def members(self) -> tuple[Context, ...]:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from headrace.errors import DeadlineExceeded, HeadraceError, Overloaded, Retry, ServiceFailed
 from headrace.serving.breaker import Breaker, BreakerState
-from headrace.serving.context import Context
+from headrace.serving.context import Context, Degraded
 from headrace.serving.finite import finder
 from headrace.serving.retry_budget import RetryBudget
 from headrace.serving.runtime import Reply, Unreachable
@@ -49,7 +49,7 @@ class Way:
         """The reply; raises `ServiceFailed` also where a number in it is none."""
         reply = await self._ask(self.method, question, context)
         if self._find is not None and (place := self._find(reply.value)) is not None:
-            raise ServiceFailed(f"{self.method.name} answered with a number that is none, at answer{place}.")
+            raise ServiceFailed(f"{self.method.title} answered with a number that is none, at answer{place}.")
         return reply
 
     @property
@@ -90,6 +90,12 @@ class Ladder:
         """
         if len(self._ways) == 1:
             return self._ways[0], await self._awaited(self._ways[0], question, context)
+        if context.retraced and (taken := self._taken_before(context.retraced)) is not None:
+            way, reason = taken
+            attempt = replace(context, degraded=[])
+            reply = await self._tried(way, question, attempt)
+            self._tell(context, way, reason, attempt)
+            return way, reply
         first: HeadraceError | None = None
         reason = ""
         for way, following in zip(self._ways, self._ways[1:], strict=False):
@@ -127,6 +133,15 @@ class Ladder:
                     raise
             await asyncio.sleep(AWAY_PAUSE_S)
 
+    def _taken_before(self, retraced: list[Degraded]) -> tuple[Way, str] | None:
+        """The lesser way that answered then, and why; each is taken once. None where the best one did."""
+        for step in retraced:
+            way = next((way for way in self._ways[1:] if way.name == step.used), None)
+            if way is not None and step.service == self._service:
+                retraced.remove(step)
+                return way, step.reason
+        return None
+
     def _tell(self, context: Context, way: Way, reason: str, attempt: Context) -> None:
         """Why this way answered, by the ladder's clock; then what the way itself left out in the time it was given."""
         if way is not self._ways[0]:
@@ -138,7 +153,7 @@ class Ladder:
         given_s = None if attempt.deadline is None else attempt.deadline - begun
         # A way that was never quicker than this is not begun: half an answer helps nobody.
         if given_s is not None and way.time.count >= LEARNED_AFTER and given_s < way.time.shortest_s:
-            raise DeadlineExceeded(f"{way.method.name} takes longer than the caller's time.", remedy="Give more time.")
+            raise DeadlineExceeded(f"{way.method.title} takes longer than the caller's time.", remedy="Give more time.")
         permit = way.breaker.permit()
         if permit is None:
             raise BreakerOpen(f"{self._service} failed lately and is left to rest.", remedy="Ask again in a moment.")

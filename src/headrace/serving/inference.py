@@ -79,7 +79,7 @@ class Face:
             if self.method.max_batch_size is None and isinstance(values[0], np.ndarray):
                 array = np.asarray(values[0])
             if array.dtype not in DATATYPES:
-                raise ServiceFailed(f"{self.method.name} gave an array of {array.dtype}, which the protocol lacks.")
+                raise ServiceFailed(f"{self.method.title} gave an array of {array.dtype}, which the protocol lacks.")
             return Tensor(OUTPUT, array.shape, array=array)
         elements = tuple(map(_element, values))
         return Tensor(OUTPUT, (len(elements),), elements=elements)
@@ -108,7 +108,7 @@ class Face:
                 return self.codecs[1].decode(element)
             return _from_element(self.answer, element)
         except (ValueError, IndexError, Malformed) as error:
-            raise ServiceFailed(f"{self.method.name} gave something else than one {self.answer}.") from error
+            raise ServiceFailed(f"{self.method.title} gave something else than one {self.answer}.") from error
 
 
 def face_of(method: Method) -> Face:

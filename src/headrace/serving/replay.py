@@ -1,4 +1,7 @@
-"""Replay: the same question again, to the same release or to another, held against what was answered."""
+"""Replay: the same question again, to the same release or to another, held against what was answered.
+
+An answer that a lesser way gave is given again by that way, whatever the better ones could do now.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from headrace.domain.decision import Decision, answer_part
 from headrace.domain.release import Difference, Release, Variant, differences
 from headrace.errors import Conflict, NotFound, UnreadableArtifact
 from headrace.serving.answered import Answered, digest_of
-from headrace.serving.context import Context, Priority
+from headrace.serving.context import Context, Degraded, Priority
 from headrace.serving.endpoint import Endpoint
 from headrace.serving.keeping import LOST
 from headrace.serving.releases import Releases
@@ -100,7 +103,9 @@ class Replayer:
             raise NotFound(f"Nothing answers {decision.endpoint} any more.", remedy="Run the application it is of.")
         asked = await self._question(decision, endpoint) if question is None else question
         async with self._releases.borrowed(release):
-            context = Context(deadline=monotonic() + within_s, priority=Priority.BATCH)
+            # What time or trouble took from the answer then is no difference between releases.
+            retraced = [Degraded(each.service, each.reason, each.used) for each in decision.degraded]
+            context = Context(deadline=monotonic() + within_s, priority=Priority.BATCH, retraced=retraced)
             return await endpoint.answer_as(
                 Variant(release.id, VARIANT), asked, context=context, input_digest=decision.input_digest
             )

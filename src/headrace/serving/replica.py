@@ -69,7 +69,7 @@ class Replica:
         # The author's code may raise anything, SystemExit too: it is given to the callers, and the replica lives on.
         except BaseException as error:  # noqa: BLE001
             if len(calls) == 1:
-                return [(calls[0].future, _shareable(error, calls[0].method.name))]
+                return [(calls[0].future, _shareable(error, calls[0].method.title))]
             return [outcome for call in calls if call.is_wanted for outcome in self.answer([call])]
         finally:
             self.until = None
@@ -128,7 +128,7 @@ class Replica:
 def _check_count(method: Method, values: object, asked: int) -> None:
     if not isinstance(values, list) or len(values) != asked:
         given = len(values) if isinstance(values, list) else type(values).__name__
-        raise ServiceFailed(f"{method.name} was asked {asked} questions and gave {given} answers.")
+        raise ServiceFailed(f"{method.title} was asked {asked} questions and gave {given} answers.")
 
 
 def _shareable(error: BaseException, doing: str) -> Exception:

@@ -41,6 +41,11 @@ class Method:
     max_batch_size: int | None
     size: Callable[[Any], int] | None = None
 
+    @property
+    def title(self) -> str:
+        """Its name as callers are told it: lesser ways are private methods of their author."""
+        return self.name.strip("_").replace("_", " ")
+
 
 @dataclass(frozen=True, slots=True)
 class Rung:

@@ -6,6 +6,7 @@ import ctypes
 import errno
 import os
 import sys
+from pathlib import Path
 from time import monotonic
 
 # <sys/ipc.h> and <sys/sem.h> of Linux.
@@ -13,6 +14,8 @@ _PRIVATE, _CREATE, _REMOVE, _AT_ONCE = 0, 0o1000, 0, 0o4000
 _GET_VALUE, _SET_VALUE, _UNDO = 12, 16, 0x1000
 _TURNS, _OWED = 0, 1
 MOST_OWED_MS = 32_767
+
+_LISTED = Path("/proc/sysvipc/sem")
 
 SPARE = 1
 """Turns beyond the cores: while one passes to another process, no core is without work."""
@@ -60,6 +63,19 @@ class Turns:
         except OSError:
             return None
 
+    @property
+    def name(self) -> str:
+        """What `remove` finds them by when all who had them were killed; empty where the system tells nothing."""
+        return next((line for line in _listed() if line.startswith(f"{self._id} ")), "")
+
+    @staticmethod
+    def remove(name: str) -> bool:
+        """Removes those of this name, which nobody uses any more; whether they were still there."""
+        if not name or name not in _listed():
+            return False
+        removed: int = ctypes.CDLL(None).semctl(int(name.partition(" ")[0]), 0, _REMOVE)
+        return removed == 0
+
     def take(self, *, within_s: float) -> bool:
         """Whether it is this thread's turn, at once or after a wait; whoever was given one gives it back."""
         if self._quick.semop(self._id, ctypes.byref(self._take_now), 1) == 0:
@@ -106,3 +122,12 @@ class Turns:
         step = _Step(_OWED, ms, _UNDO | _AT_ONCE)
         done: int = self._quick.semop(self._id, ctypes.byref(step), 1)
         return done == 0
+
+
+def _listed() -> list[str]:
+    """The id, the number of semaphores, the owner and the time of making of each set: ids are given out again."""
+    try:
+        rows = _LISTED.read_text(encoding="ascii").splitlines()[1:]
+    except OSError:
+        return []
+    return [f"{semid} {count} {owner} {made}" for _, semid, _, count, owner, *_, made in map(str.split, rows)]

@@ -186,10 +186,10 @@ class GuardedReplicas:
         except TimeoutError as late:
             if allowed_s < wall_s:
                 raise DeadlineExceeded(
-                    f"{method.name} did not answer within the caller's time.", remedy="Give more time or send less."
+                    f"{method.title} did not answer within the caller's time.", remedy="Give more time or send less."
                 ) from late
             raise WorkerOverdue(
-                f"{method.name} took longer than the {wall_s:g} s that one call may take.",
+                f"{method.title} took longer than the {wall_s:g} s that one call may take.",
                 remedy="Split the document, or raise the limit.",
             ) from late
         except WorkerDied:

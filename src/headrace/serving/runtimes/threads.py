@@ -125,7 +125,7 @@ class ThreadReplicas:
         asyncio.get_running_loop().call_later(GRACE_S, self._replace_the_hanging)
         call.future.set_exception(
             DeadlineExceeded(
-                f"{call.method.name} did not answer within the caller's time.", remedy="Give more time or send less."
+                f"{call.method.title} did not answer within the caller's time.", remedy="Give more time or send less."
             )
         )
 
