@@ -342,6 +342,17 @@ async def test_an_answer_that_is_given_again_takes_the_way_that_it_took():
     assert told(context) == [("miller", "overloaded", "coarse")]
 
 
+async def test_an_answer_that_the_best_way_gave_is_given_again_by_it_or_not_at_all():
+    class Broken(Miller):
+        trouble = "fails"
+
+    async with pool_of(Broken) as pool:
+        with within(Context(retraced=[])) as context, pytest.raises(ServiceFailed):
+            await pool.call(Broken.methods["grind"], "rye")
+
+    assert told(context) == []
+
+
 async def test_a_way_that_is_no_more_is_not_looked_for_when_an_answer_is_given_again():
     async with pool_of(Miller) as pool:
         with within(Context(retraced=[Degraded("miller", "failed", "oxen")])) as context:

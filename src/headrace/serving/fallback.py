@@ -90,8 +90,8 @@ class Ladder:
         """
         if len(self._ways) == 1:
             return self._ways[0], await self._awaited(self._ways[0], question, context)
-        if context.retraced and (taken := self._taken_before(context.retraced)) is not None:
-            way, reason = taken
+        if context.retraced is not None:
+            way, reason = self._taken_before(context.retraced)
             attempt = replace(context, degraded=[])
             reply = await self._tried(way, question, attempt)
             self._tell(context, way, reason, attempt)
@@ -133,14 +133,14 @@ class Ladder:
                     raise
             await asyncio.sleep(AWAY_PAUSE_S)
 
-    def _taken_before(self, retraced: list[Degraded]) -> tuple[Way, str] | None:
-        """The lesser way that answered then, and why; each is taken once. None where the best one did."""
+    def _taken_before(self, retraced: list[Degraded]) -> tuple[Way, str]:
+        """The way that answered then, and why it was no better one; each lesser one is taken once."""
         for step in retraced:
             way = next((way for way in self._ways[1:] if way.name == step.used), None)
             if way is not None and step.service == self._service:
                 retraced.remove(step)
                 return way, step.reason
-        return None
+        return self._ways[0], ""
 
     def _tell(self, context: Context, way: Way, reason: str, attempt: Context) -> None:
         """Why this way answered, by the ladder's clock; then what the way itself left out in the time it was given."""

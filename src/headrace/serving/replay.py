@@ -1,6 +1,7 @@
 """Replay: the same question again, to the same release or to another, held against what was answered.
 
-An answer that a lesser way gave is given again by that way, whatever the better ones could do now.
+Each service answers again in the way in which it answered then, the best or a lesser one, or the replay fails: what a
+server cannot do at the moment is no difference.
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ class Replayer:
             NotFound: there is no such decision, release, or endpoint, or its input was not kept.
             InvalidConfiguration: the release was made by other code than what runs here.
             UnreadableArtifact: the kept input, or a model, is not what it was.
+            ServiceFailed, Overloaded, DeadlineExceeded: a service cannot answer now as it did then.
         """
         decision = await asyncio.to_thread(self._archive.decision, decision_id)
         if decision is None:
