@@ -20,7 +20,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter
+from time import perf_counter, sleep
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
@@ -31,6 +31,8 @@ from serving_parts.servers import Running, headrace, running, tree  # noqa: E402
 from serving_parts.tiny import WIDTH  # noqa: E402
 
 ROUND_S, SHARE = 10.0, 0.8
+GONE_S = 1.5
+"""So long after a round those who left in it may still be on their way out."""
 LEAVERS = 20
 
 
@@ -66,6 +68,7 @@ def soak(up: Running, target: Target, *, seconds: float, rate: float) -> None:
         outcome = open_loop(target, rate=rate, seconds=ROUND_S, connections=64)
         statuses.update(outcome.statuses)
         churn(target)
+        sleep(GONE_S)
         looks.append(look(up))
     third = len(looks) // 3
     early, late = looks[third : third + max(1, third // 2)], looks[-max(1, third // 2) :]
