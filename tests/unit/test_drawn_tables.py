@@ -112,3 +112,22 @@ def test_rows_in_groups_stay_rows():
     text = extracted(page_pdf(content))
 
     assert [row for table in text.tables for row in table.rows] == rows
+
+
+def test_the_blocks_of_an_invoice_are_no_rows_of_its_table():
+    blocks = [(72, ["Nordlicht Marine Supply", "3 Harbour Street", "Kiel 24103"])]
+    blocks += [(430, ["Invoice: NL-118", "Date: 4 March", "Due: 3 April"])]
+    content = "".join(shown(x, 740 - 12 * at, line) for x, lines in blocks for at, line in enumerate(lines))
+    bill = ["Bill to:", "Porthaven Harbour Board", "Quay Street, Porthaven"]
+    content += "".join(shown(72, 692 - 12 * at, line) for at, line in enumerate(bill))
+    rows = [("Description", "Qty", "Price", "Amount"), ("Mooring chain, galvanised", "40", "18.50", "740.00")]
+    rows += [("Shackle", "12", "6.25", "75.00"), ("", "", "Total", "815.00")]
+    for number, row in enumerate(rows):
+        for right, cell in zip((72, 400, 460, 540), row, strict=True):
+            left = right if right == 72 else right - 5.2 * len(cell)
+            content += shown(left, 630 - 19 * number, cell) if cell else ""
+
+    text = extracted(page_pdf(content))
+
+    assert tuple(rows) in [table.rows for table in text.tables]
+    assert "Bill to:\nPorthaven Harbour Board\nQuay Street, Porthaven" in text.characters

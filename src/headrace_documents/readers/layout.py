@@ -6,6 +6,7 @@ geometry contradicts it again and again, as when columns were drawn line by line
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,8 @@ SPANNING_SHARE = 0.6
 SHORT_LINE = 6.0
 """Lines shorter than this many heights are cells rather than lines of a column."""
 FEWEST_COLUMN_LINES = 6
+TALL, FEWEST = 3.0, 3
+"""A line that runs downwards is this many times as high as wide, and has at least as many signs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,19 @@ def same_row(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> bool:
     """Whether two boxes share a row: their vertical spans overlap by half of the lower one."""
     overlap = min(a[3], b[3]) - max(a[1], b[1])
     return bool(overlap > 0.5 * min(a[3] - a[1], b[3] - b[1]))
+
+
+def runs_down(words: Sequence[str], lines: Sequence[int], boxes: npt.NDArray[np.float64]) -> bool:
+    """Whether most of the text stands in lines that run downwards, from right to left, as Japanese and Chinese may."""
+    if not len(boxes) or not any("\u2e80" <= word[0] <= "\uffef" for word in words):
+        return False
+    firsts = np.flatnonzero(np.diff(np.array(lines), prepend=-1))
+    sizes = np.add.reduceat(np.array([len(word) for word in words]), firsts)
+    lowest = np.minimum.reduceat(boxes[:, :2], firsts, axis=0)
+    highest = np.maximum.reduceat(boxes[:, 2:], firsts, axis=0)
+    extent = highest - lowest
+    is_down = (extent[:, 1] > TALL * extent[:, 0]) & (sizes >= FEWEST)
+    return bool(sizes[is_down].sum() > 0.5 * sizes.sum())
 
 
 def _cut(boxes: Boxes, group: npt.NDArray[np.intp], depth: int) -> list[int]:

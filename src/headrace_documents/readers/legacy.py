@@ -25,7 +25,7 @@ _SPECIAL = str.maketrans({"\x0b": "\n", "\x1e": "-", "\x1f": "", "\x0c": "\r", "
 
 
 def read_doc(content: bytes, limits: Limits) -> Reading:
-    """The text of a DOC: body, footnotes, headers, notes and text boxes, as its piece table joins them."""
+    """The text of a DOC: body, footnotes, headers, endnotes and text boxes, as its piece table joins them."""
     with container_of(content) as container:
         stream = stream_of(container, "WordDocument")
         if len(stream) < 0x200:
@@ -37,21 +37,22 @@ def read_doc(content: bytes, limits: Limits) -> Reading:
         title = title_of(container)
     try:
         text = _pieces(stream, table, limits)
-        counts = struct.unpack_from("<8i", stream, 0x4C)
+        counts = [max(0, count) for count in struct.unpack_from("<8i", stream, 0x4C)]
     except (struct.error, IndexError, OverflowError) as error:
         raise Unreadable(f"Its piece table is damaged: {error}.", remedy=DAMAGED) from error
-    body, notes, headers = counts[0], counts[1], counts[2]
+    body, notes, headers, remarks = counts[0], counts[1], counts[2], counts[3] + counts[4]
     flow = Flow(limits)
     seen: set[str] = set()
     if body <= 0 or body > len(text):
-        body, notes, headers = len(text), 0, 0
+        body, notes, headers, remarks = len(text), 0, 0, 0
     for paragraph in text[body + notes : body + notes + headers].split("\r"):
         if paragraph.strip() and paragraph not in seen:
             seen.add(paragraph)
             flow.paragraph(_shown(_results(_PAGE_NUMBER.sub("", paragraph))))
     _add_body(flow, text[:body])
     _add_body(flow, text[body : body + notes])
-    _add_body(flow, text[body + notes + headers :])
+    # What reviewers remarked is no part of the text.
+    _add_body(flow, text[body + notes + headers + remarks :])
     return Reading(passages=(flow.passage(),), title=title)
 
 

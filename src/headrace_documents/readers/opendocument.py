@@ -17,6 +17,7 @@ DC = "{http://purl.org/dc/elements/1.1/}"
 META = "{urn:oasis:names:tc:opendocument:xmlns:meta:1.0}"
 STYLE = "{urn:oasis:names:tc:opendocument:xmlns:style:1.0}"
 _LEFT_OUT = {f"{TEXT}tracked-changes", f"{OFFICE}annotation", f"{TEXT}sequence-decls", f"{TEXT}bookmark"}
+_LEFT_OUT |= {f"{TEXT}ruby-text", f"{TEXT}hidden-text"}
 _PARAGRAPHS = {f"{TEXT}p", f"{TEXT}h"}
 MANY = 1000
 

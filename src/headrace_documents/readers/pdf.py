@@ -24,6 +24,7 @@ from headrace_documents.readers.annotations import annotated, has_annotations, o
 from headrace_documents.readers.containers import ENCRYPTED
 from headrace_documents.readers.drawn_lines import lines_of
 from headrace_documents.readers.hyphens import is_broken, with_compounds
+from headrace_documents.readers.layout import runs_down
 from headrace_documents.readers.legibility import SURE, Likeness, Unmapped, is_like_no_language, unmapped_of
 from headrace_documents.readers.mending import WordColumns, may_be_broken, mended
 from headrace_documents.readers.page_text import PageWords, passage_of
@@ -242,6 +243,9 @@ def words_of(page: pdfium.PdfPage, own: str | None = None) -> tuple[PageWords, U
             columns = mended(columns, lambda index: _edges(raw, index))
     finally:
         textpage.close()
+    # Lines that run downwards, the first on the right, are laid out as those of a page that lies on its side.
+    if turn == 0 and runs_down(columns.words, columns.lines, columns.boxes):
+        turn = 90
     words_found = PageWords(
         words=columns.words,
         lines=np.array(columns.lines, dtype=np.int32),

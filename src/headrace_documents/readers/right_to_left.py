@@ -25,6 +25,7 @@ SPACE = 0.15
 SAME_ROW = 0.35
 ALIGNED_POINTS = 3.0
 _RTL = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
+_BETWEEN_FIGURES = ".,:/-+"
 _ENDS = ".,;:!?\u061f\u060c\u061b\u05c3"
 
 
@@ -228,9 +229,14 @@ def _logical(token: list[_Glyph]) -> str:
     """The text of one token as it is written: from right to left, but numbers and foreign letters from the left."""
     if _kind(token) in {"L", "D"}:
         return "".join(each.text for each in token)
+    texts = [each.text for each in reversed(token)]
+    runs_left = [_runs_left(text) for text in texts]
+    for index, (before, text, after) in enumerate(zip(texts, texts[1:], texts[2:], strict=False), 1):
+        # A point or the like between two figures is part of the number.
+        runs_left[index] |= text in _BETWEEN_FIGURES and before.isdigit() and after.isdigit()
     pieces: list[str] = []
-    for is_foreign, glyphs in groupby(reversed(token), key=lambda each: _runs_left(each.text)):
-        run = [each.text for each in glyphs]
+    for is_foreign, found in groupby(zip(runs_left, texts, strict=True), key=lambda each: each[0]):
+        run = [text for _, text in found]
         pieces += run[::-1] if is_foreign else run
     return "".join(pieces)
 

@@ -25,7 +25,7 @@ Boxes = npt.NDArray[np.float32]
 
 LEAST_GUTTER = 0.4
 """The least white between two columns, in heights of a line."""
-FARTHEST = 3.0
+FARTHEST = 2.2
 """Rows of a table are at most this many heights apart."""
 LOOSE = 1.2
 """How much larger than that of the lines in a cell the pitch of the rows of its table is at least."""
@@ -275,10 +275,15 @@ def _limit(pitches: Sequence[float], has_first: Sequence[bool], stretch: _Stretc
 
 
 def _had_no_room(stretch: _Stretch, number: int, words: PageWords, rights: dict[int, float]) -> bool:
-    """Whether above each piece of a level stands one in whose column its first word would not have fitted."""
+    """Whether above each piece of a level stands one in whose column its first word would not have fitted.
+
+    One of them has several words: of columns of figures, which end at one edge, this is true of every row.
+    """
     above = dict(zip(stretch.columns[number - 1], stretch.levels[number - 1].pieces, strict=True))
-    for piece, column in zip(stretch.levels[number].pieces, stretch.columns[number], strict=True):
-        before = above.get(column)
+    befores = [above.get(column) for column in stretch.columns[number]]
+    if not any(before is not None and before.last - before.first > 1 for before in befores):
+        return False
+    for piece, column, before in zip(stretch.levels[number].pieces, stretch.columns[number], befores, strict=True):
         if before is None:
             return False
         width = float(words.boxes[piece.first, 2] - words.boxes[piece.first, 0])
@@ -297,6 +302,10 @@ def _is_table(rows: Sequence[list[int]], stretch: _Stretch, words: PageWords) ->
     if sum(each > 1 for each in filled) < 0.6 * len(rows) or (len(rows) == 2 and (count < 3 or min(filled) < count)):
         return False
     if all(width > PROSE * stretch.height for width in stretch.widths()):
+        return False
+    # Lines that all fill all columns are rows, or blocks side by side.
+    blocks = [row for row in rows if len(row) > 1 and min(stretch.filled([number]) for number in row) == count]
+    if len(blocks) > MOST_FULL * len(rows):
         return False
     firsts = [" ".join(words.words[piece.first : piece.last]) for column, piece in stretch.placed() if column == 0]
     return not all(MARKER.match(first) for first in firsts)
