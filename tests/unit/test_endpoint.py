@@ -113,6 +113,21 @@ async def test_a_plain_value_goes_out_as_output():
     assert answered.value == {"flour": "corn"}
 
 
+async def test_services_side_by_side_are_degraded_in_the_same_order_whichever_told_it_first():
+    async def grind(corn):
+        for service in corn.split():
+            current_context().report_degraded(service, reason="slow", used="fast")
+        return "flour"
+
+    parts = []
+    for corn in ("stone sack", "sack stone"):
+        answered = await built(grind).answer(corn, context=Context(), input_digest="")
+        parts.append(answer_part(answered.body))
+
+    assert parts[0] == parts[1]
+    assert [each["service"] for each in msgspec.json.decode(parts[0])["degraded"]] == ["sack", "stone"]
+
+
 async def test_a_question_whose_time_is_over_is_not_begun():
     begun = []
 

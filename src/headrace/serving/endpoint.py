@@ -200,7 +200,7 @@ class Endpoint:
         quality = None if own is None else fields.pop("quality", None)
         if inspect is not None:
             quality = joined(quality, await inspect(Arrival(self.path, question, value, context)))
-        degraded = tuple([DegradedStep(each.service, each.reason, each.used) for each in context.degraded])
+        degraded = _degraded(context)
         answer = encoder.encode({"degraded": degraded} | fields)
         if cache is not None and kept is None:
             cache.keep(key, question, value, context, answer_bytes=len(answer))
@@ -244,6 +244,12 @@ class Endpoint:
             )
 
 
+def _degraded(context: Context) -> tuple[DegradedStep, ...]:
+    """What was degraded, by service: which of two that ran side by side was told first is not to change the answer."""
+    steps = [DegradedStep(each.service, each.reason, each.used) for each in context.degraded]
+    return tuple(steps if len(steps) < 2 else sorted(steps, key=_place))
+
+
 def _steps(context: Context) -> tuple[Step, ...]:
     """The calls in order. What a service spent stands with its last call, which all its attempts led to.
 
@@ -260,6 +266,10 @@ def _steps(context: Context) -> tuple[Step, ...]:
                 completion_tokens=step.completion_tokens + spent.completion,
             )
     return tuple(steps)
+
+
+def _place(step: DegradedStep) -> tuple[str, str, str]:
+    return step.service, step.used, step.reason
 
 
 def _step(call: ServiceCall) -> Step:
