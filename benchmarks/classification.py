@@ -1,6 +1,6 @@
 """How well the classifier learns, beside what people build in an afternoon: accuracy, calibration, speed, additivity.
 
-    python benchmarks/classification.py [--quick] [--only newsgroups20,banking77] [--part learning] [--vectors DIR]
+    python benchmarks/classification.py [--quick] [--only newsgroups20,banking77] [--part learning]
 
 Reads `../shared/data/classification` (or `HEADRACE_SHARED`). Peers see the same texts in the same run: TF-IDF of words
 and pairs with a linear SVM, and logistic regression over mean static and mean MiniLM token vectors. All of them learn
@@ -10,7 +10,6 @@ from the same examples: 8 and 32 a label (several draws) and all; and none at al
 from __future__ import annotations
 
 import argparse
-import hashlib
 import tempfile
 import warnings
 from collections import defaultdict
@@ -50,46 +49,32 @@ QUICK_EXAMPLES = 1500
 
 
 class RememberingReader:
-    """Reads each text once and gives its mean as one token: peers, sizes and draws share the dear part of the work."""
+    """Reads each text once: peers, sizes and draws share the dear part of the work.
 
-    def __init__(self, reader: TokenReader, *, tokens: int | None = None) -> None:
+    Unless it is `whole`, which only a reader must be whose single tokens matter, a text is its mean as one token.
+    """
+
+    def __init__(self, reader: TokenReader, *, tokens: int | None = None, whole: bool = False) -> None:
         self.name, self.digest, self.width = reader.name, reader.digest, reader.width
         self.tokens_per_s = reader.tokens_per_s
         self._reader = reader
         self._tokens = tokens
-        self._known: dict[str, np.ndarray] = {}
-        self._kept: dict[str, np.ndarray] = {}
+        self._is_whole = whole
+        self._known: dict[str, Tokens] = {}
 
     def read(self, characters: str, *, tokens: int | None = None) -> Tokens:  # noqa: ARG002 - the promise has it
-        """The mean vector of the text as its only token; `tokens` is fixed when the reader is made."""
+        """The vectors of the text, or their mean; `tokens` is fixed when the reader is made."""
         if characters not in self._known:
-            kept = self._kept.get(_digest(characters))
-            self._known[characters] = (
-                self._reader.read(characters, tokens=self._tokens).pooled() if kept is None else kept
-            )
-        place = np.zeros(1, np.int64)
-        return Tokens(self._known[characters][None, :], place, place, len(characters))
-
-    def recall(self, folder: Path) -> None:
-        """Takes over what an earlier run has read, by the digests of the texts."""
-        path = folder / f"{self.name}-{self.digest.removeprefix('sha256:')[:16]}.npz"
-        if path.is_file():
-            kept = np.load(path)
-            self._kept = dict(zip(kept["digests"].tolist(), kept["vectors"], strict=True))
-
-    def keep(self, folder: Path) -> None:
-        """Writes down what was read, for a later run."""
-        known = self._kept | {_digest(text): vector for text, vector in self._known.items()}
-        path = folder / f"{self.name}-{self.digest.removeprefix('sha256:')[:16]}.npz"
-        np.savez(path, digests=np.array(list(known)), vectors=np.stack(list(known.values())))
+            found = self._reader.read(characters, tokens=self._tokens)
+            if not self._is_whole:
+                place = np.zeros(1, np.int64)
+                found = Tokens(found.pooled()[None, :], place, place, len(characters))
+            self._known[characters] = found
+        return self._known[characters]
 
     def means(self, texts: Sequence[str]) -> np.ndarray:
         """(texts, width) float32."""
-        return np.stack([self.read(text).vectors[0] for text in texts])
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode(errors="replace")).hexdigest()
+        return np.stack([self.read(text).pooled() for text in texts])
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,16 +103,13 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer test texts, one draw, 8 and 32 examples a label")
     parser.add_argument("--only", default="", help="names of sets, parted by commas")
     parser.add_argument("--part", choices=("learning", "answers", "sameness"), help="one of the three")
-    parser.add_argument("--vectors", type=Path, help="a folder to keep mean vectors in, and to find those kept there")
     arguments = parser.parse_args()
     folder = shared_folder("data/classification")
     if folder is None:
         return
     figures = Figures("classification", is_quick=arguments.quick)
-    readers = Readers(RememberingReader(StaticReader()), RememberingReader(EncoderReader(CACHE), tokens=PEER_TOKENS))
-    if arguments.vectors is not None:
-        for reader in (readers.static, readers.minilm):
-            reader.recall(arguments.vectors)
+    encoder = RememberingReader(EncoderReader(CACHE), tokens=PEER_TOKENS, whole=True)
+    readers = Readers(RememberingReader(StaticReader()), encoder)
     kept = [name for name in arguments.only.split(",") if name]
     sets = [each for each in sets_in(folder) if not kept or each.name in kept]
     if arguments.part in {None, "learning"}:
@@ -137,9 +119,6 @@ def main() -> None:
         measure_answers(sets[0], figures, documents=300 if arguments.quick else 1000)
     if arguments.part in {None, "sameness"}:
         measure_sameness(sets[0], readers, figures)
-    if arguments.vectors is not None:
-        for reader in (readers.static, readers.minilm):
-            reader.keep(arguments.vectors)
 
 
 def measure_learning(texts: LabelledTexts, readers: Readers, figures: Figures) -> None:

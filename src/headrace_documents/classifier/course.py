@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -23,6 +23,7 @@ from headrace_documents.classifier.parts import (
     taught,
     unseen_scores,
 )
+from headrace_documents.classifier.prototypes import Bags, Halves, Prototypes, evenly_drawn, prototypes_of
 from headrace_documents.classifier.scale import Scale
 from headrace_documents.classifier.softmax import Scores
 from headrace_documents.classifier.surface import Ints, Surface, surface_of
@@ -38,9 +39,22 @@ _SCALES = {"static": 0.6, "minilm": 1.0}
 _NAMED = 5.0
 _AND = "+"
 _MEANS = "means of "
+_NEAREST = "nearest of "
+# Readers whose token vectors say what a word means where it stands: only of these is it told how near they come to
+# those of the examples. How many of these are kept of all texts: 150 MB.
+_CONTEXTUAL = frozenset({"minilm"})
+_MOST_TOKENS = 200_000
 _BY_WORDS = {WORDS: WORDS, TERMS: f"prior.{TERMS}"}
 # What parts weigh with many examples, each in units of its own spread; see `blend`.
-_USUAL = {WORDS: 0.3, "vectors": 1.3, "means": 0.6, f"prior.{TERMS}": 0.1, "prior.static": 0.15, "prior.minilm": 0.2}
+_USUAL = {
+    WORDS: 0.3,
+    "vectors": 1.3,
+    "means": 0.6,
+    "nearest": 0.3,
+    f"prior.{TERMS}": 0.1,
+    "prior.static": 0.15,
+    "prior.minilm": 0.2,
+}
 _WORDS_ALONE = 1.5
 # This many examples a label are worth as much as the labels' names.
 _FEW = 8.0
@@ -74,11 +88,12 @@ class Course:
     seed: int
     on_progress: OnProgress
     features: dict[str, Features] = field(default_factory=dict)
+    bags: dict[str, Bags] = field(default_factory=dict)
     unseen: dict[str, Scores] = field(default_factory=dict)
     prior: dict[str, Floats] = field(default_factory=dict)
     vocabularies: dict[str, Vocabulary] = field(default_factory=dict)
     surfaces: list[Surface] = field(default_factory=list)
-    learned: dict[str, Part] = field(default_factory=dict)
+    learned: dict[str, Part | Prototypes] = field(default_factory=dict)
     blends: dict[tuple[str, ...], Blend] = field(default_factory=dict)
 
     def read(self, sets: Sequence[Sequence[str]], descriptions: Mapping[str, str]) -> None:
@@ -114,9 +129,11 @@ class Course:
                 labels=labels, each=each,
             )  # fmt: skip
 
-    def part(self, name: str, features: Features, truth: Ints) -> Part:
+    def part(self, name: str, features: Features, truth: Ints) -> Part | Prototypes:
         """The part `name` taught from some of the texts: words, or the token vectors of one or more readers."""
         labels = len(self.lesson.labels)
+        if name.startswith(_NEAREST):
+            return prototypes_of(features, truth, labels, seed=self.seed)
         if name == WORDS:
             return taught(features, truth, labels, seed=self.seed)
         if name.startswith(_MEANS):
@@ -128,6 +145,8 @@ class Course:
     def _together(self, name: str) -> Features:
         if name == WORDS:
             return self.features[WORDS]
+        if name.startswith(_NEAREST):
+            return self.bags[name.removeprefix(_NEAREST)]
         return np.hstack([_SCALES[each] * self.features[each] for each in _readers_of(name)])
 
     def _parted(self, name: str, weights: Scores) -> list[tuple[str, Scores]]:
@@ -143,14 +162,21 @@ class Course:
 
     def _dense(self, name: str) -> Features:
         limit = self.tokens if name == "minilm" else None
-        rows = []
+        kept = max(1, _MOST_TOKENS // len(self.lesson.texts)) if name in _CONTEXTUAL else 0
+        rows, bags = [], []
+
+        def read(text: str) -> tuple[Floats, Halves]:
+            tokens = self.readers[name].read(text, tokens=limit)
+            return tokens.pooled(), evenly_drawn(tokens.vectors, kept)
+
         # Readers let the interpreter go while they work, and no text's vectors depend on another's.
         with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as readers:
-            for row in readers.map(
-                lambda text: self.readers[name].read(text, tokens=limit).pooled(), self.lesson.texts
-            ):
+            for row, bag in readers.map(read, self.lesson.texts):
                 rows.append(row)
+                bags.append(bag)
                 self.on_progress(f"read {name}", len(rows), len(self.lesson.texts))
+        if kept:
+            self.bags[name] = Bags.of(bags, width=self.readers[name].width)
         return np.array(rows, np.float32)
 
     def blended(self, names: Sequence[str]) -> Blend:
@@ -187,6 +213,11 @@ class Course:
         """
         found = self.blended(names)
         base, summed = self._summed(names, found.weights)
+        prototypes = {
+            name: replace(learned, weight=found.weights[part])
+            for part, name in _nearest_of(names).items()
+            if isinstance(learned := self._learned(part), Prototypes)
+        }
         rest = [name for name in names if name != "minilm"]
         spare = None
         if rest != list(names) and rest:
@@ -206,6 +237,7 @@ class Course:
             readers={name: reader.digest for name, reader in self.readers.items() if name in names},
             spare=spare,
             scale=found.scale,
+            prototypes=prototypes,
         )
         return head, found.weights, found.scores
 
@@ -217,13 +249,15 @@ class Course:
             summed[TERMS] = self.prior[TERMS] * weights[f"prior.{TERMS}"]
         for name in parts_of(names):
             part = self._learned(name)
+            if isinstance(part, Prototypes):
+                continue
             base += part.base * weights[name]
             for feature, rows in self._parted(name, part.weights * weights[name]):
                 summed[feature] = summed.get(feature, 0.0) + rows
         order = [*names, *([TERMS] if WORDS in names else [])]
         return base.astype(np.float32), {name: summed[name].astype(np.float32) for name in order}
 
-    def _learned(self, name: str) -> Part:
+    def _learned(self, name: str) -> Part | Prototypes:
         """The part taught from all examples; once."""
         if name not in self.learned:
             self.learned[name] = self.part(name, self._together(name), self.lesson.truth)
@@ -231,9 +265,18 @@ class Course:
 
 
 def parts_of(names: Sequence[str]) -> list[str]:
-    """The parts that these features are learned in: words by themselves, all token vectors together and in two ways."""
+    """The parts that these features are learned in: words by themselves, all token vectors together and in two ways.
+
+    And contextual ones each by itself, by how near single tokens come to those of the examples.
+    """
     vectors = _AND.join(name for name in names if name != WORDS)
-    return [*([WORDS] if WORDS in names else []), *([vectors, f"{_MEANS}{vectors}"] if vectors else [])]
+    together = [vectors, f"{_MEANS}{vectors}"] if vectors else []
+    return [*([WORDS] if WORDS in names else []), *together, *_nearest_of(names)]
+
+
+def _nearest_of(names: Sequence[str]) -> dict[str, str]:
+    """The readers whose single tokens are compared, by the names of the parts that do it."""
+    return {f"{_NEAREST}{name}": name for name in names if name in _CONTEXTUAL}
 
 
 def _readers_of(part: str) -> list[str]:
@@ -243,4 +286,6 @@ def _readers_of(part: str) -> list[str]:
 def _sort_of(part: str) -> str:
     if part == WORDS or part.startswith("prior."):
         return part
+    if part.startswith(_NEAREST):
+        return "nearest"
     return "means" if part.startswith(_MEANS) else "vectors"

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from safetensors.numpy import load_file, save
 
 from headrace import Shelf, UnreadableArtifact
+from headrace_documents.classifier.prototypes import Prototypes
 from headrace_documents.classifier.scale import MOST_POWER, PLAIN, Scale
 from headrace_documents.classifier.surface import Ints, Surface
 from headrace_documents.classifier.tokens import Tokens
@@ -26,12 +27,13 @@ WORDS = "words"
 """What the examples say of words, pairs and n-grams."""
 TERMS = "terms"
 """What the descriptions of the labels say of words."""
-FORMAT = 2
-_READABLE = frozenset({1, FORMAT})
-"""Format 1 knew one temperature for all texts, which its weights held."""
+FORMAT = 3
+_READABLE = frozenset({1, 2, FORMAT})
+"""Format 1 knew one temperature for all texts, which its weights held; format 2 no prototypes."""
 _ARTIFACT = "classifier.json"
 _TENSORS = "head.safetensors"
 _SPARE = "spare."
+_PROTOTYPES = "prototypes."
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,8 @@ class Scored:
     """`scores` (labels,) of a text, and what they were summed from.
 
     `factor` is what each summand was multiplied by, `rows` (entries, labels) are the weights that its entries met,
-    `pooled` its mean token vectors by reader, and `lengths` what these were divided by.
+    `pooled` its mean token vectors by reader, and `lengths` what these were divided by. `near` (tokens, labels) is what
+    each token adds by how near it comes to a prototype, for readers that have some.
     """
 
     scores: Scores
@@ -64,6 +67,7 @@ class Scored:
     rows: Mapping[str, Floats]
     pooled: Mapping[str, Floats]
     lengths: Mapping[str, float]
+    near: Mapping[str, Floats] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,8 @@ class Spare:
 class Head:
     """`base` (labels,) and for every feature `weights` (width, labels), float32; a score is their sum, times `scale`.
 
+    So is how near the tokens of a reader come to its `prototypes`, where it has some.
+
     Token vectors are divided by the length of their sum, which is taken as given: thus each token's share is exact.
     `tokens` is how many of them the contextual reader reads, `readers` the digests of the readers it was taught with.
     """
@@ -95,17 +101,21 @@ class Head:
     readers: Mapping[str, str] = field(default_factory=dict)
     spare: Spare | None = None
     scale: Scale = PLAIN
+    prototypes: Mapping[str, Prototypes] = field(default_factory=dict)
 
     def without(self, reader: str) -> Head:
         """The head for readings that lack the vectors of `reader`."""
         readers = {name: digest for name, digest in self.readers.items() if name != reader}
         kept = {name: value for name, value in self.weights.items() if name != reader}
+        prototypes = {name: value for name, value in self.prototypes.items() if name != reader}
         if self.spare is None:
-            return replace(self, weights=kept, readers=readers)
+            return replace(self, weights=kept, readers=readers, prototypes=prototypes)
         kept = {name: value * np.float32(self.spare.factors.get(name, 1.0)) for name, value in kept.items()}
         kept |= self.spare.weights
         spare = self.spare
-        return replace(self, base=spare.base, weights=kept, readers=readers, spare=None, scale=spare.scale)
+        return replace(
+            self, base=spare.base, weights=kept, readers=readers, spare=None, scale=spare.scale, prototypes=prototypes
+        )
 
     def scores(self, reading: Reading) -> Scores:
         """The score of every label, (labels,) float64: the log of its probability up to a constant for all labels."""
@@ -117,14 +127,18 @@ class Head:
         rows: dict[str, Floats] = {}
         pooled: dict[str, Floats] = {}
         lengths: dict[str, float] = {}
+        near: dict[str, Floats] = {}
         for name, entries in reading.entries.items():
             rows[name] = self.weights[name][entries.columns]
             total += entries.values @ rows[name]
         for name, tokens in reading.tokens.items():
             pooled[name], lengths[name] = tokens.mean()
             total += pooled[name] @ self.weights[name]
+            if name in self.prototypes:
+                near[name] = self.prototypes[name].shares(tokens.vectors)
+                total += near[name].sum(axis=0, dtype=np.float64)
         factor = float(self.scale.factors(total))
-        return Scored(total * factor, factor, rows, pooled, lengths)
+        return Scored(total * factor, factor, rows, pooled, lengths, near)
 
     def owned(self, reading: Reading, scored: Scored, label: int) -> Scores:
         """What each owner among the sparse features adds to the score of `label`, (owners,): words, then pairs."""
@@ -138,13 +152,14 @@ class Head:
         return owned
 
     def share(self, tokens: Tokens, scored: Scored, *, name: str, label: int) -> Floats:
-        """What each token of a reader adds to the score of `label`; nothing where their sum has no length."""
+        """What each token of a reader adds to the score of `label`; by its mean nothing where that has no length."""
         length = scored.lengths[name]
+        near = scored.near[name][:, label] * np.float32(scored.factor) if name in scored.near else np.float32(0)
         if not length:
-            return np.zeros(len(tokens.ends), np.float32)
+            return near + np.zeros(len(tokens.ends), np.float32)
         # Token by token: a product with the matrix of all wakes the threads of BLAS, which takes longer than the work.
         share: Floats = np.vecdot(tokens.vectors, self.weights[name][:, label] * np.float32(scored.factor / length))
-        return share
+        return share + near
 
     def files(self) -> dict[str, bytes]:
         """The head as files of JSON and safetensors; the same head gives the same bytes."""
@@ -165,6 +180,10 @@ class Head:
             }
             tensors |= {f"{_SPARE}base": self.spare.base}
             tensors |= {f"{_SPARE}weights.{name}": value for name, value in self.spare.weights.items()}
+        described["prototypes"] = {
+            name: {"weight": each.weight, "bounds": each.bounds.tolist()} for name, each in self.prototypes.items()
+        }
+        tensors |= {f"{_PROTOTYPES}{name}": each.vectors for name, each in self.prototypes.items()}
         files = {_ARTIFACT: _json(described)}
         for name, vocabulary in self.vocabularies.items():
             tensors[f"idf.{name}"] = vocabulary.idf
@@ -195,6 +214,7 @@ class Head:
                 readers=described["readers"],
                 spare=_spare(described.get("spare"), tensors),
                 scale=_scale(described),
+                prototypes=_prototypes(described.get("prototypes", {}), tensors),
             )
             head.check(described["format"])
         # A damaged file may fail in any of a dozen ways; each means the same.
@@ -223,6 +243,8 @@ class Head:
                 raise ValueError(f"its weights of {name} do not fit {size} labels or are not finite")
             if name in widths and len(value) != widths[name]:
                 raise ValueError(f"its weights of {name} do not fit {widths[name]} terms")
+        for prototypes in self.prototypes.values():
+            prototypes.check(size)
 
 
 def _spare(described: Mapping[str, Any] | None, tensors: Mapping[str, Floats]) -> Spare | None:
@@ -231,6 +253,13 @@ def _spare(described: Mapping[str, Any] | None, tensors: Mapping[str, Floats]) -
     weights = {name: tensors[f"{_SPARE}weights.{name}"] for name in described["features"]}
     factors = {name: float(value) for name, value in described["factors"].items()}
     return Spare(tensors[f"{_SPARE}base"], weights, factors, _scale(described))
+
+
+def _prototypes(described: Mapping[str, Any], tensors: Mapping[str, Floats]) -> dict[str, Prototypes]:
+    return {
+        name: Prototypes(tensors[f"{_PROTOTYPES}{name}"], np.array(each["bounds"], np.int64), float(each["weight"]))
+        for name, each in described.items()
+    }
 
 
 def _scale(described: Mapping[str, Any]) -> Scale:

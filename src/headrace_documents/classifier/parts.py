@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ from headrace_documents.classifier.surface import Ints, Surface
 from headrace_documents.classifier.words import Vocabulary, pairs_of
 
 Features = Any
-"""(texts, width) float32: a `csr_matrix` of words, or a plain array of pooled token vectors."""
+"""(texts, width) float32: a `csr_matrix` of words, an array of pooled token vectors; or bags of single ones."""
 Floats = npt.NDArray[np.float32]
 
 # How much the examples count against the pull towards the labels' names. Ten to thirty fare alike on banking77,
@@ -44,7 +44,15 @@ class Part:
         return total
 
 
-Teach = Callable[[Features, Ints], Part]
+class Scoring(Protocol):
+    """What has been taught, and can be asked."""
+
+    def scores(self, features: Any, /) -> Scores:
+        """(texts, labels) float64."""
+        ...
+
+
+Teach = Callable[[Features, Ints], Scoring]
 """Makes a part from features and the number of each text's label."""
 
 
