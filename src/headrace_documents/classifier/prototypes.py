@@ -130,9 +130,9 @@ def evenly_drawn(vectors: Floats, most: int) -> Halves:
 
 def at_length_1(vectors: Floats) -> Floats:
     """Each row at length 1; zeros stay what they are."""
-    lengths = np.sqrt(np.vecdot(vectors, vectors))[:, None]
-    scaled: Floats = vectors / np.where(lengths > 0, lengths, np.float32(1))
-    return scaled
+    lengths: Floats = np.sqrt(np.vecdot(vectors, vectors)).astype(np.float32)[:, None]
+    lengths[lengths == 0] = 1
+    return vectors / lengths
 
 
 def _centres(vectors: Floats, most: int, draw: np.random.Generator) -> Floats:
