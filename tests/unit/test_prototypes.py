@@ -137,6 +137,7 @@ def test_what_single_tokens_say_is_learned_where_their_mean_says_nothing(tmp_pat
                 found.append(Example(" ".join(words), label))
         return found
 
+    encoder.known["one"] = np.eye(WIDTH)[6]
     readers = {"static": StaticReader(), "minilm": encoder}
     trained = ClassifierTrainer(("words", "static", "minilm"), descriptions={}, readers=readers).train(texts(40))
     for name, content in trained.files.items():
@@ -149,6 +150,9 @@ def test_what_single_tokens_say_is_learned_where_their_mean_says_nothing(tmp_pat
         np.mean([each.head.labels[each.head.scores(each.read(text.text)).argmax()] == text.label for text in asked])
         for each in (classifier, bare)
     )
+    # What the label's name says is a prototype too.
+    vectors, bounds = classifier.head.prototypes["minilm"].vectors, classifier.head.prototypes["minilm"].bounds
+    assert (vectors[: bounds[1]] @ encoder.known["one"] == 1).any()
     assert right > 0.9
     assert without < 0.7
     text = plain_text(asked[0].text)

@@ -44,6 +44,7 @@ _NEAREST = "nearest of "
 # those of the examples. How many of these are kept of all texts: 150 MB.
 _CONTEXTUAL = frozenset({"minilm"})
 _MOST_TOKENS = 200_000
+_MOST_NAMED = 32
 _BY_WORDS = {WORDS: WORDS, TERMS: f"prior.{TERMS}"}
 # What parts weigh with many examples, each in units of its own spread; see `blend`.
 _USUAL = {
@@ -89,6 +90,7 @@ class Course:
     on_progress: OnProgress
     features: dict[str, Features] = field(default_factory=dict)
     bags: dict[str, Bags] = field(default_factory=dict)
+    named: dict[str, Bags] = field(default_factory=dict)
     unseen: dict[str, Scores] = field(default_factory=dict)
     prior: dict[str, Floats] = field(default_factory=dict)
     vocabularies: dict[str, Vocabulary] = field(default_factory=dict)
@@ -121,7 +123,7 @@ class Course:
         for name in names:
             self.features[name] = self._sparse(name) if name == WORDS else self._dense(name)
             if name != WORDS:
-                self.prior[name] = nearness(words, self.readers[name])
+                self._named(name, words)
                 self.unseen[f"prior.{name}"] = self.features[name] @ self.prior[name].astype(np.float64)
         for name in parts:
             self.unseen[name] = unseen_scores(
@@ -133,7 +135,9 @@ class Course:
         """The part `name` taught from some of the texts: words, or the token vectors of one or more readers."""
         labels = len(self.lesson.labels)
         if name.startswith(_NEAREST):
-            return prototypes_of(features, truth, labels, seed=self.seed)
+            # What a label's name says is one more example, of which no fold is deprived.
+            named = self.named[name.removeprefix(_NEAREST)]
+            return prototypes_of(features + named, np.concatenate([truth, np.arange(labels)]), labels, seed=self.seed)
         if name == WORDS:
             return taught(features, truth, labels, seed=self.seed)
         if name.startswith(_MEANS):
@@ -178,6 +182,14 @@ class Course:
         if kept:
             self.bags[name] = Bags.of(bags, width=self.readers[name].width)
         return np.array(rows, np.float32)
+
+    def _named(self, name: str, words: Sequence[str]) -> None:
+        """What the words of the labels' names and descriptions say to a reader, as a text and as single tokens."""
+        reader = self.readers[name]
+        self.prior[name] = nearness(words, reader)
+        if name in _CONTEXTUAL:
+            tokens = [evenly_drawn(reader.read(each).vectors, _MOST_NAMED) for each in words]
+            self.named[name] = Bags.of(tokens, width=reader.width)
 
     def blended(self, names: Sequence[str]) -> Blend:
         """How the parts of these features are added up; found once."""

@@ -41,6 +41,11 @@ class Bags:
         np.cumsum([len(text) for text in texts], out=bounds[1:])
         return cls(np.concatenate([*texts, np.zeros((0, width), np.float16)]), bounds)
 
+    def __add__(self, more: Bags) -> Bags:
+        """Those of more texts after these."""
+        bounds = np.concatenate([self.bounds, more.bounds[1:] + self.bounds[-1]])
+        return Bags(np.concatenate([self.vectors, more.vectors]), bounds)
+
     def __len__(self) -> int:
         return len(self.bounds) - 1
 
