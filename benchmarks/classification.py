@@ -1,6 +1,6 @@
 """How well the classifier learns, beside what people build in an afternoon: accuracy, calibration, speed, additivity.
 
-    python benchmarks/classification.py [--quick] [--only newsgroups20,banking77] [--part learning]
+    python benchmarks/classification.py [--quick] [--only newsgroups20,banking77] [--part learning] [--draws 3]
 
 Reads `../shared/data/classification` (or `HEADRACE_SHARED`). Peers see the same texts in the same run: TF-IDF of words
 and pairs with a linear SVM, and logistic regression over mean static and mean MiniLM token vectors. All of them learn
@@ -102,6 +102,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer test texts, one draw, 8 and 32 examples a label")
     parser.add_argument("--only", default="", help="names of sets, parted by commas")
+    parser.add_argument("--draws", type=int, default=DRAWS, help="draws of 8 and of 32 examples a label")
     parser.add_argument("--part", choices=("learning", "answers", "sameness"), help="one of the three")
     arguments = parser.parse_args()
     folder = shared_folder("data/classification")
@@ -114,27 +115,28 @@ def main() -> None:
     sets = [each for each in sets_in(folder) if not kept or each.name in kept]
     if arguments.part in {None, "learning"}:
         for each in sets:
-            measure_learning(each.cut(QUICK_EXAMPLES, QUICK_TESTS) if arguments.quick else each, readers, figures)
+            measured = each.cut(QUICK_EXAMPLES, QUICK_TESTS) if arguments.quick else each
+            measure_learning(measured, readers, figures, draws=1 if arguments.quick else arguments.draws)
     if arguments.part in {None, "answers"}:
         measure_answers(sets[0], figures, documents=300 if arguments.quick else 1000)
     if arguments.part in {None, "sameness"}:
         measure_sameness(sets[0], readers, figures)
 
 
-def measure_learning(texts: LabelledTexts, readers: Readers, figures: Figures) -> None:
+def measure_learning(texts: LabelledTexts, readers: Readers, figures: Figures, *, draws: int) -> None:
     """Zero-shot, 8, 32 and all examples a label, beside the peers."""
     for way, marks in zero_shot(texts, readers).items():
         tell(figures, texts, way, "0", [marks])
     for size in (8, 32, None):
         if size is None and figures.is_quick:
             continue
-        draws: dict[str, list[Marks]] = defaultdict(list)
-        for draw in range(1 if size is None or figures.is_quick else DRAWS):
+        marks_by_way: dict[str, list[Marks]] = defaultdict(list)
+        for draw in range(1 if size is None else draws):
             examples = list(texts.train) if size is None else few_of(texts.train, size, seed=draw)
             for way, marks in peers(examples, texts.test, readers).items():
-                draws[way].append(marks)
-            draws["headrace"].append(taught(examples, texts.test, readers, seed=draw))
-        for way, found in draws.items():
+                marks_by_way[way].append(marks)
+            marks_by_way["headrace"].append(taught(examples, texts.test, readers, seed=draw))
+        for way, found in marks_by_way.items():
             tell(figures, texts, way, "all" if size is None else str(size), found)
 
 

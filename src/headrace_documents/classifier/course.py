@@ -60,11 +60,11 @@ _WORDS_ALONE = 1.5
 # This many examples a label are worth as much as the labels' names.
 _FEW = 8.0
 # Texts to come are a little unlike those learned from, so a scale found on these is too sure (Ovadia et al., 2019). The
-# scores of a few hundred unseen examples are themselves too unsure, as parts and weights were found with still fewer,
-# which makes up for half of it. Chosen on training newsgroups and bills whose earlier half teaches and whose later half
-# is asked, with an eye on training sets that are parted at random.
+# scores of unseen examples are themselves too unsure where a label has few, as parts and weights were found with still
+# fewer: with 8 a label that makes up for half of it. Chosen on training newsgroups and bills whose earlier half teaches
+# and whose later half is asked, with an eye on training sets that are parted at random.
 _CAUTION = 0.12
-_UNSURE = 160.0
+_UNSURE = 8.0
 # With more examples than this, how well they fare hardly depends on whether they helped to weigh the parts: the
 # temperature by less than a hundredth.
 _MANY = 1000
@@ -211,7 +211,7 @@ class Course:
         weights = blend(parts, truth, usual=usual)
         is_many = len(truth) > _MANY
         scores = mixed(parts, weights) if is_many else blended_unseen(parts, truth, folds, usual=usual)
-        scale = scale_of(scores, truth, caution=_CAUTION * len(truth) / (len(truth) + _UNSURE))
+        scale = scale_of(scores, truth, caution=_CAUTION * self._each() / (self._each() + _UNSURE))
         return Blend(weights, scale, scale.applied(scores))
 
     def _each(self) -> float:

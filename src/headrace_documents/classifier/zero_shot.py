@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -21,6 +22,8 @@ _LITERAL = 2.5
 _NEARNESS_BESIDE = {"static": 3.0, "minilm": 14.0}
 _LITERAL_BESIDE = 0.1
 _RARE_SHARE = 0.34
+# What parts the phrases of a description.
+_PHRASES = re.compile(r"[,;:.()\n\u3001\u3002\uff0c\uff1b\uff1a\u060c\u061b]")
 
 
 def zero_shot_head(labels: Mapping[str, str], readers: Sequence[TokenReader], table: TokenReader) -> Head:
@@ -72,17 +75,18 @@ def centred(weights: Floats) -> Floats:
 
 
 def literal_terms(labels: Mapping[str, str], table: TokenReader) -> tuple[Vocabulary, Floats]:
-    """Words that at most a third of the descriptions hold, by how rare they are, and (words, labels) who holds them.
+    """Words that at most a third of the descriptions hold, by how rare they are, and (words, labels) what each says.
 
-    The longer a word's vector in the static table, the more it means: those of "the" and "in" are short.
+    The longer a word's vector in the static table, the more it means: those of "the" and "in" are short. The words of
+    a phrase share what it says: a "number" is less of an invoice than an "invoice number" is.
     """
-    kinds = [_terms(f"{label_in_words(label)} {words}") for label, words in labels.items()]
+    kinds = [_shares([label_in_words(label), *_PHRASES.split(words)]) for label, words in labels.items()]
     frequency = Counter(word for kind in kinds for word in kind)
     most = max(1.0, len(labels) * _RARE_SHARE)
     words = sorted(word for word, times in frequency.items() if times <= most)
     rarity = [float(np.log(1 + len(labels) / frequency[word])) for word in words]
     idf = np.array([rare * _meaning(word, table) for rare, word in zip(rarity, words, strict=True)], np.float32)
-    holds = np.array([[word in kind for kind in kinds] for word in words], np.float32).reshape(-1, len(labels))
+    holds = np.array([[kind.get(word, 0.0) for kind in kinds] for word in words], np.float32).reshape(-1, len(labels))
     return Vocabulary(words, [], idf), holds
 
 
@@ -91,9 +95,20 @@ def _meaning(word: str, table: TokenReader) -> float:
     return float(np.clip((table.read(word).length() - 5) / 10, 0.02, 1.0))
 
 
-def _terms(description: str) -> set[str]:
+def _shares(phrases: Sequence[str]) -> dict[str, float]:
+    """What each word of the phrases has of the phrase where it has most, 1 where it stands alone."""
+    shares: dict[str, float] = {}
+    for phrase in phrases:
+        terms = _terms(phrase)
+        share = float(max(len(terms), 1) ** -0.5)
+        for term in terms:
+            shares[term] = max(shares.get(term, 0.0), share)
+    return shares
+
+
+def _terms(phrase: str) -> set[str]:
     """Its words of two letters and more; where letters are words, as in Chinese, its pairs of them."""
-    surface = surface_of(description)
+    surface = surface_of(phrase)
     pairs = {
         (surface.keys[a], surface.keys[b])
         for a, b, first, _ in pairs_of(surface).tolist()
