@@ -1,9 +1,15 @@
 """What was put on a PDF page after it was made, such as the values of a form, is read where it stands."""
 
+import io
+
 import pytest
 from attacks import stream
 from drawn import FONT, page_pdf, shown
 from extracted import check_places, extracted
+from PIL import Image
+
+from headrace_documents.readers.pictures import page_picture
+from headrace_documents.readers.reader import Limits
 
 
 def appearance(text: str, width: int, height: int = 14) -> bytes:
@@ -82,3 +88,14 @@ def test_hidden_fields_are_left_out():
     text = extracted(page_pdf(shown(72, 700, "Full name:"), annotations=(hidden, appearance("secret", 200))))
 
     assert text.characters == "Full name:"
+
+
+def test_the_picture_of_a_page_shows_its_filled_fields():
+    content = annotated(shown(72, 700, "Full name:"), ("Widget", 150, 700, "Marta Dunn"))
+    blank = page_pdf(shown(72, 700, "Full name:"))
+
+    pictures = [page_picture(each, "application/pdf", page=1, dpi=72, limits=Limits()) for each in (content, blank)]
+
+    field = (150, 80, 220, 98)
+    inked = [Image.open(io.BytesIO(picture)).convert("L").crop(field).getextrema()[0] < 128 for picture in pictures]
+    assert inked == [True, False]

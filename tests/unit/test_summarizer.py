@@ -103,6 +103,15 @@ def test_of_an_invoice_the_lines_that_matter_are_told():
     assert any("Total due" in each.text for each in found.taken)
 
 
+def test_a_label_and_its_value_are_told_as_one_and_cells_apart():
+    form = "APPLICATION\n\nFull name:\tMarta Dunn\nTown:\tAshby Fold\n\nPaper\t2\t10.00\nInk\t1\t30.00"
+    _, found = summed_up(form, sentences=5)
+
+    told = " / ".join(each.text for each in found.taken)
+    assert "Full name: Marta Dunn" in told or "Town: Ashby Fold" in told
+    assert ": |" not in told
+
+
 def test_a_bill_with_some_sentences_is_told_by_its_name_and_its_sum():
     fields = "\n\n".join(f"ITEM: breakfast for {count} persons" for count in range(40, 48))
     bill = (

@@ -14,6 +14,7 @@ import pypdfium2 as pdfium
 from PIL import Image, ImageOps, ImageSequence
 
 from headrace import TooLarge, Unreadable, checkpointed
+from headrace_documents.readers.annotations import annotated, has_annotations
 from headrace_documents.readers.ink import letter_height_of, letter_heights
 from headrace_documents.readers.ocr import Ocr
 from headrace_documents.readers.pdf import opened
@@ -167,6 +168,8 @@ def _pdf_picture(content: bytes, page: int, dpi: float, limits: Limits) -> Image
         if not 1 <= page <= len(document):
             raise Unreadable(f"It has no page {page}.", remedy=f"Ask for one of its {len(document)} pages.")
         loaded = document[page - 1]
+        if has_annotations(loaded):
+            loaded = annotated(document, page - 1, loaded)
         width, height = loaded.get_size()
         scale = _scale(width, height, dpi, limits)
         picture: Image.Image = loaded.render(scale=scale).to_pil().convert("RGB")

@@ -16,6 +16,8 @@ _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]|[
 _BROKEN_WORD = re.compile(r"(?<=[^\W\d_])[-‐]\s*[\n\r]\s*(?=[^\W\d_])")
 _BROKEN_LINE = re.compile(rf"(?<=[{UNSPACED}])[ \t]*[\n\r]\s*(?=[{UNSPACED}])")
 _CELLS = re.compile(r"\s*\t\s*|\s{3,}")
+_LABELLED = re.compile(r"(?<=:)(?:\s*\t\s*|\s{3,})")
+"""What parts a cell that is a label, such as `Town:`, from its value."""
 _WORD = re.compile(r"[^\W\d_]+")
 _LETTERS = re.compile(r"[^\W\d_]|[\u0900-\u0dff\u0e30-\u0e4e]")
 FEWEST_WORDS = 3
@@ -92,7 +94,7 @@ def _sentences(characters: str, paragraph: Paragraph, splitter: SentenceSplitter
 
 def _candidate(characters: str, start: int, end: int, paragraph: Paragraph) -> Candidate:
     source = characters[start:end]
-    line = one_line(_CELLS.sub(" | ", source) if paragraph.kind is Kind.ROW else source)
+    line = one_line(_CELLS.sub(" | ", _LABELLED.sub(" ", source)) if paragraph.kind is Kind.ROW else source)
     return Candidate(start, end, line, word_count(line), paragraph.kind, paragraph.role)
 
 
