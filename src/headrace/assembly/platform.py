@@ -16,7 +16,7 @@ from headrace.assembly.keys import opened_keys
 from headrace.assembly.monitoring import Monitoring, opened_monitoring
 from headrace.assembly.parts import admission_of, parts_of
 from headrace.assembly.pools import Tell, bind, unheard, watch
-from headrace.assembly.quality import doorkeeper_of
+from headrace.assembly.quality import doorkeeper_of, opened_texts
 from headrace.assembly.registry import opened_registry
 from headrace.assembly.releases import Planner, record_of
 from headrace.assembly.rollouts import Rollouts, opened_rollouts, watch_rollouts
@@ -169,7 +169,14 @@ class Platform:
             monitoring = await opened_monitoring(
                 stack,
                 settings,
-                doorkeeper_of(settings, self.checks, [*routes], metrics=metrics, tell=tell),
+                doorkeeper_of(
+                    settings,
+                    self.checks,
+                    [*routes],
+                    recent=opened_texts(stack, siblings),
+                    metrics=metrics,
+                    tell=tell,
+                ),
                 stores=stores,
                 metrics=metrics,
                 is_forgetful=decisions is not None,

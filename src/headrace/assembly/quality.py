@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any
 
 from headrace.assembly.decisions import codecs_of_questions
 from headrace.assembly.pools import Tell
+from headrace.assembly.siblings import Siblings
 from headrace.domain.decision import new_id
 from headrace.domain.report import QualityFinding, QuarantinedInput, QuarantineState, Verdict
 from headrace.domain.report_store import ReportStore
@@ -16,6 +18,7 @@ from headrace.errors import Conflict, HeadraceError, NotFound, Quarantined, Unre
 from headrace.monitoring.anomaly import AnomalyDetector
 from headrace.monitoring.near_duplicates import RecentTexts
 from headrace.monitoring.quality import Inspection, Inspector, QualityRule, configured, default_rules
+from headrace.monitoring.shared_texts import SharedTexts
 from headrace.serving.answered import Answered
 from headrace.serving.context import Context
 from headrace.serving.door import Arrival, Failed, Quality
@@ -32,8 +35,23 @@ Put = Callable[[bytes], str]
 Get = Callable[[str], bytes]
 
 
+def opened_texts(stack: AsyncExitStack, siblings: Siblings) -> RecentTexts:
+    """The texts that were seen of late, by this process and by its siblings."""
+    if siblings.texts is None:
+        return RecentTexts()
+    shared = SharedTexts(siblings.texts)
+    stack.callback(shared.close)
+    return RecentTexts(others=shared)
+
+
 def doorkeeper_of(
-    settings: Settings, own: Sequence[QualityRule], routes: Sequence[Route], *, metrics: Metrics, tell: Tell
+    settings: Settings,
+    own: Sequence[QualityRule],
+    routes: Sequence[Route],
+    *,
+    recent: RecentTexts,
+    metrics: Metrics,
+    tell: Tell,
 ) -> Doorkeeper:
     """The doorkeeper of a platform; inputs are kept with the artifacts of jobs, below `quarantine`."""
     artifacts = opened_artifacts(f"{settings.job_artifacts_url.rstrip('/')}/quarantine")
@@ -51,6 +69,7 @@ def doorkeeper_of(
     return Doorkeeper(
         settings.quality,
         own,
+        recent=recent,
         codecs=codecs_of_questions(routes),
         put=artifacts.put,
         get=artifacts.get,
@@ -70,6 +89,7 @@ class Doorkeeper:
         settings: QualitySettings,
         own: Sequence[QualityRule],
         *,
+        recent: RecentTexts,
         codecs: Mapping[str, Codec],
         put: Put,
         get: Get,
@@ -83,7 +103,7 @@ class Doorkeeper:
         self._get = get
         self._on_quarantine = on_quarantine
         self._on_finding = on_finding
-        self._recent = RecentTexts()
+        self._recent = recent
         self._inspectors: dict[str, Inspector] = {}
         self._store: ReportStore | None = None
         # Said now and not at the first document: a rule that is misspelt must not go unnoticed.

@@ -32,6 +32,8 @@ class Siblings:
         self.turns = turns
         self.quota = None if folder is None else folder / "quota"
         """Where the processes count together how often callers ask; None for one that is alone."""
+        self.texts = folder
+        """Where the processes tell each other of the texts that they have seen; None for one that is alone."""
 
     @classmethod
     def founded(cls, *, cores: int) -> Siblings:

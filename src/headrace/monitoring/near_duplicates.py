@@ -12,15 +12,17 @@ import re
 import sys
 from array import array
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import combinations, pairwise
 from threading import Lock
+from typing import Protocol
 
 SIMILAR = 0.85
 """Texts that share more of their pairs than this are near each other."""
 FEWEST_WORDS = 30
 KEPT, LOOKED_UP, IN_COMMON = 64, 5, 2
 GLANCED_AT = 16
+ELSEWHERE = "an input of another process"
 NEWEST = 32
 """Of the texts with the same hashes: where all are filled into one form, thousands have."""
 _MOST_WORDS = 5_000
@@ -99,14 +101,27 @@ def _words(text: str) -> list[str]:
     return words[:_MOST_WORDS]
 
 
+class Others(Protocol):
+    """Processes beside this one that look at texts too."""
+
+    def tell(self, mark: Fingerprint) -> None:
+        """Lets them know of a text; never waits."""
+        ...
+
+    def heard(self) -> Iterable[Fingerprint]:
+        """The texts that they have told of since this was last asked; never waits."""
+        ...
+
+
 class RecentTexts:
     """The fingerprints of the newest `bound` texts, each under a name; safe to use from several threads.
 
-    They take about 2 KB each.
+    They take about 2 KB each. What `others` have seen, in processes beside this one, is remembered like its own.
     """
 
-    def __init__(self, *, bound: int = 10_000) -> None:
+    def __init__(self, *, bound: int = 10_000, others: Others | None = None) -> None:
         self._bound = bound
+        self._others = others
         self._added = 0
         self._texts: OrderedDict[int, tuple[Fingerprint, str]] = OrderedDict()
         self._numbers: dict[int, tuple[int, ...]] = {}
@@ -116,6 +131,9 @@ class RecentTexts:
     def near(self, mark: Fingerprint) -> str | None:
         """The name of the same text, else of the newest that is near; None when there is none."""
         with self._lock:
+            if self._others is not None:
+                for other in self._others.heard():
+                    self._add(other, ELSEWHERE)
             if (same := self._same.get(mark.whole)) is not None:
                 return self._texts[same][1]
             alike = {number for key in mark.keys for number in self._numbers.get(key, ())}
@@ -129,18 +147,24 @@ class RecentTexts:
     def add(self, mark: Fingerprint, name: str) -> None:
         """Remembers a text; the oldest is forgotten when there are too many. One that comes again is there once."""
         with self._lock:
-            same = self._same.get(mark.whole)
-            if same is not None:
-                self._texts[same] = mark, name
-                self._texts.move_to_end(same)
-                return
-            self._added += 1
-            self._texts[self._added] = mark, name
-            self._same[mark.whole] = self._added
-            for key in mark.keys:
-                self._numbers[key] = (*self._numbers.get(key, ()), self._added)[-NEWEST:]
-            if len(self._texts) > self._bound:
-                self._forget_oldest()
+            if self._add(mark, name) and self._others is not None:
+                self._others.tell(mark)
+
+    def _add(self, mark: Fingerprint, name: str) -> bool:
+        """Whether it was not there yet."""
+        same = self._same.get(mark.whole)
+        if same is not None:
+            self._texts[same] = mark, name
+            self._texts.move_to_end(same)
+            return False
+        self._added += 1
+        self._texts[self._added] = mark, name
+        self._same[mark.whole] = self._added
+        for key in mark.keys:
+            self._numbers[key] = (*self._numbers.get(key, ()), self._added)[-NEWEST:]
+        if len(self._texts) > self._bound:
+            self._forget_oldest()
+        return True
 
     def _forget_oldest(self) -> None:
         number, (mark, _) = self._texts.popitem(last=False)
