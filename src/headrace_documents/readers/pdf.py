@@ -255,7 +255,8 @@ def words_of(page: pdfium.PdfPage, own: str | None = None) -> tuple[PageWords, U
     )
     if turn == 0:
         ruled = _frames(page)
-        words_found = in_cells(words_found, [*ruled, *wrapped_frames(words_found, ruled)])
+        frames = [*ruled, *wrapped_frames(words_found, ruled)]
+        words_found = in_cells(words_found, frames) if frames else words_found
     return words_found, unmapped
 
 

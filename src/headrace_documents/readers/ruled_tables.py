@@ -94,7 +94,7 @@ def frames_of(rulings: Rulings, *, dpi: float) -> list[Frame]:
     """The nets of lines that touch one another, with at least two columns and two rows, from the top of the page."""
     reach = REACH_INCH * dpi
     across, down = rulings.across, rulings.down
-    if len(across) < 2 or len(down) < 1:
+    if len(across) < 2 or not len(down):
         return []
     meets = (
         (across[:, None, 0] - reach <= down[None, :, 2])

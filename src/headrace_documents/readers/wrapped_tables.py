@@ -95,8 +95,8 @@ def _pieces(words: PageWords, taken: Sequence[Frame], *, is_seen: bool) -> list[
     heights = np.maximum(boxes[1:, 3] - boxes[1:, 1], boxes[:-1, 3] - boxes[:-1, 1])
     is_apart = (np.diff(words.lines) != 0) | (boxes[1:, 0] - boxes[:-1, 2] > WIDE_GAP * heights)
     # Where no two stretches of text stand side by side, as on most pages, there is nothing to look for.
-    is_beside = is_apart & (np.minimum(boxes[1:, 3], boxes[:-1, 3]) - np.maximum(boxes[1:, 1], boxes[:-1, 1]) > 0)
-    if not is_beside.any() and not is_seen:
+    shared = np.minimum(boxes[1:, 3], boxes[:-1, 3]) - np.maximum(boxes[1:, 1], boxes[:-1, 1])
+    if not is_seen and np.count_nonzero(is_apart & (shared > 0.4 * heights)) < 2:
         return []
     bounds = [0, *(np.flatnonzero(is_apart) + 1).tolist(), len(boxes)]
     starts = np.array(bounds[:-1])
