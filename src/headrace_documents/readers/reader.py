@@ -14,7 +14,7 @@ from headrace_documents.schema import Finding, Table
 
 # Control characters that are no white space mean nothing in a text and break terminals, JSON readers and databases. A
 # soft hyphen says where a word may be broken, and is not seen where it is not.
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\xad\ufeff\ufffe\uffff]")
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\xad\ufffe\uffff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 NOT_READ = "page_not_read"

@@ -229,11 +229,11 @@ def _is_data(table: object) -> bool:
 
 
 def _is_hidden(node: object) -> bool:
-    """Whether an element says that it is not shown, as what mails tell their previews alone."""
+    """Whether the style of an element says that it is not shown, as what mails tell their previews alone."""
     getter = getattr(node, "getattr", None)
     if getter is None or not getattr(node, "attrs", None):
         return False
-    return getter("hidden") is not None or _NOT_SHOWN.search(getter("style") or "") is not None
+    return _NOT_SHOWN.search(getter("style") or "") is not None
 
 
 def _children(node: object) -> list[object]:
