@@ -230,6 +230,9 @@ def _pdfs() -> Iterator[Attack]:
     shown = page.replace(b"<<>>", b"<</XObject<</I 5 0 R>>>>")[:-2] + b"/Contents 4 0 R>>"
     yield Attack("a picture of 400 megapixels", "a.pdf", pdf([catalogue, one, shown, stream(b"/I Do"), picture]))
     yield Attack("a table of references that loops", "a.pdf", _looping_references())
+    yield Attack("a page of 20,000 remarks", "a.pdf", _remarks(catalogue, one, 20_000))
+    lines = b"".join(b"%d %d 40 5 re S\n" % (number % 600, number // 5) for number in range(3_999))
+    yield Attack("a page of ruled lines", "a.pdf", pdf([catalogue, one, with_contents, stream(lines)]))
 
 
 _GREY = b"/ColorSpace/DeviceGray/BitsPerComponent 1"
@@ -237,6 +240,16 @@ _GREY = b"/ColorSpace/DeviceGray/BitsPerComponent 1"
 
 def _with_font(page: bytes) -> bytes:
     return page.replace(b"<<>>", b"<</Font<</F1<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>")
+
+
+def _remarks(catalogue: bytes, pages: bytes, count: int) -> bytes:
+    """A page with `count` typed remarks, all of which look the same."""
+    listed = b" ".join(b"%d 0 R" % (number + 5) for number in range(count))
+    page = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Resources<<>>/Annots[%b]>>" % listed
+    look = _with_font(b"/Type/XObject/Subtype/Form/BBox[0 0 200 14]/Resources<<>>")
+    remark = b"<</Type/Annot/Subtype/FreeText/F 4/Rect[72 %d 272 %d]/AP<</N 4 0 R>>>>"
+    remarks = [remark % (number % 700, number % 700 + 14) for number in range(count)]
+    return pdf([catalogue, pages, page, stream(b"BT /F1 10 Tf (spam) Tj ET", look), *remarks])
 
 
 def _nested_forms(catalogue: bytes, pages: bytes) -> bytes:

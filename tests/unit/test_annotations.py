@@ -8,6 +8,7 @@ from drawn import FONT, page_pdf, shown
 from extracted import check_places, extracted
 from PIL import Image
 
+from headrace_documents.readers.annotations import MOST
 from headrace_documents.readers.pictures import page_picture
 from headrace_documents.readers.reader import Limits
 
@@ -99,3 +100,11 @@ def test_the_picture_of_a_page_shows_its_filled_fields():
     field = (150, 80, 220, 98)
     inked = [Image.open(io.BytesIO(picture)).convert("L").crop(field).getextrema()[0] < 128 for picture in pictures]
     assert inked == [True, False]
+
+
+def test_a_page_with_more_remarks_than_any_reader_makes_is_read_without_them():
+    remark = b"<</Type/Annot/Subtype/FreeText/F 4/Rect[72 600 272 614]/AP<</N %d 0 R>>>>" % (5 + MOST + 1)
+
+    text = extracted(page_pdf(shown(72, 700, "Label"), annotations=(*[remark] * (MOST + 1), appearance("x", 200))))
+
+    assert text.characters == "Label"

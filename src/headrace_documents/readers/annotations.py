@@ -13,8 +13,8 @@ import pypdfium2.raw as engine
 
 from headrace_documents.readers.mending import WordColumns
 
-MOST_ASKED = 2_000
-"""No more annotations of a page are looked at: a page made to harm has millions."""
+MOST = 2_000
+"""A page with more annotations is read without: one made to harm has millions, and each is put in its place."""
 SAME_RUN = 2.0
 """Words of one row that are at most this far apart, in their height, are one run."""
 _SPEAKING = {engine.FPDF_ANNOT_FREETEXT, engine.FPDF_ANNOT_STAMP}
@@ -24,7 +24,8 @@ Boxes = npt.NDArray[np.float64]
 
 def has_annotations(page: pdfium.PdfPage) -> bool:
     """Whether any form field, typed remark or stamp may have text to show; links, which most are, have none."""
-    for index in range(min(engine.FPDFPage_GetAnnotCount(page), MOST_ASKED)):
+    count = engine.FPDFPage_GetAnnotCount(page)
+    for index in range(count if count <= MOST else 0):
         annotation = engine.FPDFPage_GetAnnot(page, index)
         if not annotation:
             continue
@@ -59,7 +60,10 @@ def own_text(page: pdfium.PdfPage) -> str:
 def settled(columns: WordColumns, first: int) -> WordColumns:
     """Words from number `first` on, which were put on the page later, among those that they stand beside or below."""
     order, lines = list(range(first)), [float(line) for line in columns.lines]
-    for number, run in enumerate(_runs(columns.boxes, first, len(columns.words))):
+    runs = _runs(columns.boxes, first, len(columns.words))
+    if len(runs) > MOST:
+        return columns
+    for number, run in enumerate(runs):
         at, line = _place(columns.boxes, order, lines, run[0])
         for index in run:
             lines[index] = line if line is not None else -1.0 - number
