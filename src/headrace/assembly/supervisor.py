@@ -23,7 +23,9 @@ from headrace.assembly.pools import Tell
 _PR_SET_PDEATHSIG = 1
 _WATCHED = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S, STEADY_S = 0.1, 10.0, 60.0
-LOOK_S = 0.1
+LOOK_S, STEADY_LOOK_S = 0.1, 1.0
+"""How often its members are looked at, and how often while all do their work: the end of one is told at once anyway."""
+
 ORPHANED = 70
 
 _READY, _RELIEF = b"1", b"2"
@@ -110,7 +112,8 @@ class Supervisor:
 
     def _watch(self) -> int:
         while True:
-            found = signal.sigtimedwait(_WATCHED, LOOK_S)
+            is_steady = all(seat.is_ready and not seat.outgoing for seat in self._seats)
+            found = signal.sigtimedwait(_WATCHED, STEADY_LOOK_S if is_steady else LOOK_S)
             if found is not None and found.si_signo != signal.SIGCHLD:
                 return 0
             for seat in self._seats:

@@ -23,8 +23,9 @@ from headrace.rollouts.traffic import Traffic
 Result = TypeVar("Result")
 Tell = Callable[[str, Mapping[str, Any]], None]
 
-POLL_S = 0.25
-"""A change is followed within this and the time that one row takes: well under a second."""
+POLL_S, QUIET_POLL_S = 0.25, 1.0
+"""How often the row is looked at while a rollout goes on, and else. A change is followed within this and the time that one
+row takes: well under a second; the start of one within little more, so that servers without any spend little on them."""
 
 JUDGE_S = 0.5
 NEWS_S = 1.0
@@ -101,6 +102,7 @@ class Controller:
         self._step_since: tuple[tuple[str, int], float] = (("", 0), 0.0)
         self._due: dict[str, float] = {}
         self._wake = asyncio.Event()
+        self._goes_on = True
 
     async def live(self) -> None:
         """Follows and judges until it is cancelled; what fails is told once and tried again."""
@@ -108,7 +110,7 @@ class Controller:
             while True:
                 await self.look()
                 try:
-                    async with asyncio.timeout(POLL_S):
+                    async with asyncio.timeout(POLL_S if self._goes_on else QUIET_POLL_S):
                         await self._wake.wait()
                 except TimeoutError:
                     pass
@@ -124,6 +126,7 @@ class Controller:
         """One look at the row, and at the figures when it is time; the loop above does nothing else."""
         try:
             rollout = await self._asked(self._store.latest, self.pipeline)
+            self._goes_on = rollout is not None and not rollout.is_over
             if rollout is not None:
                 await self._follow(rollout)
                 if not rollout.is_over and self._news is not None and self._is_due("news", NEWS_S):

@@ -28,7 +28,7 @@ class _Batch:
 
 
 class Observer:
-    """Takes sightings in at once; a thread counts them in the store every quarter of a second.
+    """Takes sightings in at once; a thread counts them in the store within a quarter of a second.
 
     What does not fit into `bound` is left out and told to `on_lost`, whichever release it was about; while the store is
     away everything waits.
@@ -44,7 +44,7 @@ class Observer:
         self._tallies: dict[str, dict[Measure, Tally]] = {}
         self._lock = Lock()
         self._flushing = Lock()
-        self._stop = Event()
+        self._wake, self._stop = Event(), Event()
         self.failure = ""
         self._thread = Thread(target=self._live, name="rollout-observer", daemon=True)
         self._thread.start()
@@ -55,11 +55,13 @@ class Observer:
             self._on_lost(1)
             return
         self._sightings.append(sighting)
+        self._rouse()
 
     def tally(self, rollout: Rollout, measure: Measure, tally: Tally) -> None:
         """Adds to a figure."""
         with self._lock:
             self._tallies[rollout.id] = added(self._tallies.get(rollout.id, {}), {measure: tally})
+        self._rouse()
 
     def flush(self) -> None:
         """Counts what has been noted by now; raises what the store raises, and nothing is lost then."""
@@ -77,11 +79,22 @@ class Observer:
     def close(self) -> None:
         """Counts the rest, as far as the store lets it, and ends the thread."""
         self._stop.set()
+        self._wake.set()
         self._thread.join(10.0)
 
+    def _rouse(self) -> None:
+        if not self._wake.is_set():
+            self._wake.set()
+
     def _live(self) -> None:
-        while not self._stop.wait(FLUSH_S):
+        """Counts some time after something was noted, all that came in that time together; sleeps while nothing comes."""
+        while not self._stop.is_set():
+            self._wake.wait()
+            self._stop.wait(FLUSH_S)
+            self._wake.clear()
             self._try_flush()
+            if self.failure:
+                self._wake.set()
         self._try_flush()
 
     def _try_flush(self) -> None:
