@@ -24,8 +24,10 @@ Result = TypeVar("Result")
 Tell = Callable[[str, Mapping[str, Any]], None]
 
 POLL_S, QUIET_POLL_S = 0.25, 1.0
-"""How often the row is looked at while a rollout goes on, and else. A change is followed within this and the time that one
-row takes: well under a second; the start of one within little more, so that servers without any spend little on them."""
+"""How often the row is looked at while a rollout goes on, and else: servers without any are to spend little on them.
+
+A change is followed within this and the time that one row takes: well under a second.
+"""
 
 JUDGE_S = 0.5
 NEWS_S = 1.0

@@ -87,7 +87,7 @@ class Observer:
             self._wake.set()
 
     def _live(self) -> None:
-        """Counts some time after something was noted, all that came in that time together; sleeps while nothing comes."""
+        """Counts what was noted a moment later, with all that came meanwhile; sleeps while nothing comes."""
         while not self._stop.is_set():
             self._wake.wait()
             self._stop.wait(FLUSH_S)
