@@ -26,19 +26,19 @@ def with_compounds(words: Sequence[str], joined: Sequence[bool]) -> list[str]:
     broken = [index for index in range(1, len(words)) if joined[index]]
     if not broken:
         return found
-    text = " ".join(words)
-    compounds = {each.lower().replace("\u2010", "-").replace("\u2011", "-") for each in _INNER.findall(text)}
+    hyphened = " ".join(word for word in words if "-" in word or "\u2010" in word or "\u2011" in word)
+    compounds = {each.lower().replace("\u2010", "-").replace("\u2011", "-") for each in _INNER.findall(hyphened)}
     for index in broken:
         before, after = words[index - 1], words[index]
         left, right = _EDGES.sub("", before), _EDGES.sub("", after)
         if not left or not right or before.endswith(tuple(BREAKING)):
             continue
-        is_known = f"{left}-{right}".lower() in compounds and not _has(text, left + right)
+        is_known = f"{left}-{right}".lower() in compounds and not _has(words, left + right)
         is_capital = right[0].isupper() and not left.isupper()
         if is_known or is_capital or right[0].isdigit():
             found[index - 1] = f"{before}-"
     return found
 
 
-def _has(text: str, word: str) -> bool:
-    return re.search(rf"\b{re.escape(word)}\b", text, re.IGNORECASE) is not None
+def _has(words: Sequence[str], word: str) -> bool:
+    return any(_EDGES.sub("", each).lower() == word.lower() for each in words if len(each) >= len(word))

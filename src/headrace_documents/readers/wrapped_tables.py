@@ -75,17 +75,27 @@ def wrapped_frames(words: PageWords, taken: Sequence[Frame] = (), *, is_seen: bo
         return []
     height = float(np.median([piece.box[3] - piece.box[1] for piece in pieces]))
     levels = _levels(pieces)
+    if not is_seen and not _may_be_drawn(levels):
+        return []
     frames: list[Frame] = []
     number = tries = 0
     while number < len(levels):
         last = _reach(levels, number, height) if len(levels[number].pieces) > 1 else number + 1
-        if last - number > 2:
+        # Levels that all have as many pieces hold no further line of a cell.
+        is_even = not is_seen and len({len(level.pieces) for level in levels[number:last]}) == 1
+        if last - number > 2 and not is_even:
             frame = _frame(_trimmed(levels[number:last], height), words, height, is_seen=is_seen)
             frames += [frame] if frame is not None else []
             # A line or two above a table may seem to belong to it; from every line it would take the square of them.
             tries = tries + 1 if frame is None and tries < MOST_TRIES else 0
         number = number + 1 if tries else last
     return frames
+
+
+def _may_be_drawn(levels: Sequence[_Level]) -> bool:
+    """Whether anywhere two levels of several pieces were drawn one after the other, as columns of text are not."""
+    several = [[piece.first for piece in level.pieces] for level in levels if len(level.pieces) > 1]
+    return any(max(above) < min(below) for above, below in itertools.pairwise(several))
 
 
 def _pieces(words: PageWords, taken: Sequence[Frame], *, is_seen: bool) -> list[_Piece]:
