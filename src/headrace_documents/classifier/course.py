@@ -61,8 +61,8 @@ _WORDS_ALONE = 1.5
 _FEW = 8.0
 # Texts to come are a little unlike those learned from, so a scale found on these is too sure (Ovadia et al., 2019). The
 # scores of unseen examples are themselves too unsure where a label has few, as parts and weights were found with still
-# fewer: with 7 a label that makes up for half of it. As no training set shows how unlike texts to come will be, this is as
-# much as leaves the error of calibration at 4 % or less on all that were tried, by date and at random.
+# fewer: with 7 a label that makes up for half of it. As no training set shows how unlike texts to come will be, this is
+# as much as leaves the error of calibration at about 4 % at most on all that were tried, by date and at random.
 _CAUTION = 0.12
 _UNSURE = 7.0
 # With more examples than this, how well they fare hardly depends on whether they helped to weigh the parts: the
