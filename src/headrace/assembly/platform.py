@@ -173,7 +173,7 @@ class Platform:
                     settings,
                     self.checks,
                     [*routes],
-                    recent=opened_texts(stack, siblings),
+                    recent=opened_texts(stack, siblings, tell=tell),
                     metrics=metrics,
                     tell=tell,
                 ),

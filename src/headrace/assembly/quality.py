@@ -35,11 +35,15 @@ Put = Callable[[bytes], str]
 Get = Callable[[str], bytes]
 
 
-def opened_texts(stack: AsyncExitStack, siblings: Siblings) -> RecentTexts:
-    """The texts that were seen of late, by this process and by its siblings."""
+def opened_texts(stack: AsyncExitStack, siblings: Siblings, *, tell: Tell) -> RecentTexts:
+    """The texts that were seen of late, by this process and, where the disc has room for that, by its siblings."""
     if siblings.texts is None:
         return RecentTexts()
-    shared = SharedTexts(siblings.texts)
+    try:
+        shared = SharedTexts(siblings.texts)
+    except OSError as failure:
+        tell("seen_texts_not_shared", {"error": failure.strerror or str(failure)})
+        return RecentTexts()
     stack.callback(shared.close)
     return RecentTexts(others=shared)
 

@@ -90,7 +90,16 @@ def _mapped(path: Path, *, is_own: bool) -> mmap.mmap:
     descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
     try:
         if is_own:
-            os.ftruncate(descriptor, _FILE_BYTES)
+            _reserve(descriptor, path)
         return mmap.mmap(descriptor, _FILE_BYTES, access=mmap.ACCESS_DEFAULT if is_own else mmap.ACCESS_READ)
     finally:
         os.close(descriptor)
+
+
+def _reserve(descriptor: int, path: Path) -> None:
+    """Room on the disc: a page of the mapping that there was none for would end the process."""
+    try:
+        os.posix_fallocate(descriptor, 0, _FILE_BYTES)
+    except OSError:
+        path.unlink()
+        raise

@@ -1,9 +1,13 @@
 """Texts that another process of the same server has seen are as near as this one's own."""
 
+import errno
 import os
+from contextlib import AsyncExitStack
 
 import pytest
 
+from headrace.assembly.quality import opened_texts
+from headrace.assembly.siblings import Siblings
 from headrace.monitoring import shared_texts
 from headrace.monitoring.near_duplicates import RecentTexts, fingerprint
 from headrace.monitoring.shared_texts import SLOTS, SharedTexts
@@ -79,3 +83,17 @@ def test_a_process_that_ended_is_forgotten_and_what_it_told_is_not(tmp_path):
 
     assert here.near(fingerprint(text_of(1))) is not None
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_on_a_full_disc_a_process_knows_its_own_texts_alone_and_says_so(tmp_path, monkeypatch):
+    def full(_descriptor, _offset, _length):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    told = []
+    recent = opened_texts(AsyncExitStack(), Siblings(tmp_path), tell=lambda event, facts: told.append((event, facts)))
+    recent.add(fingerprint(text_of(1)), "one")
+
+    assert recent.near(fingerprint(text_of(1))) is not None
+    assert told == [("seen_texts_not_shared", {"error": "No space left on device"})]
+    assert list(tmp_path.iterdir()) == []
