@@ -38,6 +38,8 @@ FEWEST_SEEN_ROWS, FULL, SHORT = 3, 0.7, 7.0
 narrowest column in their height, which three columns of a newspaper exceed."""
 PROSE = 14.0
 """Columns whose lines are longer than this, in their height, are text side by side rather than cells, if all are."""
+SPACED, WIDEST_SPACE = 1.8, 1.7
+"""A gap between cells on a page picture is so much wider than those between words; and wider than this, it is one."""
 MOST_COLUMNS = 30
 MOST_TRIES = 2
 
@@ -103,7 +105,8 @@ def _pieces(words: PageWords, taken: Sequence[Frame], *, is_seen: bool) -> list[
     if len(boxes) < 2 or np.isnan(boxes).any():
         return []
     heights = np.maximum(boxes[1:, 3] - boxes[1:, 1], boxes[:-1, 3] - boxes[:-1, 1])
-    is_apart = (np.diff(words.lines) != 0) | (boxes[1:, 0] - boxes[:-1, 2] > WIDE_GAP * heights)
+    gaps, is_new = (boxes[1:, 0] - boxes[:-1, 2]) / np.maximum(heights, 1e-3), np.diff(words.lines) != 0
+    is_apart = is_new | (gaps > (_wide(gaps[~is_new]) if is_seen else WIDE_GAP))
     # Where no two stretches of text stand side by side, as on most pages, there is nothing to look for.
     shared = np.minimum(boxes[1:, 3], boxes[:-1, 3]) - np.maximum(boxes[1:, 1], boxes[:-1, 1])
     if not is_seen and np.count_nonzero(is_apart & (shared > 0.4 * heights)) < 2:
@@ -122,6 +125,12 @@ def _pieces(words: PageWords, taken: Sequence[Frame], *, is_seen: bool) -> list[
         for first, last, box, gone in zip(bounds, bounds[1:], spans.tolist(), is_taken.tolist(), strict=False)
         if not gone
     ]
+
+
+def _wide(gaps: npt.NDArray[np.float32]) -> float:
+    """The gap that parts cells on a page picture, in heights of ink; letters of one width have wide spaces."""
+    usual = float(np.quantile(gaps, 0.25)) if len(gaps) else 0.0
+    return max(WIDE_GAP, min(SPACED * usual, WIDEST_SPACE))
 
 
 def _levels(pieces: Sequence[_Piece]) -> list[_Level]:
