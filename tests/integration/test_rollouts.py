@@ -149,13 +149,18 @@ async def test_shadows_answer_out_of_sight_are_compared_and_judged_by_feedback(t
         await ready(running)
         report = None
 
+        async def ask_at_leisure(number):
+            # News are read five hundred a second, and what is shadowed of many answers is little.
+            await asking(running, answers)(number)
+            await asyncio.sleep(0.01)
+
         def shadow_of():
             nonlocal report
             tallies = running.rollouts.desk.status(rollout.id).tallies
             report = {measure.name: tally for measure, tally in tallies.items() if measure.variant == "shadow"}
             return "agreed" in report and report["agreed"].count >= 5
 
-        await until(shadow_of, ask=asking(running, answers))
+        await until(shadow_of, ask=ask_at_leisure)
         assert report["agreed"].total == 0
         assert {(each.release, each.variant) for each in answers} == {(rollout.champion, CHAMPION)}
 
