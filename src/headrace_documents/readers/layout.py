@@ -150,7 +150,7 @@ def _is_column_cut(boxes: Boxes, group: npt.NDArray[np.intp], gutter: float) -> 
 
 
 def _median(values: npt.NDArray[np.float32]) -> float:
-    """That of NumPy takes ten times as long for the few lines that most groups have."""
+    """That of NumPy takes more than ten times as long for the few lines that most groups have."""
     ordered, middle = np.sort(values), len(values) // 2
     return float(ordered[middle] if len(values) % 2 else (ordered[middle - 1] + ordered[middle]) / 2)
 

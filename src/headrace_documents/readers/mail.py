@@ -14,7 +14,7 @@ from oxmsg import Message
 
 from headrace import Unreadable
 from headrace_documents.readers.encodings import decoded
-from headrace_documents.readers.reader import Flow, Limits, Passage, Reading, cut_off
+from headrace_documents.readers.reader import Flow, Limits, Reading, cut_off
 from headrace_documents.readers.web import text_of
 from headrace_documents.schema import Finding
 
@@ -70,7 +70,7 @@ def read_msg(content: bytes, limits: Limits) -> Reading:
     if body.strip():
         flow.paragraph(body)
     elif markup:
-        _add(flow, text_of(markup, limits))
+        flow.extend(text_of(markup, limits))
     findings = tuple(_named(name) for name in attached)
     return Reading(passages=(flow.passage(),), title=subject.strip() or None, findings=findings)
 
@@ -129,7 +129,7 @@ def _add_part(flow: Flow, part: email.message.Message, findings: list[Finding]) 
     if is_attached:
         return
     if kind == "text/html":
-        _add(flow, text_of(_text(part), flow.limits))
+        flow.extend(text_of(_text(part), flow.limits))
     elif part.get_content_maintype() == "text" and kind not in _NO_PROSE:
         is_flowed = str(part.get_param("format") or "").lower() == "flowed"
         deletes_space = str(part.get_param("delsp") or "").lower() == "yes"
@@ -166,18 +166,6 @@ def _text(part: email.message.Message) -> str:
         except (LookupError, UnicodeDecodeError):
             pass
     return decoded(content)
-
-
-def _add(flow: Flow, passage: Passage) -> None:
-    offset = 0
-    tables = {table.start: table for table in passage.tables}
-    for block in passage.characters.split("\n\n"):
-        table = tables.get(offset)
-        offset += len(block) + 2
-        if table is not None:
-            flow.table([list(row) for row in table.rows])
-        else:
-            flow.paragraph(block)
 
 
 def _named(name: str) -> Finding:

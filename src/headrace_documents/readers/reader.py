@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -16,6 +17,7 @@ from headrace_documents.schema import Finding, Table
 # soft hyphen says where a word may be broken, and is not seen where it is not.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\xad\ufffe\uffff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_BETWEEN = "\n\n"
 
 NOT_READ = "page_not_read"
 """The code of the finding that a page needs OCR and was left out to answer in time."""
@@ -77,6 +79,13 @@ class Passage:
     places: Places | None = None
     tables: tuple[Table, ...] = ()
 
+    def blocks(self) -> Iterator[str | Table]:
+        """What a flow was made of: its paragraphs and tables in their order."""
+        tables, offset = {table.start: table for table in self.tables}, 0
+        for block in self.characters.split(_BETWEEN):
+            yield tables.get(offset) or block
+            offset += len(block) + len(_BETWEEN)
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -123,16 +132,24 @@ class Flow:
         if not flat:
             return
         text = "\n".join("\t".join(row) for row in flat)
-        start = self._size + (2 if self._parts else 0)
+        start = self._size + (len(_BETWEEN) if self._parts else 0)
         self.tables.append(Table(rows=tuple(flat), start=start, end=start + len(text)))
         self._append(text)
 
+    def extend(self, passage: Passage) -> None:
+        """All that another flow has gathered."""
+        for block in passage.blocks():
+            if isinstance(block, str):
+                self.paragraph(block)
+            else:
+                self.table([list(row) for row in block.rows])
+
     def passage(self) -> Passage:
         """All that was gathered."""
-        return Passage(characters="\n\n".join(self._parts), tables=tuple(self.tables))
+        return Passage(characters=_BETWEEN.join(self._parts), tables=tuple(self.tables))
 
     def _append(self, text: str) -> None:
-        self._size += len(text) + (2 if self._parts else 0)
+        self._size += len(text) + (len(_BETWEEN) if self._parts else 0)
         self.limits.check("characters", self._size, self.limits.characters)
         self._parts.append(text)
 

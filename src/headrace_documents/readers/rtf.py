@@ -199,15 +199,7 @@ class _Parser:
                 if part is not self._body and found.characters in seen:
                     continue
                 seen.add(found.characters)
-                tables = {table.start: table for table in found.tables}
-                offset = 0
-                for block in found.characters.split("\n\n"):
-                    table = tables.get(offset)
-                    offset += len(block) + 2
-                    if table is not None:
-                        flow.table([list(row) for row in table.rows])
-                    else:
-                        flow.paragraph(block)
+                flow.extend(found)
         return flow
 
     def _on_hex(self, token: re.Match[str]) -> None:

@@ -145,17 +145,13 @@ def _narrowed(whole: Passage, main: list[str], limits: Limits) -> Passage:
     """The lines of the whole that the main content has, so that tables stay rows and lines stay lines."""
     lines, text = set(main), "".join(main)
     flow = Flow(limits)
-    tables = {table.start: table for table in whole.tables}
-    offset = 0
-    for block in whole.characters.split("\n\n"):
-        table = tables.get(offset)
-        offset += len(block) + 2
-        if table is not None:
-            cells = [_letters(cell) for row in table.rows for cell in row if cell]
-            if sum(cell in text for cell in cells) * 2 >= len(cells):
-                flow.table([list(row) for row in table.rows])
-        else:
+    for block in whole.blocks():
+        if isinstance(block, str):
             flow.paragraph("\n".join(line for line in block.split("\n") if _is_in(_letters(line), lines, text)))
+            continue
+        cells = [_letters(cell) for row in block.rows for cell in row if cell]
+        if sum(cell in text for cell in cells) * 2 >= len(cells):
+            flow.table([list(row) for row in block.rows])
     return flow.passage()
 
 
