@@ -424,13 +424,14 @@ CHART = (
 )
 
 
-def test_the_figures_of_a_chart_are_a_table():
+@pytest.mark.parametrize("chart", [CHART, CHART.replace("</c:cat>", f"<c:pt idx='{'9' * 5000}'/></c:cat>")])
+def test_the_figures_of_a_chart_are_a_table(chart):
     relation = (
         '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship Id="r1" '
         'Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/chart" Target="charts/chart1.xml"/>'
         "</Relationships>"
     )
-    parts = {"word/_rels/document.xml.rels": relation.encode(), "word/charts/chart1.xml": CHART.encode()}
+    parts = {"word/_rels/document.xml.rels": relation.encode(), "word/charts/chart1.xml": chart.encode()}
     with zipfile.ZipFile(io.BytesIO(docx(W_P("body")))) as plain:
         members = {name: plain.read(name) for name in plain.namelist()}
 

@@ -21,7 +21,7 @@ MOST_BYTES = 64 * 1024 * 1024
 class Siblings:
     """`folder` is private to the processes of one server and holds a socket of each; None for one that is alone.
 
-    They compute in turn where there are `turns`.
+    They compute in turn where there are `turns`. `held` keeps the folder, for whoever founded it, until `remove`.
     """
 
     def __init__(

@@ -9,6 +9,7 @@ from headrace_documents.readers.reader import Flow
 A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 C = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
 MOST_POINTS = 10_000
+LONGEST_INDEX = 9
 
 
 def add_chart(flow: Flow, root: etree._Element) -> None:
@@ -31,6 +32,6 @@ def _points(values: etree._Element | None) -> dict[int, str]:
     found = {}
     for point in values.iter(f"{C}pt") if values is not None else ():
         index = point.get("idx", "")
-        if index.isascii() and index.isdigit():
+        if index.isascii() and index.isdigit() and len(index) <= LONGEST_INDEX:
             found[int(index)] = point.findtext(f"{C}v") or ""
     return found
