@@ -1,10 +1,12 @@
 """How well the classifier learns, beside what people build in an afternoon: accuracy, calibration, speed, additivity.
 
-    python benchmarks/classification.py [--quick] [--only newsgroups20,banking77] [--part learning] [--draws 3]
+    python benchmarks/classification.py [--quick] [--only newsgroups20,banking77] [--part learning] [--sizes 0,8] [--draws 9]
 
 Reads `../shared/data/classification` (or `HEADRACE_SHARED`). Peers see the same texts in the same run: TF-IDF of words
 and pairs with a linear SVM, and logistic regression over mean static and mean MiniLM token vectors. All of them learn
 from the same examples: 8 and 32 a label (several draws) and all; and none at all (zero-shot, by the labels' names).
+Beside the error of calibration stands what answers as sure as these would show if they were perfectly calibrated, which
+is not 0 as tests are few, and beside both how far draws are apart (the standard deviation of one).
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean
+from statistics import mean, stdev
 from time import process_time
 
 import numpy as np
@@ -35,13 +37,16 @@ from headrace_documents.classification import plain_text
 from headrace_documents.classifier.classifier import Classifier
 from headrace_documents.classifier.encoder import EncoderReader
 from headrace_documents.classifier.head import Head
-from headrace_documents.classifier.judging import calibration_error
+from headrace_documents.classifier.judging import calibration_error, calibration_error_of
+from headrace_documents.classifier.softmax import probabilities
 from headrace_documents.classifier.tokens import StaticReader, TokenReader, Tokens
 from headrace_documents.classifier.zero_shot import label_in_words, zero_shot_head
 from headrace_documents.training import ClassifierTrainer
 
 CACHE = Path(".headrace/cache")
 DRAWS = 3
+SIZES = {"0": 0, "8": 8, "32": 32, "all": None}
+SIMULATIONS = 200
 PEER_TOKENS = 254
 BUDGET_S = 900.0
 QUICK_TESTS = 400
@@ -91,11 +96,12 @@ class Readers:
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """How answers fared."""
+    """How answers fared; `least_error` is the error of calibration that they would show if it were perfect."""
 
     accuracy: float
     macro_f1: float
     calibration_error: float | None = None
+    least_error: float | None = None
 
 
 def main() -> None:
@@ -103,6 +109,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer test texts, one draw, 8 and 32 examples a label")
     parser.add_argument("--only", default="", help="names of sets, parted by commas")
     parser.add_argument("--draws", type=int, default=DRAWS, help="draws of 8 and of 32 examples a label")
+    parser.add_argument("--sizes", default=",".join(SIZES), help="examples a label, parted by commas: 0, 8, 32, all")
     parser.add_argument("--part", choices=("learning", "answers", "sameness"), help="one of the three")
     arguments = parser.parse_args()
     folder = shared_folder("data/classification")
@@ -116,19 +123,25 @@ def main() -> None:
     if arguments.part in {None, "learning"}:
         for each in sets:
             measured = each.cut(QUICK_EXAMPLES, QUICK_TESTS) if arguments.quick else each
-            measure_learning(measured, readers, figures, draws=1 if arguments.quick else arguments.draws)
+            sizes = [size for size in SIZES if size in arguments.sizes.split(",")]
+            measure_learning(measured, readers, figures, sizes=sizes, draws=1 if arguments.quick else arguments.draws)
     if arguments.part in {None, "answers"}:
         measure_answers(sets[0], figures, documents=300 if arguments.quick else 1000)
     if arguments.part in {None, "sameness"}:
         measure_sameness(sets[0], readers, figures)
 
 
-def measure_learning(texts: LabelledTexts, readers: Readers, figures: Figures, *, draws: int) -> None:
+def measure_learning(
+    texts: LabelledTexts, readers: Readers, figures: Figures, *, sizes: Sequence[str], draws: int
+) -> None:
     """Zero-shot, 8, 32 and all examples a label, beside the peers."""
-    for way, marks in zero_shot(texts, readers).items():
-        tell(figures, texts, way, "0", [marks])
-    for size in (8, 32, None):
+    for name in sizes:
+        size = SIZES[name]
         if size is None and figures.is_quick:
+            continue
+        if size == 0:
+            for way, marks in zero_shot(texts, readers).items():
+                tell(figures, texts, way, name, [marks])
             continue
         marks_by_way: dict[str, list[Marks]] = defaultdict(list)
         for draw in range(1 if size is None else draws):
@@ -137,16 +150,16 @@ def measure_learning(texts: LabelledTexts, readers: Readers, figures: Figures, *
                 marks_by_way[way].append(marks)
             marks_by_way["headrace"].append(taught(examples, texts.test, readers, seed=draw))
         for way, found in marks_by_way.items():
-            tell(figures, texts, way, "all" if size is None else str(size), found)
+            tell(figures, texts, way, name, found)
 
 
 def tell(figures: Figures, texts: LabelledTexts, way: str, size: str, draws: Sequence[Marks]) -> None:
-    facts = {"set": texts.name, "examples_a_label": size, "way": way, "tests": len(texts.test)}
-    figures.tell("accuracy", mean(each.accuracy for each in draws), unit="share", **facts)
-    figures.tell("macro_f1", mean(each.macro_f1 for each in draws), unit="share", **facts)
-    errors = [each.calibration_error for each in draws if each.calibration_error is not None]
-    if errors:
-        figures.tell("calibration_error", mean(errors), unit="share", **facts)
+    facts = {"set": texts.name, "examples_a_label": size, "way": way, "tests": len(texts.test), "draws": len(draws)}
+    for figure in ("accuracy", "macro_f1", "calibration_error", "least_error"):
+        values = [value for each in draws if (value := getattr(each, figure)) is not None]
+        if values:
+            apart = {"spread": round(stdev(values), 6)} if len(values) > 1 else {}
+            figures.tell(figure, mean(values), unit="share", **facts, **apart)
 
 
 def taught(examples: Sequence[Example], tests: Sequence[Example], readers: Readers, *, seed: int) -> Marks:
@@ -210,8 +223,16 @@ def marks_of(
     number = {label: place for place, label in enumerate(labels)}
     truth = np.array([number[each.label] for each in tests])
     judged = _judged([labels[place] for place in scores.argmax(axis=1)], [each.label for each in tests])
-    error = calibration_error(scores, truth) if is_calibrated else None
-    return Marks(judged.accuracy, judged.macro_f1, error)
+    if not is_calibrated:
+        return judged
+    return Marks(judged.accuracy, judged.macro_f1, calibration_error(scores, truth), least_error_of(scores))
+
+
+def least_error_of(scores: np.ndarray) -> float:
+    """The error of calibration of answers as sure as these, were each right as often as it says; by simulation."""
+    confidence = probabilities(scores).max(axis=1)
+    draw = np.random.default_rng(0)
+    return mean(calibration_error_of(confidence, draw.random(len(confidence)) < confidence) for _ in range(SIMULATIONS))
 
 
 def measure_answers(texts: LabelledTexts, figures: Figures, *, documents: int) -> None:

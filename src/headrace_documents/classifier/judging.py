@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from headrace_documents.classifier.softmax import Scores, probabilities
 from headrace_documents.classifier.surface import Ints
@@ -19,11 +20,14 @@ def log_loss(scores: Scores, truth: Ints) -> float:
 def calibration_error(scores: Scores, truth: Ints, *, bins: int = 15) -> float:
     """Expected calibration error: the gap between confidence and accuracy, over `bins` even bins of confidence."""
     shares = probabilities(scores)
-    confidence = shares.max(axis=1)
-    is_right = shares.argmax(axis=1) == truth
+    return calibration_error_of(shares.max(axis=1), shares.argmax(axis=1) == truth, bins=bins)
+
+
+def calibration_error_of(confidence: Scores, is_right: npt.NDArray[np.bool_], *, bins: int = 15) -> float:
+    """The same, of answers (texts,) that are so sure."""
     place = np.minimum((confidence * bins).astype(int), bins - 1)
     gaps = [abs(confidence[place == b].sum() - is_right[place == b].sum()) for b in range(bins)]
-    return float(sum(gaps) / len(truth))
+    return float(sum(gaps) / len(confidence))
 
 
 def confusion_of(predicted: Ints, truth: Ints, size: int) -> Ints:
