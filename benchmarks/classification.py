@@ -1,6 +1,6 @@
 """How well the classifier learns, beside what people build in an afternoon: accuracy, calibration, speed, additivity.
 
-    python benchmarks/classification.py [--quick] [--only newsgroups20,banking77] [--part learning] [--sizes 0,8] [--draws 9]
+    python benchmarks/classification.py [--quick] [--only banking77] [--part learning] [--sizes 0,8] [--draws 9]
 
 Reads `../shared/data/classification` (or `HEADRACE_SHARED`). Peers see the same texts in the same run: TF-IDF of words
 and pairs with a linear SVM, and logistic regression over mean static and mean MiniLM token vectors. All of them learn
