@@ -51,6 +51,17 @@ def test_caution_makes_less_sure_and_changes_no_label(answers):
     )
 
 
+def test_a_few_examples_that_all_fare_well_make_no_answer_certain():
+    truth = np.arange(18) % 3
+    scores = np.eye(3)[truth] * np.linspace(2.0, 4.0, 18)[:, None]
+
+    scale = scale_of(scores, truth, caution=0.0)
+
+    # One in eighteen to come may well be wrong; without a pull the likeliest scale has no end.
+    assert probabilities(scale.applied(scores)).max() < 0.999
+    assert scale.applied(scores).std() < 3 * scores.std()
+
+
 def test_the_surer_of_two_texts_stays_the_surer():
     scores = np.linspace(0.01, 50, 200)[:, None] * np.array([1.0, -0.2, -0.8])
 

@@ -19,6 +19,9 @@ _PULL = 1.0
 # training parts of newsgroups, bills, banking77 and clinc150 at 8, 32 and all examples a label.
 _USUAL_POWER = 0.4
 _EVEN_PULL = 15.0
+# How far the temperature is drawn towards that which the weights hold already, as if its logarithm were spread by 0.3:
+# as much as a dozen examples. Without it, a few examples that all fare well would make every answer certain.
+_LEVEL_PULL = 1 / (2 * 0.3**2)
 _ENOUGH = 4000
 # No part is left out altogether, so that what is left without the encoder can be told by a factor.
 _LEAST = 1e-3
@@ -64,7 +67,8 @@ def blended_unseen(parts: Mapping[str, Scores], truth: Ints, folds: Ints, *, usu
 def scale_of(scores: Scores, truth: Ints, *, caution: float) -> Scale:
     """Under which scale the truth is most likely, for scores (examples, labels) of unseen examples; a little less sure.
 
-    `caution` is the share by which the answers to texts that are unlike those learned from would be too sure.
+    The scores must be sums under weights that `blend` found. `caution` is the share by which the answers to texts that
+    are unlike those learned from would be too sure.
     """
     # Two numbers need no more than some thousands; these are of all labels, as the examples are in their order.
     step = -(-len(truth) // _ENOUGH)
@@ -75,7 +79,8 @@ def scale_of(scores: Scores, truth: Ints, *, caution: float) -> Scale:
     def loss(flat: Scores) -> float:
         lower, power = float(flat[0]), float(flat[1])
         factors = np.exp(-(lower + power * (spread - typical)))
-        return log_loss(scores * factors[:, None], truth) + _EVEN_PULL * (power - _USUAL_POWER) ** 2 / len(truth)
+        pull = _EVEN_PULL * (power - _USUAL_POWER) ** 2 + _LEVEL_PULL * lower**2
+        return log_loss(scores * factors[:, None], truth) + pull / len(truth)
 
     found = minimize(loss, np.array([0.0, _USUAL_POWER]), method="Nelder-Mead", options={"xatol": 1e-3, "fatol": 1e-6})
     lower, power = float(found.x[0]), min(max(float(found.x[1]), 0.0), MOST_POWER)
