@@ -277,6 +277,8 @@ def test_training_leaves_out_what_sits_in_quarantine_and_tells_how_many(tmp_path
         ('{"text": "a", "label": "x"}\n{"text": "b", "label": "x"}', "at least two labels"),
         ('{"text": "a", "label": "x"}\nnonsense', "Line 2"),
         ('{"text": "a"}', "Line 1"),
+        ('{"text": "a", "label": null}', "got `null` - at `$.label`"),
+        ('{"text": "a", "label": " "}', "Line 1"),
         ("", "at least two labels"),
     ],
 )
@@ -288,6 +290,39 @@ def test_examples_that_teach_nothing_are_refused_with_the_reason(tmp_path, lines
     assert done.returncode == 1
     assert told in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_lines_are_taken_as_other_programs_write_them(tmp_path):
+    texts = ["please pay the invoice", "invoice due on Friday", "dear sir or madam", "yours faithfully"]
+    rows = [{"text": text, "label": label} for text, label in zip(texts, (0, "0 ", 1, "1"), strict=True)]
+    (tmp_path / "examples.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8-sig")
+
+    done = headrace("train", "examples.jsonl", "--budget", "5s", "--data", "data", cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    labels = [line.split()[:2] for line in done.stdout.partition("precision")[2].splitlines() if line.split()]
+    assert [each for each in labels if each[0] in "01"][:2] == [["0", "2"], ["1", "2"]]
+
+
+def test_what_lies_in_a_folder_and_teaches_nothing_is_told(tmp_path):
+    for label, name, text in (
+        ("invoice", "a.txt", "please pay the invoice"),
+        ("invoice", "b.txt", "invoice due on Friday"),
+        ("letter", "c.txt", "dear sir or madam"),
+        ("letter", "d.txt", "please pay the invoice"),
+    ):
+        (tmp_path / "examples" / label).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "examples" / label / name).write_text(text)
+    (tmp_path / "examples" / "memo").mkdir()
+    (tmp_path / "examples" / "loose.txt").write_text("of no label")
+
+    done = headrace("train", "examples", "--budget", "5s", "--data", "data", cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    told = " ".join(done.stderr.split())
+    assert "examples/memo holds no document" in told
+    assert "outside of a label's folder have no label: 1 in examples" in told
+    assert "more than one label: examples/invoice/a.txt (invoice), examples/letter/d.txt (letter)" in told
 
 
 def test_an_empty_folder_teaches_nothing(tmp_path):

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import re
 import zlib
+from codecs import BOM_UTF8
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -36,13 +37,15 @@ EXAMPLE = """Example: [bold]headrace train contracts-and-invoices/ --model docum
 The folder holds one folder a label, each with documents of any kind that `analyze` reads; or name a .jsonl or .jsonl.gz
 file with lines such as {"text": "…", "label": "invoice"}."""
 SHOWN_LABELS = 20
+SHOWN_DISPUTES = 5
+FORM = '{"text": "…", "label": "…"}'
 
 
 class Line(msgspec.Struct, frozen=True):
     """One line of a file of examples."""
 
     text: str
-    label: Annotated[str, msgspec.Meta(min_length=1)]
+    label: Annotated[str, msgspec.Meta(pattern=r"\S")] | int
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,8 @@ def train(
     gathered = _gathered(data_dir, application, settings, errors)
     if gathered.held:
         errors.print(f"{gathered.held} documents sit in quarantine and were left out.")
+    for sources in _disputed(gathered.examples):
+        errors.print(f"The same text under more than one label: {sources}.")
     with bar(errors, f"Teaching {model}", total=None) as progress:
         trained = trainer.train(gathered.examples, seed=seed, budget_s=budget_s, on_progress=progress.stage)
     version = _registered(settings, model, trained, alias=alias)
@@ -112,12 +117,15 @@ def _gathered(data_dir: str, application: Application, settings: Settings, error
         found = [each for each in given if digest_of(each.text.encode("utf-8", "surrogatepass")) not in held]
         return Gathered(found, held=len(given) - len(found))
     if path.exists():
-        raise InvalidInput(f"{data_dir} is neither a folder nor a .jsonl file.", remedy="See `headrace train --help`.")
+        raise InvalidInput(
+            f"{data_dir} is neither a folder nor a .jsonl file.",
+            remedy=f"Put documents into one folder a label, or texts into a .jsonl of lines such as {FORM}.",
+        )
     raise NotFound(f"There is no folder or file {data_dir}.", remedy="Check the path.")
 
 
 async def _from_folder(folder: Path, application: Application, settings: Settings, errors: Console) -> Gathered:
-    named = _labelled(folder)
+    named = _labelled(folder, errors)
     if application.reader is None:
         raise InvalidInput("This application has no reader for documents.", remedy="Give a .jsonl of texts instead.")
     found: list[Example] = []
@@ -148,20 +156,38 @@ async def _from_folder(folder: Path, application: Application, settings: Setting
     return Gathered(found, failed, left_out)
 
 
-def _labelled(folder: Path) -> list[tuple[str, str]]:
-    """Pairs of label and file, by the folders right below `folder`."""
-    homes = sorted(each for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))
-    named = [
-        (shown(home.name), each.name)
-        for home in homes
-        for each in inputs_of([str(home)])
-        if not (isinstance(each.problem, NotFound) and each.name == str(home))
-    ]
+def _labelled(folder: Path, errors: Console) -> list[tuple[str, str]]:
+    """Pairs of label and file, by the folders right below `folder`; tells of what lies there and teaches nothing."""
+    seen = sorted(each for each in folder.iterdir() if not each.name.startswith("."))
+    named: list[tuple[str, str]] = []
+    for home in (each for each in seen if each.is_dir()):
+        found = [
+            (shown(home.name), each.name)
+            for each in inputs_of([str(home)])
+            if not (isinstance(each.problem, NotFound) and each.name == str(home))
+        ]
+        if not found:
+            errors.print(f"{clean(shown(str(home)))} holds no document, so there is no such label.")
+        named += found
     if not named:
         raise InvalidInput(
             f"{folder} holds no examples.", remedy="Put documents into one folder a label: DATA_DIR/<label>/<document>."
         )
+    if loose := [each for each in seen if not each.is_dir()]:
+        errors.print(
+            f"Left out, as files outside of a label's folder have no label: {len(loose)} in {clean(str(folder))}."
+        )
     return named
+
+
+def _disputed(examples: Sequence[Example]) -> Iterator[str]:
+    """Where a text stands that was given more than one label, one line for each of the first few."""
+    known: dict[str, list[Example]] = {}
+    for example in examples:
+        known.setdefault(example.text, []).append(example)
+    disputes = [found for found in known.values() if len({each.label for each in found}) > 1]
+    for found in disputes[:SHOWN_DISPUTES]:
+        yield ", ".join(clean(f"{each.source} ({each.label})") for each in found[:SHOWN_DISPUTES])
 
 
 async def _example(
@@ -187,8 +213,10 @@ def _from_lines(path: Path) -> Iterator[Example]:
     try:
         with opener(path, "rb") as lines:
             for number, line in enumerate(lines, 1):
-                if line.strip():
-                    yield _line(line, number, path)
+                # Windows begins files in UTF-8 with a mark, which is no part of the first line.
+                content = line.removeprefix(BOM_UTF8) if number == 1 else line
+                if content.strip():
+                    yield _line(content, number, path)
     except (OSError, EOFError, zlib.error) as error:
         raise Unreadable(f"{path} cannot be read: {error}.", remedy="Check that it is whole.") from error
 
@@ -198,9 +226,10 @@ def _line(line: bytes, number: int, path: Path) -> Example:
         fields = msgspec.json.decode(line, type=Line)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidInput(
-            f'Line {number} of {path} is not of the form {{"text": "…", "label": "…"}}.', remedy="Mend or remove it."
+            f"Line {number} of {path} is not of the form {FORM}: {error}.", remedy="Mend or remove it."
         ) from error
-    return Example(text=fields.text, label=fields.label, source=f"{path.name}:{number}")
+    # A blank that slipped in beside a label does not make another one of it.
+    return Example(text=fields.text, label=str(fields.label).strip(), source=f"{path.name}:{number}")
 
 
 def _registered(settings: Settings, model: str, trained: TrainedModel, *, alias: str) -> ModelVersion:
