@@ -14,7 +14,7 @@ from headrace.errors import InvalidConfiguration
 from headrace.serving.admission import Admission
 from headrace.serving.concurrency_limit import ConcurrencyLimit
 from headrace.serving.cores import usable_cores
-from headrace.serving.pipeline import services_of
+from headrace.serving.pipeline import check_is_made_without_arguments, services_of
 from headrace.serving.service import Guard, Rung, Service
 from headrace.serving.shared_work import Shelf
 from headrace.serving.turns import Turns
@@ -83,6 +83,7 @@ def parts_of(instances: Sequence[object], settings: Settings) -> dict[str, Part]
     found: dict[str, list[Service]] = {}
     for instance in instances:
         for name, service in services_of(instance).items():
+            check_is_made_without_arguments(type(service))
             others = found.setdefault(name, [])
             if others and type(others[0]) is not type(service):
                 raise InvalidConfiguration(

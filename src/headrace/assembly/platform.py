@@ -35,7 +35,8 @@ from headrace.serving.answer_cache import AnswerCache
 from headrace.serving.endpoint import Endpoint
 from headrace.serving.keeping import Redact
 from headrace.serving.meter import Meter
-from headrace.serving.pipeline import routes_of
+from headrace.serving.pipeline import made, routes_of
+from headrace.serving.question import checked_routes
 from headrace.serving.recorder import Recorder
 from headrace.serving.releases import Releases, Switch
 from headrace.serving.replay import Replayer
@@ -132,7 +133,7 @@ class Platform:
             ServiceFailed: a service did not come to life.
         """
         registry = opened_registry(settings)
-        instances = [pipeline() for pipeline in self.pipelines]
+        instances = [made(pipeline) for pipeline in self.pipelines]
         parts = parts_of(instances, settings)
         for name in only or ():
             if name not in parts:
@@ -141,7 +142,7 @@ class Platform:
             metrics, spans = Metrics(), opened_spans(stack, settings)
             stores = await asyncio.to_thread(opened_stores, settings, decisions=decisions)
             stack.push_async_callback(asyncio.to_thread, stores.close)
-            routes = [route for pipeline in self.pipelines for route in routes_of(pipeline)]
+            routes = checked_routes(self.pipelines)
             recorder = await started_recorder(
                 stack,
                 stores.decisions,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from headrace.registry.lock import FILE, check_lock
 from headrace.registry.registry import ModelRegistry
-from headrace.serving.pipeline import services_of
+from headrace.serving.pipeline import made, services_of
 from headrace.settings import Settings
 from headrace.storage.artifacts import is_bucket
 
@@ -25,7 +25,7 @@ def opened_registry(settings: Settings) -> ModelRegistry:
 
 def models_of(pipelines: Sequence[type]) -> list[str]:
     """The names of all models that services of `pipelines` are made of."""
-    kinds = {type(service).model for pipeline in pipelines for service in services_of(pipeline()).values()}
+    kinds = {type(service).model for pipeline in pipelines for service in services_of(made(pipeline)).values()}
     return sorted(name for name in kinds if name is not None)
 
 

@@ -19,7 +19,7 @@ from headrace.domain.release import Release, ReleaseRecord, reference_of
 from headrace.errors import InvalidConfiguration, NotFound
 from headrace.registry.provenance import working_copy
 from headrace.registry.registry import ModelRegistry
-from headrace.serving.pipeline import kebab, services_of
+from headrace.serving.pipeline import kebab, made, services_of
 from headrace.serving.pool import Pool
 from headrace.serving.releases import PlannedPool
 from headrace.serving.service import Service
@@ -187,7 +187,7 @@ class Planner:
 
 def planner_of(pipelines: Sequence[type], settings: Settings) -> Planner:
     """A planner for pipelines that do not run."""
-    instances = [pipeline() for pipeline in pipelines]
+    instances = [made(pipeline) for pipeline in pipelines]
     return Planner.of(instances, parts_of(instances, settings), opened_registry(settings), unheard, Shelf())
 
 

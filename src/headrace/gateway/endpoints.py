@@ -28,7 +28,7 @@ from headrace.gateway.uploads import FRAMING_BYTES, Fetch, Pointer, upload_of
 from headrace.serving.answered import Answered, digest_of
 from headrace.serving.context import Context, Priority
 from headrace.serving.endpoint import Endpoint
-from headrace.serving.question import is_object, question_type
+from headrace.serving.question import decoder_of, is_object, question_type
 from headrace.serving.quota import Quota
 from headrace.serving.upload import Upload
 
@@ -196,7 +196,7 @@ def _reader(endpoint: Endpoint, fetch: Fetch) -> Reader:
             return from_upload(upload), upload
 
         return read_file
-    decoder, is_wrapped = msgspec.json.Decoder(question_type(endpoint.route)), not is_object(endpoint.argument)
+    decoder, is_wrapped = decoder_of(endpoint.route), not is_object(endpoint.argument)
 
     async def read_json(request: Request) -> tuple[Any, Upload]:
         question = await request.json(decoder)

@@ -12,6 +12,7 @@ from headrace.gateway.caller import Access
 from headrace.gateway.operation import Content, Parameter
 from headrace.gateway.problems import MEDIA_TYPE, PAGE, kind_of
 from headrace.gateway.route import Route
+from headrace.serving.plain import schema_of
 
 _ANYWHERE: tuple[type[HeadraceError], ...] = (ServiceFailed,)
 _WITH_KEYS: tuple[type[HeadraceError], ...] = (Unauthenticated, Forbidden)
@@ -34,7 +35,9 @@ class ProblemDocument(msgspec.Struct):
 def document_of(routes: Sequence[Route], *, version: str, needs_keys: bool) -> dict[str, Any]:
     """The contract of `routes`; `needs_keys` says whether callers have to send one."""
     types = _types_of(routes)
-    schemas, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
+    schemas, components = msgspec.json.schema_components(
+        types, schema_hook=schema_of, ref_template="#/components/schemas/{name}"
+    )
     by_type = {id(kind): schema for kind, schema in zip(types, schemas, strict=True)}
     writer = _Writer(by_type, needs_keys=needs_keys)
     paths: dict[str, dict[str, Any]] = {}

@@ -14,8 +14,9 @@ from headrace.domain.columns import written
 from headrace.domain.decision import Decision
 from headrace.serving.answer import is_answer
 from headrace.serving.context import Context
+from headrace.serving.plain import plain
 
-encoder = msgspec.json.Encoder(decimal_format="number")
+encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=plain)
 
 
 class Answered(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ import dis
 from collections.abc import Callable, Coroutine
 from contextvars import Context as Variables
 from functools import lru_cache
+from inspect import CO_COROUTINE
 from types import CodeType
 from typing import Any, Self
 
@@ -53,4 +54,7 @@ def _driven(function: Callable[..., Coroutine[Any, Any, Any]], arguments: tuple[
 def never_awaits(function: Callable[..., Any]) -> bool:
     """Whether the code of `function` shows that it cannot be suspended."""
     code = getattr(function, "__code__", None)
-    return isinstance(code, CodeType) and not any(each.opname in _AWAITING for each in dis.get_instructions(code))
+    if not isinstance(code, CodeType) or not code.co_flags & CO_COROUTINE:
+        # A decorator that hands on a coroutine shows nothing of what that does.
+        return False
+    return not any(each.opname in _AWAITING for each in dis.get_instructions(code))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
@@ -13,13 +14,14 @@ from msgspec.structs import replace
 
 from headrace.domain.decision import Decision, DegradedStep, Step, new_id
 from headrace.domain.release import Variant
-from headrace.errors import DeadlineExceeded
+from headrace.errors import DeadlineExceeded, HeadraceError, ServiceFailed
 from headrace.serving.admission import Admission
 from headrace.serving.answer import is_answer
 from headrace.serving.answer_cache import AnswerCache
 from headrace.serving.answered import Answered, encoder
 from headrace.serving.context import Context, Priority, ServiceCall, within
 from headrace.serving.door import Arrival, Failed, Inspect, Mourn, joined
+from headrace.serving.finite import found_in
 from headrace.serving.pipeline import Route
 from headrace.serving.service_time import ServiceTime
 from headrace.serving.shared_work import SharedWork
@@ -191,7 +193,7 @@ class Endpoint:
             context.check()
             key = (self.path, variant.release, input_digest)
             kept = None if cache is None else cache.find(key, question, context)
-            value = await self._run(question) if kept is None else kept.value
+            value = await self._asked(question) if kept is None else kept.value
             if context.is_over():
                 raise DeadlineExceeded("The answer came after the caller's time.", remedy="Give more time.")
         own = value if is_answer(value) else None
@@ -201,7 +203,10 @@ class Endpoint:
         if inspect is not None:
             quality = joined(quality, await inspect(Arrival(self.path, question, value, context)))
         degraded = _degraded(context)
-        answer = encoder.encode({"degraded": degraded} | fields)
+        answer = self._encoded({"degraded": degraded} | fields)
+        # In JSON a number that is none becomes null, which its caller would take for nothing.
+        if own is None and b"null" in answer and (place := found_in(value)) is not None:
+            raise ServiceFailed(f"{self.path} answered with a number that is none, at answer{place}.")
         if cache is not None and kept is None:
             cache.keep(key, question, value, context, answer_bytes=len(answer))
         duration_ms = (monotonic() - begun) * 1000
@@ -232,6 +237,30 @@ class Endpoint:
         if kept is None:
             self._time.learn(duration_ms / 1000)
         return Answered(decision, question, value, context, quality)
+
+    async def _asked(self, question: object) -> Any:
+        """What the pipeline gives; what its author's code raises is told as a failure of it."""
+        try:
+            return await self._run(question)
+        except (HeadraceError, GeneratorExit):
+            raise
+        # The author's code may raise anything, SystemExit too: the caller is told, and the server lives on.
+        except BaseException as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise
+            raise ServiceFailed(
+                f"{self.path} failed: {type(error).__name__}.", remedy="The log has the trace."
+            ) from error
+
+    def _encoded(self, fields: Mapping[str, Any]) -> bytes:
+        try:
+            return encoder.encode(fields)
+        except (TypeError, ValueError, NotImplementedError, RecursionError, OverflowError) as error:
+            raise ServiceFailed(
+                f"{self.path} gave an answer that cannot be written as JSON: {error}.",
+                remedy="Give text, numbers, lists, mappings, arrays, dataclasses or pydantic models.",
+            ) from error
 
     def _check_time(self, left_s: float) -> None:
         if self._time.count < LEARNED_AFTER or left_s >= SURE_SHARE * self._time.shortest_s:

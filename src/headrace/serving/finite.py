@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import fields, is_dataclass
+from functools import partial
 from itertools import islice
 from math import isfinite
 from types import UnionType
@@ -12,6 +14,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import msgspec
 import numpy as np
 
+from headrace.serving.plain import is_model
 from headrace.serving.service import Method
 
 Find = Callable[[Any], str | None]
@@ -20,6 +23,9 @@ Find = Callable[[Any], str | None]
 _EXCUSED = {("missing", "nan"), ("made", "late")}
 """Metadata of fields where NaN is the word for what is missing, which never goes out as JSON, and of fields that are
 computed when they are looked at, which would take longer than the answer."""
+
+_UNTOLD: tuple[Any, ...] = (Any, object, dict, list, tuple, Mapping, Sequence)
+"""Annotations that do not say what is within: it is looked at as it comes."""
 
 DEEPEST = 4
 MOST_ITEMS = 256
@@ -41,17 +47,43 @@ def finder(method: Method) -> Find | None:
     return _finder(answer, DEEPEST)
 
 
+def found_in(value: Any, depth: int = DEEPEST) -> str | None:
+    """Where in a value of any type the first number stands that is none."""
+    if isinstance(value, float | np.floating | np.ndarray):
+        return None if np.isfinite(value).all() else ""
+    if not depth or isinstance(value, _WITHOUT_NUMBERS):
+        return None
+    inner = partial(found_in, depth=depth - 1)
+    if isinstance(value, Mapping):
+        return _of_mapping(inner)(value)
+    if isinstance(value, Sequence | AbstractSet):
+        return _of_items(inner)(value)
+    return _of_fields([(name, inner) for name in _names_in(value)])(value)
+
+
+def _names_in(value: object) -> list[str]:
+    """The fields of a value whose numbers go out as JSON."""
+    if is_dataclass(value):
+        return _names_of(type(value))
+    return list(vars(value) if is_model(type(value)) else getattr(value, "__struct_fields__", ()))
+
+
+def _names_of(kind: type[Any]) -> list[str]:
+    return [field.name for field in fields(kind) if not (_EXCUSED & field.metadata.items())]
+
+
+_WITHOUT_NUMBERS = (str, bytes, bytearray, int, type, type(None))
+
+
 def _finder(kind: Any, depth: int) -> Find | None:
-    if kind is float:
-        return _of_float
+    if kind is float or kind in _UNTOLD or is_model(kind):
+        return _of_float if kind is float else partial(found_in, depth=depth)
     origin = get_origin(kind) or kind
     if origin in (Union, UnionType):
         inner = [found for each in get_args(kind) if (found := _finder(each, depth))]
         return _of_any(inner) if inner else None
-    if not isinstance(origin, type) or depth == 0:
-        return None
-    if issubclass(origin, np.ndarray):
-        return _of_array
+    if not isinstance(origin, type) or depth == 0 or issubclass(origin, np.ndarray):
+        return _of_array if origin is np.ndarray else None
     if issubclass(origin, Mapping | Sequence):
         return _of_container(origin, get_args(kind), depth)
     return _of_fields_of(origin, depth)
@@ -66,7 +98,7 @@ def _of_container(kind: type, arguments: tuple[Any, ...], depth: int) -> Find | 
 
 def _of_fields_of(kind: type, depth: int) -> Find | None:
     if is_dataclass(kind):
-        names = [field.name for field in fields(kind) if not (_EXCUSED & field.metadata.items())]
+        names = _names_of(kind)
     elif issubclass(kind, msgspec.Struct):
         names = [field.name for field in msgspec.structs.fields(kind)]
     else:
@@ -109,7 +141,7 @@ def _of_mapping(inner: Find) -> Find:
 
 def _of_items(inner: Find) -> Find:
     def find(value: Any) -> str | None:
-        if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        if isinstance(value, Sequence | AbstractSet) and not isinstance(value, str | bytes):
             for number, each in enumerate(islice(value, MOST_ITEMS)):
                 if (place := inner(each)) is not None:
                     return f"[{number}]{place}"

@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 
 from headrace.errors import Malformed, ServiceFailed
+from headrace.serving.plain import made, plain
 from headrace.serving.service import Method
 from headrace.serving.tensors import BYTES, DATATYPES, Tensor
 from headrace.serving.wire import Codec, codecs_of
@@ -134,22 +135,14 @@ def _datatype(kind: Any) -> str:
 def _element(value: Any) -> bytes:
     if isinstance(value, str):
         return value.encode("utf-8", "surrogatepass")
-    return value if isinstance(value, bytes) else msgspec.json.encode(value, enc_hook=_listed)
-
-
-def _listed(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, Sequence):
-        return list(value)
-    raise NotImplementedError(f"A {type(value).__name__} has no form in JSON.")
+    return value if isinstance(value, bytes) else msgspec.json.encode(value, enc_hook=plain)
 
 
 def _from_element(kind: Any, element: bytes) -> Any:
     if kind is bytes:
         return element
     try:
-        return element.decode() if kind is str else msgspec.json.decode(element, type=kind)
+        return element.decode() if kind is str else msgspec.json.decode(element, type=kind, dec_hook=made)
     except (msgspec.DecodeError, UnicodeDecodeError, TypeError, RecursionError) as error:
         raise Malformed(f"An element is no {getattr(kind, '__name__', kind)}: {error}.", remedy="See /docs.") from error
 

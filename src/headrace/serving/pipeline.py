@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any, TypeVar, get_type_hints
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from headrace.errors import InvalidConfiguration
+from headrace.serving.declaration import argument_of, check_is_endpoint, hints_of, is_async
 from headrace.serving.service import Service
 
 PipelineType = TypeVar("PipelineType", bound=type)
@@ -16,7 +17,10 @@ PipelineType = TypeVar("PipelineType", bound=type)
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One public method of a pipeline: its path `pipeline/endpoint` and what it takes and gives."""
+    """One public method of a pipeline: its path `pipeline/endpoint` and what it takes and gives.
+
+    `default` is what its argument is where a call does not name it; `inspect.Parameter.empty` where it has to.
+    """
 
     path: str
     method: str
@@ -24,6 +28,7 @@ class Route:
     argument: Any
     answer: Any
     summary: str
+    default: Any = field(default=inspect.Parameter.empty, compare=False)
 
 
 def pipeline(cls: PipelineType) -> PipelineType:
@@ -37,21 +42,53 @@ def pipeline(cls: PipelineType) -> PipelineType:
         raise InvalidConfiguration(
             f"The pipeline {cls.__name__} has no public async method.", remedy="Write one: it becomes an endpoint."
         )
+    cls.__headrace_pipeline__ = True  # type: ignore[attr-defined] # any class may be one
     return cls
 
 
 def routes_of(cls: type) -> tuple[Route, ...]:
-    """The endpoints of a pipeline in the order in which they are written."""
+    """The endpoints of a pipeline in the order in which they are written, those of the classes that it extends first.
+
+    Raises:
+        InvalidConfiguration: a public async method cannot be an endpoint.
+    """
+    found: dict[str, object] = {}
+    for each in reversed(cls.__mro__):
+        found |= {name: attribute for name, attribute in vars(each).items() if not name.startswith("_")}
+    for name, attribute in found.items():
+        check_is_endpoint(cls, name, attribute)
     return tuple(
-        _route(cls, name, function)
-        for name, function in vars(cls).items()
-        if not name.startswith("_") and inspect.iscoroutinefunction(function)
+        _route(cls, name, attribute) for name, attribute in found.items() if callable(attribute) and is_async(attribute)
     )
 
 
+def made(cls: type) -> object:
+    """A pipeline as a platform makes it; raises `InvalidConfiguration` where it cannot be made without arguments."""
+    if not isinstance(cls, type):
+        raise InvalidConfiguration(
+            f"A platform was given an instance of {type(cls).__name__}.",
+            remedy=f"Give it the class: Platform({type(cls).__name__}).",
+        )
+    check_is_made_without_arguments(cls)
+    return cls()
+
+
 def services_of(instance: object) -> dict[str, Service]:
-    """The services that a pipeline holds, by attribute name."""
-    return {name: value for name, value in vars(instance).items() if isinstance(value, Service)}
+    """The services that a pipeline holds, by attribute name.
+
+    Those in a list or a mapping are called `experts_0` or `experts_<key>`; those of a pipeline that it holds have the
+    names that they have there.
+    """
+    found: dict[str, Service] = {}
+    pending, seen = [instance], {id(instance)}
+    for each in pending:
+        for name, value in _held(each):
+            if isinstance(value, Service):
+                found.setdefault(name, value)
+            elif getattr(type(value), "__headrace_pipeline__", False) and id(value) not in seen:
+                seen.add(id(value))
+                pending.append(value)
+    return found
 
 
 def kebab(name: str) -> str:
@@ -59,15 +96,44 @@ def kebab(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", name).replace("_", "-").lower()
 
 
-def _route(cls: type, name: str, function: Callable[..., Awaitable[Any]]) -> Route:
-    parameters = list(inspect.signature(function).parameters.values())[1:]
-    if len(parameters) != 1:
+def check_is_made_without_arguments(cls: type) -> None:
+    """Raises `InvalidConfiguration` where the constructor of a pipeline or a service wants any."""
+    needed = [
+        each.name
+        for each in inspect.signature(cls).parameters.values()
+        if each.default is each.empty and each.kind not in {each.VAR_POSITIONAL, each.VAR_KEYWORD}
+    ]
+    if needed:
         raise InvalidConfiguration(
-            f"{cls.__name__}.{name} takes {len(parameters)} arguments, and an endpoint takes one.",
-            remedy="Put them into one dataclass.",
+            f"{cls.__name__} is made by the platform, without arguments, and wants {', '.join(needed)}.",
+            remedy="Give them defaults; what is to be configured of a service are its `options`.",
         )
-    hints = get_type_hints(function)
-    argument = parameters[0].name
+
+
+def _attributes(instance: object) -> Iterator[tuple[str, object]]:
+    """What it holds: of its class, in slots, and of its own."""
+    own = getattr(instance, "__dict__", {})
+    for each in reversed(type(instance).__mro__):
+        for name in vars(each):
+            if name not in own and not name.startswith("__"):
+                value = inspect.getattr_static(instance, name)
+                yield name, getattr(instance, name, None) if inspect.ismemberdescriptor(value) else value
+    yield from own.items()
+
+
+def _held(instance: object) -> Iterator[tuple[str, object]]:
+    """Its attributes, and what lies in those that are lists or mappings."""
+    for name, value in _attributes(instance):
+        yield name, value
+        if isinstance(value, (list, tuple)):
+            yield from ((f"{name}_{number}", each) for number, each in enumerate(value))
+        elif isinstance(value, Mapping):
+            yield from ((f"{name}_{key}", each) for key, each in value.items())
+
+
+def _route(cls: type, name: str, function: Callable[..., Awaitable[Any]]) -> Route:
+    parameter, hints = argument_of(cls, name, function), hints_of(cls, name, function)
+    argument = parameter.name
     if argument not in hints:
         raise InvalidConfiguration(
             f"{cls.__name__}.{name} does not say the type of {argument!r}.", remedy="Annotate it: requests are checked."
@@ -79,4 +145,5 @@ def _route(cls: type, name: str, function: Callable[..., Awaitable[Any]]) -> Rou
         argument=hints[argument],
         answer=hints.get("return", Any),
         summary=(inspect.getdoc(function) or inspect.getdoc(cls) or "").partition("\n")[0],
+        default=parameter.default,
     )

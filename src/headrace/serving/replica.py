@@ -11,8 +11,9 @@ from time import monotonic
 from typing import Any
 
 import msgspec
+import numpy as np
 
-from headrace.errors import HeadraceError, ServiceFailed
+from headrace.errors import HeadraceError, InvalidConfiguration, ServiceFailed
 from headrace.serving.batcher import Call
 from headrace.serving.context import Context, place_in, shared_by
 from headrace.serving.driving import Driver
@@ -39,7 +40,7 @@ class Replica:
     def warm_again(self) -> None:
         """Answers the last warm-up question of each method: the first replica of this process has answered them all."""
         for name, question in dict(self._service.warm_up()).items():
-            method = self._service.methods[name]
+            method = self._warmed(name)
             self._run(method, question if method.max_batch_size is None else [question])
 
     def warm(self) -> set[str]:
@@ -49,7 +50,7 @@ class Replica:
             asked.setdefault(name, []).append(question)
         differing = set()
         for name, questions in asked.items():
-            method = self._service.methods[name]
+            method = self._warmed(name)
             if method.max_batch_size is None:
                 for question in questions:
                     self._run(method, question)
@@ -89,12 +90,22 @@ class Replica:
         else:
             asked = [call.question for call in calls]
             values = self._driver.run(method.run, self._service, asked, variables=variables)
-        _check_count(method, values, len(calls))
+        values = _each(method, values, len(calls))
         compute_ms = (monotonic() - begun) * 1000
         return [
             Reply(value=value, queued_ms=(begun - call.queued_at) * 1000, compute_ms=compute_ms, batch_size=len(calls))
             for call, value in zip(calls, values, strict=True)
         ]
+
+    def _warmed(self, name: str) -> Method:
+        method = self._service.methods.get(name)
+        if method is None:
+            kind = type(self._service)
+            raise InvalidConfiguration(
+                f"{kind.__name__}.warm_up asks {name!r}, which is no method of it.",
+                remedy=f"It has {', '.join(kind.methods) or 'none'}.",
+            )
+        return method
 
     def _run(self, method: Method, asked: object, *, count: int = 1) -> Any:
         variables = copy_context()
@@ -106,17 +117,15 @@ class Replica:
         assert method.max_batch_size is not None
         alone, begun = [], monotonic()
         for question in questions:
-            values = self._run(method, [question])
-            _check_count(method, values, 1)
-            alone += values
+            alone += _each(method, self._run(method, [question]), 1)
         if method.max_batch_size == 1:
             return True
         order = [*reversed(range(len(questions)))]
         if len(questions) == 1 or monotonic() - begun < QUICK_S:
             order = [*range(len(questions)), *order]
         order = order[: method.max_batch_size]
-        together = self._run(method, [questions[number] for number in order], count=len(order))
-        _check_count(method, together, len(order))
+        asked = [questions[number] for number in order]
+        together = _each(method, self._run(method, asked, count=len(order)), len(order))
         try:
             encode = codecs_of(method)[1].encode
             return all(encode(alone[number]) == encode(value) for number, value in zip(order, together, strict=True))
@@ -125,10 +134,17 @@ class Replica:
             return all(bool(alone[number] == value) for number, value in zip(order, together, strict=True))
 
 
-def _check_count(method: Method, values: object, asked: int) -> None:
-    if not isinstance(values, list) or len(values) != asked:
-        given = len(values) if isinstance(values, list) else type(values).__name__
-        raise ServiceFailed(f"{method.title} was asked {asked} questions and gave {given} answers.")
+def _each(method: Method, values: object, asked: int) -> list[Any]:
+    """The answers one by one: of a list, a tuple, or the rows of an array."""
+    if isinstance(values, np.ndarray) and values.ndim:
+        values = list(values) if values.ndim > 1 else values.tolist()
+    if not isinstance(values, (list, tuple)) or len(values) != asked:
+        given = len(values) if isinstance(values, (list, tuple)) else f"{type(values).__name__} for"
+        raise ServiceFailed(
+            f"{method.title} was asked {asked} questions and gave {given} answers.",
+            remedy="Return a list with one answer for each question, in their order.",
+        )
+    return list(values)
 
 
 def _shareable(error: BaseException, doing: str) -> Exception:

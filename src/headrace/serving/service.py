@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from functools import wraps
+from inspect import signature
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar, cast
 
 from headrace.errors import InvalidConfiguration
+from headrace.serving.declaration import argument_of, check_is_endpoint, is_async
+from headrace.serving.elsewhere import Elsewhere
 from headrace.serving.shared_work import Shelf
 
 Self = TypeVar("Self")
@@ -115,12 +117,14 @@ class Service:
             lesser = getattr(attribute, "__headrace_lesser__", None)
             if name.startswith("_") and lesser is None:
                 continue
-            method = getattr(attribute, "__headrace_method__", None)
-            if method is None and inspect.iscoroutinefunction(attribute):
-                method = Method(name=name, run=attribute, max_batch_size=None)
-                setattr(cls, name, _through_binding(method))
+            method = getattr(attribute, "__headrace_method__", None) or cls._method(name, attribute)
             if method is None:
+                if lesser is not None:
+                    raise InvalidConfiguration(
+                        f"{cls.__name__}.{name} is a lesser way, and not async.", remedy="Write async def."
+                    )
                 continue
+            argument_of(cls, name, method.run)
             cls.methods[name] = method
             if lesser is not None:
                 cls._add_rung(lesser, method)
@@ -155,6 +159,10 @@ class Service:
     def bind(self, binding: Binding | None) -> None:
         """From now on the calls of this instance go through `binding`; done by whoever builds the platform."""
         self._binding = binding
+        if binding is not None and not isinstance(binding, Here) and not self._is_loaded and self.loaded is None:
+            self.loaded = Elsewhere(type(self).__name__)
+        elif isinstance(self.loaded, Elsewhere):
+            del self.loaded
 
     def ensure_loaded(self) -> None:
         """Loads what an unbound service has not loaded yet, without any registry."""
@@ -170,6 +178,20 @@ class Service:
         """Keeps what `load_standby` gives as `loaded`, instead of the model."""
         self.loaded = self.load_standby(artifact)
         self._is_loaded = True
+
+    @classmethod
+    def _method(cls, name: str, attribute: Any) -> Method | None:
+        """What `attribute` is as an endpoint; None when it is none."""
+        check_is_endpoint(cls, name, attribute)
+        if not is_async(attribute):
+            return None
+        if hasattr(Service, name):
+            raise InvalidConfiguration(
+                f"{cls.__name__}.{name} is async, and Headrace calls it without waiting.", remedy="Write def."
+            )
+        method = Method(name=name, run=attribute, max_batch_size=None)
+        setattr(cls, name, _through_binding(method))
+        return method
 
     @classmethod
     def _add_rung(cls, lesser: _Lesser, method: Method) -> None:
@@ -219,10 +241,18 @@ def batched(
     An answer must not depend on its company. Warm-up questions are answered alone and together before the first
     caller; a method whose answers differ then is asked one question at a time.
     """
+    if not isinstance(max_size, int) or max_size < 1:
+        raise InvalidConfiguration(
+            f"batched was given max_size={max_size!r}.", remedy="It is how many questions share a call: 1 or more."
+        )
 
     def decorate(
         run: Callable[[Self, list[Question]], Coroutine[Any, Any, list[Answer]]],
     ) -> Callable[[Self, Question], Coroutine[Any, Any, Answer]]:
+        if not is_async(run):
+            raise InvalidConfiguration(
+                f"{cast(Any, run).__qualname__} is batched, and not async.", remedy="Write async def."
+            )
         method = Method(name=cast(Any, run).__name__, run=run, max_batch_size=max_size, size=size)
         return cast("Callable[[Self, Question], Coroutine[Any, Any, Answer]]", _through_binding(method))
 
@@ -283,11 +313,23 @@ def fallback(
 
 def _through_binding(method: Method) -> Callable[[Service, Any], Coroutine[Any, Any, Any]]:
     @wraps(method.run)
-    async def call(self: Service, question: Any) -> Any:
+    async def call(self: Service, question: Any = _BY_NAME, **named: Any) -> Any:
         if self._binding is None:
             solo = None if self.guard is None else Service.solo
             self._binding = Here(self) if solo is None else solo(self)
-        return await self._binding.call(method, question)
+        return await self._binding.call(method, _named(method, named) if question is _BY_NAME else question)
 
     cast(Any, call).__headrace_method__ = method
     return call
+
+
+def _named(method: Method, named: Mapping[str, Any]) -> Any:
+    """The one question of a call that names it."""
+    name = [*signature(method.run).parameters][1]
+    if [*named] != [name]:
+        raise TypeError(f"{method.name}() takes one argument, {name}, and was given {', '.join(named) or 'none'}.")
+    return named[name]
+
+
+_BY_NAME = object()
+"""In place of a question that the call names."""

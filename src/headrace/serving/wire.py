@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import NoneType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 import numpy as np
 
+from headrace.serving.plain import is_model, made
 from headrace.serving.service import Method
 
 ARRAY = 1
@@ -26,7 +27,7 @@ class Codec:
 
     def __init__(self, annotation: Any) -> None:
         self._encoder = msgspec.msgpack.Encoder(enc_hook=_encoded)
-        self._decoder = msgspec.msgpack.Decoder(annotation, dec_hook=_decoded, ext_hook=_array)
+        self._decoder = msgspec.msgpack.Decoder(annotation, dec_hook=made, ext_hook=_array)
 
     def encode(self, value: object) -> bytes:
         """The bytes of `value`."""
@@ -44,6 +45,10 @@ def _encoded(value: object) -> Any:
     if isinstance(value, np.ndarray):
         head = msgspec.msgpack.encode((value.dtype.str, value.shape))
         return msgspec.msgpack.Ext(ARRAY, bytes([len(head)]) + head + np.ascontiguousarray(value).tobytes())
+    if isinstance(value, np.generic):
+        return value.item()
+    if is_model(type(value)):
+        return value.model_dump(by_alias=True)  # type: ignore[attr-defined] # it is a model
     if isinstance(value, Sequence):
         return list(value)
     raise NotImplementedError(f"A {type(value).__name__} cannot cross the border of a process.")
@@ -60,15 +65,6 @@ def _array(code: int, data: memoryview) -> Any:
         raise msgspec.ValidationError(f"No array has the shape {shape}.")
     # The copy makes the array independent of the frame and writable like any other.
     return np.frombuffer(data[1 + head_size :], dtype=dtype).reshape(shape).copy()
-
-
-def _decoded(expected: Any, value: object) -> Any:
-    origin = get_origin(expected) or expected
-    if origin is np.ndarray and isinstance(value, np.ndarray):
-        return value
-    if isinstance(origin, type) and isinstance(value, origin):
-        return value
-    raise NotImplementedError(f"Values of {expected} cannot be decoded.")
 
 
 def codecs_of(method: Method) -> tuple[Codec, Codec]:
