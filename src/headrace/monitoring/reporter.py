@@ -210,9 +210,12 @@ class Reporter:
         return WatchState.WATCHING if is_full else WatchState.LEARNING
 
     def _seen(self, memory: MonitorMemory, release: str) -> int:
-        waiting = (decoded(each.content) for each in self._store.batches(after=memory.through, limit=10_000))
-        fresh = sum(_count(batch.sketches.get(release, {})) for batch in waiting)
-        return memory.seen.get(release, 0) + fresh
+        return memory.seen.get(release, 0) + self._waiting(memory, release)
+
+    def _waiting(self, memory: MonitorMemory, release: str) -> int:
+        """Decisions that were handed in and that the watch has not looked at yet."""
+        batches = (decoded(each.content) for each in self._store.batches(after=memory.through, limit=10_000))
+        return sum(_count(batch.sketches.get(release, {})) for batch in batches)
 
     def _reference_span(self, memory: MonitorMemory, release: str) -> Span | None:
         reference = memory.reference(release)
@@ -226,9 +229,13 @@ class Reporter:
         notes = []
         known, needed = _count(memory.reference(release)), memory.needed or self._needed
         if known < needed and not memory.is_given(release):
+            waiting = self._waiting(memory, release)
+            come = (
+                f"{known} have come" if not waiting else f"{known} were looked at and {waiting} wait for the next look"
+            )
             notes.append(
-                f"There is no reference yet: it is learned from the first {needed} decisions, of which {known} "
-                "have come. Until then nothing raises an alarm."
+                f"There is no reference yet: it is learned from the first {needed} decisions, of which {come}. "
+                "Until then nothing raises an alarm."
             )
         if decisions is not None and decisions < _FEW:
             notes.append(f"The window holds {decisions} decisions, so small shifts cannot be seen in it.")

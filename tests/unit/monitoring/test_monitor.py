@@ -194,3 +194,16 @@ def batch_with(values_by_segment):
         for value in values:
             sketch.add(Seen.of(Observation(numbers={"weight": float(value)})))
     return encoded(Batch(process="one", window_start=NOW.timestamp(), sketches={"sha256:a": sketches}))
+
+
+def test_status_tells_decisions_that_were_seen_from_those_that_wait_for_the_next_look(tmp_path):
+    store = SqlReports(opened_database(f"sqlite:///{tmp_path}/headrace.db"))
+    monitor = Monitor(store, MonitorOptions(), now=lambda: NOW, rng=np.random.default_rng(1))
+    store.add_batch(batch_of(1))
+    monitor.look(is_last=True)
+    store.add_batch(batch_of(5))
+
+    (status,) = Reporter(store, now=lambda: NOW).status("sha256:a")
+
+    assert status.decisions == 6
+    assert "of which 1 were looked at and 5 wait for the next look" in status.notes[0]
