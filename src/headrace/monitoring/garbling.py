@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from itertools import pairwise
 
@@ -18,6 +19,8 @@ _PLAIN = (
 )
 _DOUBTFUL = re.compile(f"[^{_PLAIN}]")
 """What is no Latin letter, digit or usual sign: only texts that have any are looked at letter by letter."""
+_ENGLISH = re.compile("[A-Za-z]")
+_ORDINARY = bytes(range(0x20, 0x7F)) + b"\t\n\v\f\r"
 _SAMPLE = 50_000
 
 
@@ -28,23 +31,30 @@ def garbled_share(text: str) -> float:
     without a map, UTF-8 that was read as Latin-1, and words in which scripts change from letter to letter.
     """
     sample = text[:_SAMPLE]
-    mistaken = 2 * len(_MOJIBAKE.findall(sample)) if any(lead in sample for lead in _LEADS) else 0
-    if not mistaken and "(cid:" not in sample and not _DOUBTFUL.search(sample):
+    # Most texts have few other signs, if any: only these are looked at one by one.
+    others = sample.encode("utf-8", "surrogatepass").translate(None, _ORDINARY)
+    signs = others.decode("utf-8", "surrogatepass")
+    is_mistaken = _MOJIBAKE.search(signs) is not None
+    if not is_mistaken and "(cid:" not in sample and not _DOUBTFUL.search(signs):
         return 0.0
+    mistaken = 2 * len(_MOJIBAKE.findall(sample)) if is_mistaken else 0
     unmapped = sum(len(found) for found in _UNMAPPED.findall(sample)) if "(cid:" in sample else 0
     plain = _UNMAPPED.sub("", sample) if unmapped else sample
-    noise = unmapped + mistaken + (len(_CONTROL.findall(plain)) if plain.isascii() else _noise(plain))
+    noise = unmapped + mistaken + (len(_CONTROL.findall(plain)) if plain.isascii() else _noise(plain, {*signs}))
     whole = sum(map(len, plain.split())) + unmapped if noise else 0
     return min(1.0, noise / whole) if whole else 0.0
 
 
-def _noise(text: str) -> int:
-    """How many of its characters mean nothing, or stand in words in which scripts change from letter to letter."""
-    signs = {*text}
+def _noise(text: str, signs: AbstractSet[str]) -> int:
+    """How many of its characters mean nothing, or stand in words in which scripts change from letter to letter.
+
+    `signs` are all that stand in it but those of plain English.
+    """
     scripts = {*map(_script_or_loss, signs)} - {""}
     lost = sum(text.count(sign) for sign in signs if _is_lost(sign)) if _LOST in scripts else 0
+    scripts.discard(_LOST)
     # Nothing can be mixed where all letters are of one writing, as in most texts.
-    is_mixed = len(scripts - {_LOST}) > 1
+    is_mixed = len(scripts) > 1 or (scripts != {"LATIN"} and _ENGLISH.search(text) is not None)
     return lost + (sum(_mixed(word) for word in text.split()[:5_000] if not word.isascii()) if is_mixed else 0)
 
 

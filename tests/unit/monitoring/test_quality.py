@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from scipy.spatial.distance import mahalanobis
+from scipy.stats import kstest
 
 from headrace.domain.report import Verdict
 from headrace.errors import InvalidConfiguration
@@ -82,6 +84,11 @@ def test_words_of_two_scripts_are_no_noise_where_each_is_of_one():
 
     assert garbled_share(mixed) == 0.0
     assert garbled_share(mixed + " aЖbцdД") == pytest.approx(6 / (len("".join(mixed.split())) + 6))
+
+
+@pytest.mark.parametrize("text", ["xyz aЖbцdД plain", "latin é aЖbцdД", "Завод aЖbцdД", "漢字 aЖbцdД"])
+def test_a_word_of_mixed_scripts_is_noise_in_whatever_company(text):
+    assert garbled_share(text) == pytest.approx(6 / len("".join(text.split())))
 
 
 def test_utf8_read_as_latin1_is_partly_noise():
@@ -183,6 +190,51 @@ def test_one_percent_of_normal_inputs_is_flagged_and_far_out_ones_are():
     assert np.mean(recalls) > 0.95
 
 
+def test_the_p_values_of_wide_embeddings_are_uniform_while_nothing_changes():
+    """Width 200, so most directions have no deviation of their own; 20 references of 1,000 scores."""
+    rng = np.random.default_rng(5)
+    p_values = []
+    for _ in range(20):
+        mixing = rng.normal(size=(200, 200)) * np.geomspace(1, 0.01, 200)[:, None]
+        detector = AnomalyDetector()
+        for row in rng.normal(size=(FIT + 1_000, 200)) @ mixing:
+            detector.learn(row)
+        p_values += [detector.p_value(row) for row in rng.normal(size=(200, 200)) @ mixing]
+
+    # 4,000 values: the 99.9 % quantile of the largest distance is .031 for values that do not share references, and
+    # the standard deviation that 1,000 scores add is at most .5 / sqrt(20 * 1,000) = .0035 at any place.
+    assert kstest(p_values, "uniform").statistic < 0.04
+    assert np.mean([p <= 0.01 for p in p_values]) == pytest.approx(0.01, abs=0.006)
+
+
+def test_narrow_embeddings_are_as_far_out_as_the_whole_covariance_says():
+    """Each direction has a deviation of its own where there are few."""
+    rng = np.random.default_rng(6)
+    rows = rng.normal(size=(FIT, 30)) @ rng.normal(size=(30, 30))
+    detector = AnomalyDetector()
+    for row in rows:
+        detector.learn(row)
+    covariance = np.cov(rows, rowvar=False)
+    shrunk = (covariance + np.diag(np.diag(covariance))) / 2
+
+    for far in (0.5, 3.0):
+        point = rows[0] * far
+        assert detector.score(point) == pytest.approx(
+            mahalanobis(point, rows.mean(axis=0), np.linalg.inv(shrunk)) ** 2, rel=1e-3
+        )
+
+
+@pytest.mark.parametrize("value", [1e30, float("inf"), float("nan")])
+@pytest.mark.filterwarnings("error")
+def test_an_embedding_without_measure_is_the_most_unusual_of_all(value):
+    rng = np.random.default_rng(7)
+    detector = AnomalyDetector()
+    for _ in range(FIT + 200):
+        detector.learn([*rng.normal(size=3), 1.0])
+
+    assert detector.p_value([value, 0.0, 0.0, 1.0]) == pytest.approx(1 / 201)
+
+
 def test_nothing_is_unusual_before_enough_is_known():
     detector = AnomalyDetector()
     for _ in range(FIT + 50):
@@ -219,6 +271,19 @@ def test_texts_are_near_by_the_share_of_their_pairs_whatever_the_hashes(words, o
         told.append(recent.near(fingerprint(" ".join(original[others:] + ["else"] * others))))
 
     assert told == ([str(text) for text in range(20)] if is_near else [None] * 20)
+
+
+@pytest.mark.parametrize("words", [45, 80, 300])
+def test_a_text_is_near_the_same_with_an_end_of_a_twentieth_more_but_not_with_one_as_long(words):
+    recent = RecentTexts()
+    told = []
+    for text in range(20):
+        long = [f"w{text}x{number}" for number in range(2 * words)]
+        recent.add(fingerprint(" ".join(long[: words + words // 20])), f"a twentieth {text}")
+        recent.add(fingerprint(" ".join(long)), f"twice {text}")
+        told.append(recent.near(fingerprint(" ".join(long[:words]))))
+
+    assert told == [f"a twentieth {text}" for text in range(20)]
 
 
 def test_texts_without_spaces_are_near_too():
