@@ -8,7 +8,7 @@ import pytest
 from headrace import InvalidConfiguration, Service, ServiceFailed, batched, fallback, pipeline
 from headrace.assembly.parts import parts_of
 from headrace.serving.driving import never_awaits
-from headrace.serving.pipeline import made, routes_of, services_of
+from headrace.serving.pipeline import instance_of, routes_of, services_of
 from headrace.serving.question import checked_routes
 from headrace.settings import Settings
 
@@ -142,6 +142,56 @@ def test_services_are_found_wherever_a_pipeline_holds_them():
     assert sorted(services_of(Outer())) == ["echo", "inner_1", "shared", "slotted_de", "slotted_en"]
 
 
+def test_services_of_one_name_in_pipelines_within_each_other_share_replicas():
+    @pipeline
+    class Inner:
+        def __init__(self) -> None:
+            self.echo = Echo()
+
+        async def ask(self, text: str) -> str:
+            return await self.echo.echo(text)
+
+    @pipeline
+    class Outer:
+        def __init__(self) -> None:
+            self.echo = Echo()
+            self.inner = Inner()
+
+        async def ask(self, text: str) -> str:
+            return await self.inner.ask(text)
+
+    outer = instance_of(Outer)
+    bound = parts_of([outer], Settings())["echo"].bound
+
+    assert [each is own for each, own in zip(bound, (outer.echo, outer.inner.echo), strict=True)] == [True, True]
+
+
+def test_different_services_of_one_name_within_each_other_are_refused():
+    class Other(Service):
+        async def echo(self, text: str) -> str:
+            return text
+
+    @pipeline
+    class Inner:
+        def __init__(self) -> None:
+            self.echo = Other()
+
+        async def ask(self, text: str) -> str:
+            return await self.echo.echo(text)
+
+    @pipeline
+    class Outer:
+        def __init__(self) -> None:
+            self.echo = Echo()
+            self.inner = Inner()
+
+        async def ask(self, text: str) -> str:
+            return await self.inner.ask(text)
+
+    with pytest.raises(InvalidConfiguration, match="different services under the name 'echo'"):
+        parts_of([instance_of(Outer)], Settings())
+
+
 async def test_a_question_may_be_given_by_its_name():
     class Pair(Service):
         async def grind(self, corn: str) -> str:
@@ -203,9 +253,9 @@ def test_what_a_platform_makes_is_made_without_arguments():
             self.size = size
 
     with pytest.raises(InvalidConfiguration, match="Mill is made by the platform, without arguments, and wants size"):
-        made(Mill)
+        instance_of(Mill)
     with pytest.raises(InvalidConfiguration, match=r"an instance of Mill.*Platform\(Mill\)"):
-        made(Mill(3))
+        instance_of(Mill(3))
 
     holder = type("Holder", (), {"needy": Needy("x")})()
     with pytest.raises(InvalidConfiguration, match="Needy is made by the platform, without arguments, and wants name"):

@@ -7,7 +7,7 @@ import pytest
 
 from headrace import Service, ServiceFailed, batched
 from headrace.serving.context import Context, within
-from headrace.serving.finite import finder
+from headrace.serving.finite import finder, found_in
 from headrace.serving.pool import Pool
 from headrace.serving.runtimes.threads import ThreadReplicas
 
@@ -61,6 +61,51 @@ NAN, INFINITE = float("nan"), float("inf")
 )
 def test_the_place_of_the_first_is_told(answer, place):
     assert finder(Judge.methods["judge"])(answer) == place
+
+
+@pytest.mark.parametrize(
+    ("value", "place"),
+    [
+        (np.array(["a", "b"]), None),
+        (np.array([None, "b"], dtype=object), None),
+        (np.array([True, False]), None),
+        (np.array([0.5, NAN]), ""),
+        (np.float32(INFINITE), ""),
+        ({"words": np.array(["a"]), "shares": {"a": [0.5, NAN]}}, "['shares']['a'][1]"),
+        ({INFINITE}, "[0]"),
+        ([Part(), Part(NAN)], "[1].weight"),
+        ([[[[NAN]]]], "[0][0][0][0]"),
+        ([[[[[NAN]]]]], None),
+        ([0.0] * 256 + [NAN], None),
+    ],
+)
+def test_values_of_any_type_are_looked_at(value, place):
+    assert found_in(value) == place
+
+
+class Rows(np.ndarray):
+    pass
+
+
+class Measure(Service):
+    async def rows(self, question: float) -> Rows:
+        return np.array([question]).view(Rows)
+
+    async def share(self, question: float) -> np.float32:
+        return np.float32(question)
+
+    async def double(self, question: float) -> np.float64:
+        return np.float64(question)
+
+
+@pytest.mark.parametrize("name", ["rows", "share", "double"])
+async def test_kinds_of_arrays_and_numbers_are_looked_at_as_their_annotations_say(name):
+    method = Measure.methods[name]
+    find = finder(method)
+
+    assert find is not None
+    assert find(await method.run(Measure(), 1.0)) is None
+    assert find(await method.run(Measure(), NAN)) == ""
 
 
 def test_answers_without_numbers_are_not_looked_at():

@@ -20,12 +20,13 @@ from headrace.gateway.route import Route as HttpRoute
 from headrace.serving.admission import Admission
 from headrace.serving.context import Context
 from headrace.serving.endpoint import Endpoint
-from headrace.serving.inference import face_of
+from headrace.serving.inference import Face, face_of
 from headrace.serving.pipeline import routes_of
 from headrace.serving.plain import schema_of
 from headrace.serving.pool import Pool
 from headrace.serving.question import question_of, question_type
 from headrace.serving.runtimes.threads import ThreadReplicas
+from headrace.serving.tensors import Tensor
 from headrace.serving.wire import Codec, codecs_of
 
 
@@ -257,3 +258,30 @@ def test_models_cross_the_border_of_a_process_and_of_a_host():
     assert Codec(Any).decode(Codec(Any).encode(np.float32(1.5))) == 1.5
     assert face.questions(face.asked(item, as_msgpack=False)) == [item]
     assert face.answered(face.answers([item], as_msgpack=True)) == item
+
+
+def test_an_element_of_a_kind_that_json_has_not_is_refused_to_its_sender():
+    class Own:
+        pass
+
+    class Taking(Service):
+        async def take(self, thing: Own) -> str:
+            return str(thing)
+
+    face = Face(Taking.methods["take"], "thing", Own, str, (Codec(Any), Codec(Any)))
+    with pytest.raises(Malformed, match="An element is no Own"):
+        face.questions(Tensor("thing", (1,), elements=(b'"a"',)))
+
+
+def test_two_pipelines_of_one_name_keep_their_own_defaults():
+    def mill(grade):
+        @pipeline
+        class Mill:
+            async def grind(self, corn: str = grade) -> str:
+                return corn
+
+        return routes_of(Mill)[0]
+
+    asked = [question_of(mill(grade), Upload(b"{}")) for grade in ("fine", "coarse")]
+
+    assert asked == ["fine", "coarse"]

@@ -82,15 +82,15 @@ def parts_of(instances: Sequence[object], settings: Settings) -> dict[str, Part]
     """The services of all pipelines by attribute name; two that share a name and a class share their replicas."""
     found: dict[str, list[Service]] = {}
     for instance in instances:
-        for name, service in services_of(instance).items():
-            check_is_made_without_arguments(type(service))
-            others = found.setdefault(name, [])
-            if others and type(others[0]) is not type(service):
+        for name, services in services_of(instance).items():
+            same = found.setdefault(name, [])
+            same += services
+            if any(type(each) is not type(same[0]) for each in services):
                 raise InvalidConfiguration(
                     f"Two pipelines hold different services under the name {name!r}.",
                     remedy="Rename one: settings and metrics go by the name.",
                 )
-            others.append(service)
+            check_is_made_without_arguments(type(same[0]))
     for name in settings.services:
         if name not in found:
             raise _unknown(f"[services] {name!r} is no service of this platform", name, found)

@@ -35,7 +35,7 @@ from headrace.serving.answer_cache import AnswerCache
 from headrace.serving.endpoint import Endpoint
 from headrace.serving.keeping import Redact
 from headrace.serving.meter import Meter
-from headrace.serving.pipeline import made, routes_of
+from headrace.serving.pipeline import instance_of, routes_of
 from headrace.serving.question import checked_routes
 from headrace.serving.recorder import Recorder
 from headrace.serving.releases import Releases, Switch
@@ -133,7 +133,7 @@ class Platform:
             ServiceFailed: a service did not come to life.
         """
         registry = opened_registry(settings)
-        instances = [made(pipeline) for pipeline in self.pipelines]
+        instances = [instance_of(pipeline) for pipeline in self.pipelines]
         parts = parts_of(instances, settings)
         for name in only or ():
             if name not in parts:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from headrace.registry.lock import FILE, check_lock
 from headrace.registry.registry import ModelRegistry
-from headrace.serving.pipeline import made, services_of
+from headrace.serving.pipeline import instance_of, services_of
 from headrace.settings import Settings
 from headrace.storage.artifacts import is_bucket
 
@@ -25,7 +25,8 @@ def opened_registry(settings: Settings) -> ModelRegistry:
 
 def models_of(pipelines: Sequence[type]) -> list[str]:
     """The names of all models that services of `pipelines` are made of."""
-    kinds = {type(service).model for pipeline in pipelines for service in services_of(made(pipeline)).values()}
+    held = (services_of(instance_of(pipeline)) for pipeline in pipelines)
+    kinds = {type(service).model for each in held for services in each.values() for service in services}
     return sorted(name for name in kinds if name is not None)
 
 

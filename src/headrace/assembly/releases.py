@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from headrace.domain.release import Release, ReleaseRecord, reference_of
 from headrace.errors import InvalidConfiguration, NotFound
 from headrace.registry.provenance import working_copy
 from headrace.registry.registry import ModelRegistry
-from headrace.serving.pipeline import kebab, made, services_of
+from headrace.serving.pipeline import instance_of, kebab, services_of
 from headrace.serving.pool import Pool
 from headrace.serving.releases import PlannedPool
 from headrace.serving.service import Service
@@ -181,13 +182,14 @@ class Planner:
 
     def _code(self, pipeline: str) -> str:
         instance = self.instances[pipeline]
-        packages = {type(each).__module__.partition(".")[0] for each in (instance, *services_of(instance).values())}
+        services = chain.from_iterable(services_of(instance).values())
+        packages = {type(each).__module__.partition(".")[0] for each in (instance, *services)}
         return digest_of_sources("headrace", *packages)
 
 
 def planner_of(pipelines: Sequence[type], settings: Settings) -> Planner:
     """A planner for pipelines that do not run."""
-    instances = [made(pipeline) for pipeline in pipelines]
+    instances = [instance_of(pipeline) for pipeline in pipelines]
     return Planner.of(instances, parts_of(instances, settings), opened_registry(settings), unheard, Shelf())
 
 

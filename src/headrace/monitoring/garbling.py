@@ -53,8 +53,10 @@ def _noise(text: str, signs: AbstractSet[str]) -> int:
     scripts = {*map(_script_or_loss, signs)} - {""}
     lost = sum(text.count(sign) for sign in signs if _is_lost(sign)) if _LOST in scripts else 0
     scripts.discard(_LOST)
+    if scripts and _ENGLISH.search(text):
+        scripts.add("LATIN")
     # Nothing can be mixed where all letters are of one writing, as in most texts.
-    is_mixed = len(scripts) > 1 or (scripts != {"LATIN"} and _ENGLISH.search(text) is not None)
+    is_mixed = len(scripts) > 1
     return lost + (sum(_mixed(word) for word in text.split()[:5_000] if not word.isascii()) if is_mixed else 0)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import fields, is_dataclass
 from functools import partial
@@ -49,16 +49,22 @@ def finder(method: Method) -> Find | None:
 
 def found_in(value: Any, depth: int = DEEPEST) -> str | None:
     """Where in a value of any type the first number stands that is none."""
-    if isinstance(value, float | np.floating | np.ndarray):
-        return None if np.isfinite(value).all() else ""
+    # Many answers are looked at so: what is most frequent comes first, and only a place that is found is written.
+    if isinstance(value, float):
+        return None if isfinite(value) else ""
     if not depth or isinstance(value, _WITHOUT_NUMBERS):
-        return None
-    inner = partial(found_in, depth=depth - 1)
-    if isinstance(value, Mapping):
-        return _of_mapping(inner)(value)
-    if isinstance(value, Sequence | AbstractSet):
-        return _of_items(inner)(value)
-    return _of_fields([(name, inner) for name in _names_in(value)])(value)
+        return _of_array(value)
+    members: Iterable[tuple[object, object]]
+    if isinstance(value, (dict, Mapping)):
+        members, form = value.items(), "[{!r}]"
+    elif isinstance(value, (list, tuple, Sequence, AbstractSet)):
+        members, form = enumerate(value), "[{}]"
+    else:
+        members, form = ((name, getattr(value, name, None)) for name in _names_in(value)), ".{}"
+    for key, each in islice(members, MOST_ITEMS):
+        if (place := found_in(each, depth - 1)) is not None:
+            return form.format(key) + place
+    return _of_array(value)
 
 
 def _names_in(value: object) -> list[str]:
@@ -76,14 +82,16 @@ _WITHOUT_NUMBERS = (str, bytes, bytearray, int, type, type(None))
 
 
 def _finder(kind: Any, depth: int) -> Find | None:
-    if kind is float or kind in _UNTOLD or is_model(kind):
-        return _of_float if kind is float else partial(found_in, depth=depth)
+    if kind in _UNTOLD or is_model(kind):
+        return partial(found_in, depth=depth)
     origin = get_origin(kind) or kind
     if origin in (Union, UnionType):
         inner = [found for each in get_args(kind) if (found := _finder(each, depth))]
         return _of_any(inner) if inner else None
-    if not isinstance(origin, type) or depth == 0 or issubclass(origin, np.ndarray):
-        return _of_array if origin is np.ndarray else None
+    if isinstance(origin, type) and issubclass(origin, float | np.floating | np.ndarray):
+        return _of_float if issubclass(origin, float) else _of_array
+    if not isinstance(origin, type) or depth == 0:
+        return None
     if issubclass(origin, Mapping | Sequence):
         return _of_container(origin, get_args(kind), depth)
     return _of_fields_of(origin, depth)
@@ -113,7 +121,7 @@ def _of_float(value: Any) -> str | None:
 
 
 def _of_array(value: Any) -> str | None:
-    if isinstance(value, np.ndarray) and value.dtype.kind == "f" and not np.isfinite(value).all():
+    if isinstance(value, np.ndarray | np.floating) and value.dtype.kind == "f" and not np.isfinite(value).all():
         return ""
     return None
 

@@ -143,7 +143,7 @@ def _from_element(kind: Any, element: bytes) -> Any:
         return element
     try:
         return element.decode() if kind is str else msgspec.json.decode(element, type=kind, dec_hook=made)
-    except (msgspec.DecodeError, UnicodeDecodeError, TypeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, TypeError, NotImplementedError, RecursionError) as error:
         raise Malformed(f"An element is no {getattr(kind, '__name__', kind)}: {error}.", remedy="See /docs.") from error
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from headrace.errors import InvalidConfiguration
@@ -15,7 +15,7 @@ from headrace.serving.service import Service
 PipelineType = TypeVar("PipelineType", bound=type)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Route:
     """One public method of a pipeline: its path `pipeline/endpoint` and what it takes and gives.
 
@@ -28,7 +28,7 @@ class Route:
     argument: Any
     answer: Any
     summary: str
-    default: Any = field(default=inspect.Parameter.empty, compare=False)
+    default: Any = inspect.Parameter.empty
 
 
 def pipeline(cls: PipelineType) -> PipelineType:
@@ -62,7 +62,7 @@ def routes_of(cls: type) -> tuple[Route, ...]:
     )
 
 
-def made(cls: type) -> object:
+def instance_of(cls: type) -> object:
     """A pipeline as a platform makes it; raises `InvalidConfiguration` where it cannot be made without arguments."""
     if not isinstance(cls, type):
         raise InvalidConfiguration(
@@ -73,18 +73,20 @@ def made(cls: type) -> object:
     return cls()
 
 
-def services_of(instance: object) -> dict[str, Service]:
+def services_of(instance: object) -> dict[str, list[Service]]:
     """The services that a pipeline holds, by attribute name.
 
     Those in a list or a mapping are called `experts_0` or `experts_<key>`; those of a pipeline that it holds have the
-    names that they have there.
+    names that they have there, so that there may be several of one name.
     """
-    found: dict[str, Service] = {}
+    found: dict[str, list[Service]] = {}
     pending, seen = [instance], {id(instance)}
     for each in pending:
         for name, value in _held(each):
             if isinstance(value, Service):
-                found.setdefault(name, value)
+                same = found.setdefault(name, [])
+                if not any(other is value for other in same):
+                    same.append(value)
             elif getattr(type(value), "__headrace_pipeline__", False) and id(value) not in seen:
                 seen.add(id(value))
                 pending.append(value)

@@ -1,4 +1,7 @@
-"""Authors' own kinds of values as plain data: arrays, NumPy's numbers, and models in the manner of pydantic."""
+"""Authors' own kinds of values as plain data: arrays, NumPy's numbers, and models in the manner of pydantic.
+
+`plain`, `made` and `schema_of` are hooks of msgspec, which ask for `NotImplementedError` where a type is unknown.
+"""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def question_of(route: Route, upload: Upload) -> Any:
     if from_upload is not None:
         return from_upload(upload)
     try:
-        question = _decoder(route).decode(upload.content)
+        question = decoder_of(route).decode(upload.content)
     except msgspec.DecodeError as error:
         raise Malformed(f"The question of {route.path} does not parse: {error}.", remedy="See /docs.") from error
     return question if is_object(route.argument) else getattr(question, route.argument_name)
@@ -85,9 +85,7 @@ def _check_question(route: Route) -> None:
         )
 
 
+@lru_cache(maxsize=256)
 def decoder_of(route: Route) -> msgspec.json.Decoder[Any]:
     """What reads the JSON body."""
     return msgspec.json.Decoder(question_type(route), dec_hook=made)
-
-
-_decoder = lru_cache(maxsize=256)(decoder_of)

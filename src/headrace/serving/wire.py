@@ -13,7 +13,7 @@ from typing import Any, get_args, get_type_hints
 import msgspec
 import numpy as np
 
-from headrace.serving.plain import is_model, made
+from headrace.serving.plain import is_model, made, plain
 from headrace.serving.service import Method
 
 ARRAY = 1
@@ -45,12 +45,10 @@ def _encoded(value: object) -> Any:
     if isinstance(value, np.ndarray):
         head = msgspec.msgpack.encode((value.dtype.str, value.shape))
         return msgspec.msgpack.Ext(ARRAY, bytes([len(head)]) + head + np.ascontiguousarray(value).tobytes())
-    if isinstance(value, np.generic):
-        return value.item()
     if is_model(type(value)):
         return value.model_dump(by_alias=True)  # type: ignore[attr-defined] # it is a model
-    if isinstance(value, Sequence):
-        return list(value)
+    if isinstance(value, np.generic | Sequence):
+        return plain(value)
     raise NotImplementedError(f"A {type(value).__name__} cannot cross the border of a process.")
 
 
