@@ -200,6 +200,10 @@ async def test_a_question_may_be_given_by_its_name():
     assert await Pair().grind(corn="rye") == "rye"
     with pytest.raises(TypeError, match="takes one argument, corn, and was given rye"):
         await Pair().grind(rye="corn")
+    with pytest.raises(TypeError, match="takes one argument, corn, and was given one by place, coarsely"):
+        await Pair().grind("rye", coarsely=True)
+    with pytest.raises(TypeError, match="takes one argument, corn, and was given one by place, corn"):
+        await Pair().grind("rye", corn="oats")
 
 
 def test_the_model_of_a_bound_service_is_not_used_beside_its_replicas():

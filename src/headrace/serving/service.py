@@ -317,17 +317,21 @@ def _through_binding(method: Method) -> Callable[[Service, Any], Coroutine[Any, 
         if self._binding is None:
             solo = None if self.guard is None else Service.solo
             self._binding = Here(self) if solo is None else solo(self)
-        return await self._binding.call(method, _named(method, named) if question is _BY_NAME else question)
+        if named or question is _BY_NAME:
+            question = _named(method, question, named)
+        return await self._binding.call(method, question)
 
     cast(Any, call).__headrace_method__ = method
     return call
 
 
-def _named(method: Method, named: Mapping[str, Any]) -> Any:
-    """The one question of a call that names it."""
+def _named(method: Method, question: Any, named: Mapping[str, Any]) -> Any:
+    """The one question of a call that names it; raises `TypeError` where it names another, or has one by place too."""
     name = [*signature(method.run).parameters][1]
-    if [*named] != [name]:
-        raise TypeError(f"{method.name}() takes one argument, {name}, and was given {', '.join(named) or 'none'}.")
+    if [*named] != [name] or question is not _BY_NAME:
+        by_place = [] if question is _BY_NAME else ["one by place"]
+        given = ", ".join([*by_place, *named]) or "none"
+        raise TypeError(f"{method.name}() takes one argument, {name}, and was given {given}.")
     return named[name]
 
 
