@@ -7,21 +7,37 @@ piece table, which says where each stretch of characters lies.
 from __future__ import annotations
 
 import io
+import itertools
 import re
 import struct
+from dataclasses import dataclass, field
 
 import olefile
 
 from headrace import Unreadable
 from headrace_documents.readers.containers import DECRYPT, ENCRYPTED
+from headrace_documents.readers.fields import base_of
+from headrace_documents.readers.legacy_properties import (
+    GONE,
+    IN_CELL,
+    INNER_CELL,
+    INNER_ROW_END,
+    ROW_END,
+    Properties,
+)
 from headrace_documents.readers.reader import Flow, Limits, Reading
 
 DAMAGED = "Save it as DOCX or PPTX and send that."
-_FIELD = re.compile("\x13[^\x13\x14\x15]*\x14([^\x13\x14\x15]*)\x15|\x13[^\x13\x14\x15]*\x15")
+_FIELD = re.compile("\x13([^\x13\x14\x15]*)(?:\x14([^\x13\x14\x15]*))?\x15")
 # The number of a page in a header stands for no page in particular.
 _PAGE_NUMBER = re.compile("\x13\\s*(?:PAGE|NUMPAGES|SECTIONPAGES)\\b[^\x13\x15]*\x15", re.IGNORECASE)
-_CELL, _ROW_END = "\x07", "\x07\x07"
-_SPECIAL = str.maketrans({"\x0b": "\n", "\x1e": "-", "\x1f": "", "\x0c": "\r", "\x0e": "\r", "\xa0": " ", "\x01": ""})
+_CELL = "\x07"
+_ENDS = re.compile(f"([\r\x0c{_CELL}{ROW_END}{INNER_CELL}{INNER_ROW_END}{IN_CELL}])")
+_SPECIAL = str.maketrans({"\x0b": "\n", "\x1e": "-", "\x1f": "", "\x0e": "\r", "\xa0": " ", "\x01": ""})
+_BEYOND = re.compile("[\U00010000-\U0010ffff]")
+_STORIES, _SEPARATORS = 6, 6
+"""Headers and footers of a section; and what parts notes from the text, before those of the first section."""
+_FOOTERS = {2, 3, 5}
 
 
 def read_doc(content: bytes, limits: Limits) -> Reading:
@@ -38,22 +54,48 @@ def read_doc(content: bytes, limits: Limits) -> Reading:
     try:
         text = _pieces(stream, table, limits)
         counts = [max(0, count) for count in struct.unpack_from("<8i", stream, 0x4C)]
+        bounds = _story_bounds(stream, table)
     except (struct.error, IndexError, OverflowError) as error:
         raise Unreadable(f"Its piece table is damaged: {error}.", remedy=DAMAGED) from error
+    return Reading(passages=(_flow(text, counts, bounds, limits).passage(),), title=title)
+
+
+def _flow(text: str, counts: list[int], bounds: list[int], limits: Limits) -> Flow:
     body, notes, headers, remarks = counts[0], counts[1], counts[2], counts[3] + counts[4]
-    flow = Flow(limits)
-    seen: set[str] = set()
     if body <= 0 or body > len(text):
         body, notes, headers, remarks = len(text), 0, 0, 0
-    for paragraph in text[body + notes : body + notes + headers].split("\r"):
-        if paragraph.strip() and paragraph not in seen:
-            seen.add(paragraph)
-            flow.paragraph(_shown(_results(_PAGE_NUMBER.sub("", paragraph))))
+    first = body + notes
+    furniture = _furniture(text[first : first + headers], bounds)
+    flow = Flow(limits)
+    for story, is_footer in furniture.items():
+        if not is_footer:
+            _add_body(flow, story)
     _add_body(flow, text[:body])
-    _add_body(flow, text[body : body + notes])
+    _add_body(flow, text[body:first])
     # What reviewers remarked is no part of the text.
-    _add_body(flow, text[body + notes + headers + remarks :])
-    return Reading(passages=(flow.passage(),), title=title)
+    _add_body(flow, text[first + headers + remarks :])
+    for story, is_footer in furniture.items():
+        if is_footer:
+            _add_body(flow, story)
+    return flow
+
+
+def _story_bounds(stream: bytes, table: bytes) -> list[int]:
+    """Where the headers and footers begin among all of them ([MS-DOC] 2.8.22)."""
+    start, size = struct.unpack_from("<II", stream, 0x00F2)
+    data = table[start : start + size // 4 * 4]
+    return [position for (position,) in struct.iter_unpack("<i", data)]
+
+
+def _furniture(text: str, bounds: list[int]) -> dict[str, bool]:
+    """Each header and footer once, and whether it is a footer; all are headers where it is not told."""
+    stories = list(itertools.pairwise(bounds))[_SEPARATORS:] or [(0, len(text))]
+    found: dict[str, bool] = {}
+    for number, (begin, end) in enumerate(stories):
+        story = _PAGE_NUMBER.sub("", text[max(0, begin) : max(0, end)].replace(GONE, ""))
+        if story.strip():
+            found.setdefault(story.rstrip("\r"), number % _STORIES in _FOOTERS)
+    return found
 
 
 def container_of(content: bytes) -> olefile.OleFileIO:
@@ -93,7 +135,7 @@ def title_of(container: olefile.OleFileIO) -> str | None:
 
 
 def _pieces(stream: bytes, table: bytes, limits: Limits) -> str:
-    """The characters of all pieces in their order ([MS-DOC] 2.4.1)."""
+    """The characters of all pieces in their order ([MS-DOC] 2.4.1), with what properties make of each."""
     start, size = struct.unpack_from("<II", stream, 0x01A2)
     data = table[start : start + size]
     position = 0
@@ -106,54 +148,77 @@ def _pieces(stream: bytes, table: bytes, limits: Limits) -> str:
     count = (len(plain) - 4) // 12
     bounds = struct.unpack_from(f"<{count + 1}I", plain, 0)
     limits.check("characters", bounds[-1], limits.characters)
-    pieces = []
+    properties = Properties.read(stream, table)
+    pieces: list[str] = []
     for index in range(count):
         raw = struct.unpack_from("<I", plain, 4 * (count + 1) + 8 * index + 2)[0]
         characters = bounds[index + 1] - bounds[index]
         offset = raw & 0x3FFFFFFF
-        if raw & 0x40000000:
-            offset //= 2
-            pieces.append(stream[offset : offset + characters].decode("cp1252", errors="replace"))
-        else:
-            pieces.append(stream[offset : offset + 2 * characters].decode("utf-16-le", errors="replace"))
+        width = 1 if raw & 0x40000000 else 2
+        offset = offset // 2 if width == 1 else offset
+        data = stream[offset : offset + width * characters]
+        text = data.decode("cp1252" if width == 1 else "utf-16-le", errors="replace")
+        # Characters beyond the basic plane count twice in all that the file says of places.
+        text = _BEYOND.sub(f"\\g<0>{GONE}", text)
+        pieces.append(properties.applied(text, offset, width))
     return "".join(pieces)
 
 
 def _add_body(flow: Flow, text: str) -> None:
-    """Paragraphs, and tables: a cell ends in a mark, a row in an empty cell."""
-    rows: list[list[str]] = []
-    cells: list[str] = []
-    pending = ""
-    for part in re.split("([\r\x07])", _results(text)):
-        if part == _CELL:
-            if not pending and cells:
-                rows.append(cells)
-                cells = []
-            else:
-                cells.append(_shown(pending))
-            pending = ""
-        elif part == "\r":
-            if cells or (rows and not pending):
-                pending += "\n" if pending else ""
-                continue
-            flow.table(rows)
-            rows = []
-            flow.paragraph(_shown(pending))
-            pending = ""
+    """Paragraphs, and tables, whose cells and rows end in marks; a table within a cell stands after its table."""
+    if ROW_END not in text:
+        # Without a word about rows, a cell that is empty ends one.
+        text = re.sub(f"{_CELL}{_CELL}", f"{_CELL}{ROW_END}", text)
+    part = _Table(flow)
+    *parts, rest = _ENDS.split(_results(text.replace(GONE, "")))
+    for words, end in zip(parts[::2], parts[1::2], strict=True):
+        part.add(_shown(words), end)
+    part.end()
+    flow.paragraph(_shown(rest))
+
+
+@dataclass(slots=True)
+class _Table:
+    """What is open of a table, and of those within its cells."""
+
+    flow: Flow
+    pending: list[str] = field(default_factory=list)
+    cells: list[str] = field(default_factory=list)
+    rows: list[list[str]] = field(default_factory=list)
+    inner_cells: list[str] = field(default_factory=list)
+    inner_rows: list[list[str]] = field(default_factory=list)
+
+    def add(self, words: str, end: str) -> None:
+        """Words and the mark that they end in."""
+        if end == ROW_END:
+            self.rows.append(self.cells)
+            self.cells = []
+        elif end == INNER_ROW_END:
+            self.inner_rows.append(self.inner_cells)
+            self.inner_cells = []
+        elif end == INNER_CELL:
+            self.inner_cells.append(words)
+        elif end == _CELL:
+            self.cells.append("\n".join([*self.pending, words]))
+            self.pending = []
+        elif end == IN_CELL or (self.cells and end == "\r"):
+            self.pending.append(words)
         else:
-            if pending and not pending.endswith("\n"):
-                pending += " "
-            if rows and not cells and "\r" in text and pending == "" and not part:
-                continue
-            pending += part
-    flow.table([*rows, cells] if cells else rows)
-    flow.paragraph(_shown(pending))
+            self.end()
+            self.flow.paragraph(words)
+
+    def end(self) -> None:
+        """What was gathered, also where the end of a cell or a row is missing."""
+        rest = [*self.cells, "\n".join(self.pending)] if self.cells or self.pending else []
+        self.flow.table([*self.rows, rest])
+        self.flow.table([*self.inner_rows, self.inner_cells])
+        self.pending, self.cells, self.rows, self.inner_cells, self.inner_rows = [], [], [], [], []
 
 
 def _results(text: str) -> str:
     """Fields as people see them: the result without the instruction; nested ones from the inside out."""
     for _ in range(8):
-        text, count = _FIELD.subn(lambda match: match[1] or "", text)
+        text, count = _FIELD.subn(lambda match: match[2] or base_of(match[1]), text)
         if not count:
             break
     return text

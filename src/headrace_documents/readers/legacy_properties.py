@@ -1,0 +1,131 @@
+"""What a DOC says of its characters and paragraphs: which are not shown, and which marks end a cell or a row.
+
+The text alone does not tell the end of a row from an empty cell. Properties lie in pages of 512 bytes, each for a
+stretch of the stream ([MS-DOC] 2.4.2 and 2.4.6.1); all positions count bytes of the stream.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+ROW_END, INNER_CELL, INNER_ROW_END, IN_CELL = "\x1d", "\x1c", "\x1b", "\x1a"
+"""What stands for the end of a row, for those of a table within a cell, and for a paragraph that its cell goes on
+after; the text itself has none of these."""
+GONE = "\0"
+"""Stands where something is not shown, for the parts of a document are told by counting."""
+_MARK = re.compile("[\r\x07\x0c]")
+# A paragraph whose end is hidden runs on in Word; its cell or its row ends all the same, and so do fields.
+_HIDEABLE = re.compile(f"[^\r\x07\x0c\x13-\x15{IN_CELL}{INNER_ROW_END}{INNER_CELL}{ROW_END}]")
+_CHARACTERS, _PARAGRAPHS = 0x00FA, 0x0102
+"""Where the header tells the lists of pages with properties of characters, and of paragraphs."""
+_PAGE = 512
+_NOT_SHOWN = {0x083C, 0x0800}
+_IN_TABLE, _ROW, _INNER_CELL, _INNER_ROW = 0x2416, 0x2417, 0x244B, 0x244C
+_SIZES = {0: 1, 1: 1, 2: 2, 3: 4, 4: 2, 5: 2, 7: 3}
+_TABLE_DEFINITION, _VARIABLE = 0xD608, 6
+
+
+@dataclass(slots=True)
+class Properties:
+    """Stretches of the stream: those whose characters are not shown, and the kind of each paragraph."""
+
+    hidden_starts: list[int] = field(default_factory=list)
+    hidden_ends: list[int] = field(default_factory=list)
+    starts: list[int] = field(default_factory=list)
+    kinds: list[frozenset[int]] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, stream: bytes, table: bytes) -> Properties:
+        """All that can be found; of damaged pages nothing is known."""
+        found = cls()
+        for start, end, modifiers in sorted(_runs(stream, table, _CHARACTERS)):
+            if _NOT_SHOWN & _switched_on(modifiers):
+                found.hidden_starts.append(start)
+                found.hidden_ends.append(end)
+        for start, _, modifiers in sorted(_runs(stream, table, _PARAGRAPHS)):
+            found.starts.append(start)
+            found.kinds.append(_switched_on(modifiers[2:]))
+        return found
+
+    @property
+    def tells_tables(self) -> bool:
+        """Whether any row is known to end anywhere."""
+        return any(_ROW in kind or _INNER_ROW in kind for kind in self.kinds)
+
+    def applied(self, text: str, offset: int, width: int) -> str:
+        """The `text` at `offset`, `width` bytes a character, with marks of tables and `GONE` for what is not shown."""
+        text = _MARK.sub(lambda found: self._mark(found[0], offset + found.start() * width), text)
+        first = max(0, bisect_right(self.hidden_starts, offset) - 1)
+        pieces, position = [], 0
+        for start, stop in zip(self.hidden_starts[first:], self.hidden_ends[first:], strict=True):
+            begin, end = max(position, (start - offset) // width), min(len(text), (stop - offset) // width)
+            if begin >= len(text):
+                break
+            if begin < end:
+                pieces += [text[position:begin], _HIDEABLE.sub(GONE, text[begin:end])]
+                position = end
+        return "".join([*pieces, text[position:]])
+
+    def _mark(self, sign: str, position: int) -> str:
+        at = bisect_right(self.starts, position) - 1
+        kind = self.kinds[at] if at >= 0 else frozenset()
+        if sign == "\x07":
+            return ROW_END if _ROW in kind else sign
+        if _INNER_ROW in kind:
+            return INNER_ROW_END
+        if _INNER_CELL in kind:
+            return INNER_CELL
+        return IN_CELL if _IN_TABLE in kind and sign == "\r" else sign
+
+
+def _runs(stream: bytes, table: bytes, place: int) -> Iterator[tuple[int, int, bytes]]:
+    """Stretches of the stream with their properties, from all pages of one list."""
+    is_paragraph = place == _PARAGRAPHS
+    start, size = struct.unpack_from("<II", stream, place) if len(stream) >= place + 8 else (0, 0)
+    listed = table[start : start + size]
+    count = max(0, (len(listed) - 4) // 8)
+    for (number,) in struct.iter_unpack("<I", listed[4 * (count + 1) : 4 * (count + 1) + 4 * count]):
+        page = stream[(number & 0x3FFFFF) * _PAGE :][:_PAGE]
+        if len(page) < _PAGE:
+            continue
+        runs = page[-1]
+        bounds = 4 * (runs + 1)
+        step = 13 if is_paragraph else 1
+        if bounds + runs * step >= _PAGE:
+            continue
+        positions = struct.unpack_from(f"<{runs + 1}I", page)
+        for run in range(runs):
+            at = 2 * page[bounds + run * step]
+            yield positions[run], positions[run + 1], _modifiers(page, at, is_paragraph=is_paragraph) if at else b""
+
+
+def _modifiers(page: bytes, at: int, *, is_paragraph: bool) -> bytes:
+    size = page[at]
+    if not is_paragraph:
+        return page[at + 1 : at + 1 + size]
+    if size:
+        return page[at + 1 : at + 2 * size]
+    return page[at + 2 : at + 2 + 2 * page[at + 1]] if at + 1 < _PAGE else b""
+
+
+def _switched_on(modifiers: bytes) -> frozenset[int]:
+    """The properties that are on or off and are on ([MS-DOC] 2.6)."""
+    found = set()
+    position = 0
+    while position + 2 < len(modifiers):
+        (name,) = struct.unpack_from("<H", modifiers, position)
+        position += 2
+        kind = name >> 13
+        if kind == _VARIABLE:
+            wide = name == _TABLE_DEFINITION
+            size = int.from_bytes(modifiers[position : position + (2 if wide else 1)], "little") + 1
+        else:
+            size = _SIZES[kind]
+            if size == 1 and modifiers[position] == 1:
+                found.add(name)
+        position += size
+    return frozenset(found)

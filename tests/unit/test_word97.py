@@ -1,0 +1,83 @@
+"""DOC: what its properties say of characters and paragraphs, and where its parts stand."""
+
+from extracted import check_places, extracted
+from word97 import DELETED, HIDDEN, IN_TABLE, INNER_CELL, INNER_ROW, ROW, plain, word97
+
+
+def read(content: bytes):
+    text = extracted(content, "a.doc")
+    check_places(text)
+    return text
+
+
+def test_an_empty_cell_is_no_end_of_a_row():
+    cells = ["Name\x07", "\x07", "Price\x07", "\x07", "\x07", "1,50 €\x07"]
+    rows = [plain(cell, IN_TABLE) for cell in cells[:3]] + [plain("\x07", ROW)]
+    rows += [plain(cell, IN_TABLE) for cell in cells[3:]] + [plain("\x07", ROW)]
+
+    text = read(word97([plain("Before.\r"), *rows, plain("After.\r"), plain("Last.\r")]))
+
+    assert text.tables[0].rows == (("Name", "", "Price"), ("", "", "1,50 €"))
+    assert text.characters.split("\n\n")[-2:] == ["After.", "Last."]
+
+
+def test_a_cell_of_several_paragraphs_is_one_cell():
+    cells = [plain("one\r", IN_TABLE), plain("two\x07", IN_TABLE), plain("three\x07", IN_TABLE), plain("\x07", ROW)]
+
+    text = read(word97([*cells, plain("a\x07", IN_TABLE), plain("b\x07", IN_TABLE), plain("\x07", ROW)]))
+
+    assert text.tables[0].rows == (("one two", "three"), ("a", "b"))
+
+
+def test_a_table_within_a_cell_stands_after_the_one_around_it():
+    inner = [plain("n1\r", INNER_CELL), plain("n2\r", INNER_CELL), plain("\r", INNER_ROW)]
+    row = [plain("outer\r", IN_TABLE), *inner, plain("end\x07", IN_TABLE), plain("beside\x07", IN_TABLE)]
+
+    text = read(word97([*row, plain("\x07", ROW), plain("After.\r")]))
+
+    assert [table.rows for table in text.tables] == [(("outer end", "beside"),), (("n1", "n2"),)]
+
+
+def test_what_is_hidden_or_deleted_is_left_out_and_what_follows_keeps_its_place():
+    runs = [("Seen \U0001f600 ", b""), ("hidden ", HIDDEN), ("gone ", DELETED), ("kept.\r", b"")]
+
+    text = read(word97([(runs, b""), plain("Next.\r")], notes=[plain("A note.\r")]))
+
+    assert text.characters.split("\n\n") == ["Seen \U0001f600 kept.", "Next.", "A note."]
+
+
+def test_headers_stand_first_and_footers_last_each_once():
+    section = [
+        *([plain("Even head\r")], [plain("Head of the mill\r")], [plain("Even foot\r")]),
+        *([plain("Foot, page \x13 PAGE \x143\x15\r")], [plain("First head\r")], [plain("First foot\r")]),
+    ]
+    again = [[], [plain("Head of the mill\r")], [], [plain("Other foot\r")], [], []]
+
+    text = read(word97([plain("Body.\r")], notes=[plain("Note.\r")], furniture=[*section, *again]))
+
+    assert text.characters.split("\n\n") == [
+        *("Even head", "Head of the mill", "First head", "Body.", "Note."),
+        *("Even foot", "Foot, page", "First foot", "Other foot"),
+    ]
+
+
+def test_what_reviewers_remarked_is_left_out():
+    text = read(word97([plain("Body.\r")], notes=[plain("Note.\r")], remarks=[plain("Is this so?\r")]))
+
+    assert text.characters.split("\n\n") == ["Body.", "Note."]
+
+
+def test_a_reading_set_above_ideographs_is_left_out():
+    field = '\x13EQ \\* jc2 \\* "Font:Gothic" \\* hps10 \\o\\ad(\\s\\up 9(かんじ),漢字)\x15'
+
+    text = read(word97([plain(f"{field}を読む。\r")]))
+
+    assert text.characters == "漢字を読む。"
+
+
+def test_fields_show_their_results():
+    link = '\x13 HYPERLINK "https://example.org" \x14a link\x15'
+
+    text = read(word97([plain(f"See {link}, \x13 REF x \\h \x14part \x13 PAGEREF y \x147\x15\x15.\r")]))
+
+    assert text.characters == "See a link, part 7."
