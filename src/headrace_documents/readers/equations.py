@@ -20,6 +20,11 @@ def equation_text(element: etree._Element, depth: int = 0) -> str:
     return "".join(_piece(child, depth + 1) for child in element if isinstance(child.tag, str))
 
 
+def whole(text: str) -> str:
+    """In brackets where it is more than a number or a name."""
+    return text if len(text) <= 1 or text.isalnum() else f"({text})"
+
+
 def _piece(element: etree._Element, depth: int) -> str:
     if element.tag == f"{M}t":
         return element.text or ""
@@ -32,11 +37,11 @@ def _scripts(element: etree._Element, depth: int) -> str:
 
 
 def _fraction(element: etree._Element, depth: int) -> str:
-    return f"{_whole(_part(element, 'num', depth))}/{_whole(_part(element, 'den', depth))}"
+    return f"{whole(_part(element, 'num', depth))}/{whole(_part(element, 'den', depth))}"
 
 
 def _root(element: etree._Element, depth: int) -> str:
-    return f"{_part(element, 'deg', depth)}√{_whole(_part(element, 'e', depth))}"
+    return f"{_part(element, 'deg', depth)}√{whole(_part(element, 'e', depth))}"
 
 
 def _brackets(element: etree._Element, depth: int) -> str:
@@ -51,7 +56,7 @@ def _sum(element: etree._Element, depth: int) -> str:
 def _bounds(element: etree._Element, depth: int) -> str:
     """What stands below and above."""
     marks = (("sub", "_"), ("sup", "^"))
-    return "".join(f"{mark}{_whole(text)}" for name, mark in marks if (text := _part(element, name, depth)))
+    return "".join(f"{mark}{whole(text)}" for name, mark in marks if (text := _part(element, name, depth)))
 
 
 def _function(element: etree._Element, depth: int) -> str:
@@ -73,11 +78,6 @@ _FORMS = {
 def _part(element: etree._Element, name: str, depth: int) -> str:
     found = element.find(f"{M}{name}")
     return "" if found is None else equation_text(found, depth).strip()
-
-
-def _whole(text: str) -> str:
-    """In brackets where it is more than a number or a name."""
-    return text if len(text) <= 1 or text.isalnum() else f"({text})"
 
 
 def _sign(element: etree._Element, kind: str, name: str, usual: str) -> str:
