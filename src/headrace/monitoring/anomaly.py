@@ -27,7 +27,13 @@ FIT = 300
 MOST_SCORES = 4_000
 DIRECTIONS = 64
 """Directions that have a deviation of their own: of 256, no more far-out inputs are found by all of them."""
+GLANCES = 16
+"""The widest directions, one by one, that most inputs are seen by to be ordinary."""
+TOGETHER = 32
+"""Inputs that are ranked at a time, once enough are: one product of matrices instead of many of a vector."""
 _SHRINK = 0.5
+_FAR = 1e12
+_ROUNDING = 1e-4
 
 
 class AnomalyMemory(msgspec.Struct):
@@ -55,34 +61,47 @@ class AnomalyDetector:
         self._mean = np.array(memory.mean, np.float32)
         self._scale = np.array(memory.scale, np.float32)
         self._directions = np.array(memory.directions, np.float32).reshape(len(memory.directions), len(memory.mean))
+        self._widest = list(self._directions[::-1][:GLANCES])
         self._scores = array("d", sorted(memory.scores))
+        self._unranked: list[Singles] = []
         self._lock = Lock()
 
     @property
     def is_ready(self) -> bool:
         """Whether it knows enough of what is normal."""
-        return len(self._scores) + 1 >= 1 / self.level
+        return self._is_enough(len(self._scores))
 
     def p_value(self, embedding: Sequence[float]) -> float | None:
         """The share of normal inputs that are at least as unusual; None while it is learning or of another length."""
-        return self.p_of(self.score(embedding))
+        with self._lock:
+            self._rank()
+        return self._p_of(self.score(embedding))
 
-    def p_of(self, score: float | None) -> float | None:
-        """As `p_value`, of what is as far out as `score` says."""
-        if score is None or not self.is_ready:
+    def unlikeness(self, away: Singles | None, *, least: float) -> float | None:
+        """The share of normal inputs that are less unusual than what lies so far `away`, if that is `least` or more.
+
+        None for all others, of which most are told by a glance: the whole product gives the interpreter's lock away,
+        and under load its way back takes more time than the sums. What was learned last may not be ranked yet.
+        """
+        scores = self._scores
+        if away is None or not self._is_enough(len(scores)):
             return None
-        at_least = len(self._scores) - bisect_left(self._scores, score)
-        return (at_least + 1) / (len(self._scores) + 1)
+        # So many normal inputs may be as far out, rounding aside, which the comparison at the end settles.
+        most = int((1 - least) * (len(scores) + 1) + 1e-6) - 1
+        if most < 0 or (most < len(scores) and self._is_nearer(away, scores[len(scores) - 1 - most])):
+            return None
+        p = self._p_of(self._score(away))
+        return None if p is None or 1 - p < least else 1 - p
 
     def is_anomalous(self, embedding: Sequence[float]) -> bool:
         """Whether it is among the `level` most unusual."""
         p = self.p_value(embedding)
         return p is not None and p <= self.level
 
-    def learn(self, embedding: Sequence[float] | Floats | Singles, score: float | None = None) -> None:
+    def learn(self, embedding: Sequence[float] | Floats | Singles, away: Singles | None = None) -> None:
         """Takes in an input that is held to be normal: first for the mean, then for the ranks, then no more.
 
-        `score` is what it was found to be, where that is known.
+        `away` is how far it was found to be, where that is known.
         """
         if len(self._scores) >= MOST_SCORES or not len(embedding):
             return
@@ -93,14 +112,17 @@ class AnomalyDetector:
                     self._lessons.append(lesson)
                 if len(self._lessons) >= FIT:
                     self._fit()
-            elif len(self._scores) < MOST_SCORES:
-                score = self.score(embedding) if score is None else score
-                if score is not None and score < math.inf:
-                    insort(self._scores, score)
+            elif (away := self.away(embedding) if away is None else away) is not None:
+                self._unranked.append(away)
+                known = len(self._scores)
+                are_enough_now = not self._is_enough(known) and self._is_enough(known + len(self._unranked))
+                if are_enough_now or len(self._unranked) >= TOGETHER:
+                    self._rank()
 
     def memory(self) -> AnomalyMemory:
         """What has to be stored to go on from here."""
         with self._lock:
+            self._rank()
             return AnomalyMemory(
                 lessons=[each.tolist() for each in self._lessons],
                 mean=self._mean.tolist(),
@@ -111,13 +133,58 @@ class AnomalyDetector:
 
     def score(self, embedding: Sequence[float] | Floats | Singles) -> float | None:
         """How far it is from the mean; None while that is not known, infinity for what is not finite."""
+        away = self.away(embedding)
+        return None if away is None else self._score(away)
+
+    def away(self, embedding: Sequence[float] | Floats | Singles) -> Singles | None:
+        """Where it lies from the mean, in deviations, (width,); None while that is not known or of another length."""
         if len(self._mean) == 0 or len(embedding) != len(self._mean):
             return None
-        # One product only, which gives the interpreter's lock away and reads most of the memory; sums of so few do not.
-        away = (single(embedding) - self._mean) * self._scale
-        along = self._directions.dot(away)
-        score = _length(away) - _length(along)
+        return (single(embedding) - self._mean) * self._scale
+
+    def _score(self, away: Singles) -> float:
+        score = _length(away) - _length(self._directions.dot(away))
         return score if math.isfinite(score) else math.inf
+
+    def _is_nearer(self, away: Singles, bound: float) -> bool:
+        """Whether its score is surely below `bound`; what goes along the widest directions is taken off bit by bit.
+
+        Products of two vectors as short as these keep the interpreter's lock.
+        """
+        length = _length(away)
+        if not length < _FAR:
+            return False
+        bound -= _ROUNDING * length
+        for direction in self._widest:
+            if length < bound:
+                return True
+            length -= float(direction @ away) ** 2
+        return length < bound
+
+    def _p_of(self, score: float | None) -> float | None:
+        scores = self._scores
+        if score is None or not self._is_enough(len(scores)):
+            return None
+        at_least = len(scores) - bisect_left(scores, score)
+        return (at_least + 1) / (len(scores) + 1)
+
+    def _is_enough(self, scores: int) -> bool:
+        return scores + 1 >= 1 / self.level
+
+    def _rank(self) -> None:
+        """Ranks what was learned since; whoever calls it holds the lock."""
+        if not self._unranked:
+            return
+        rows = np.array(self._unranked)
+        self._unranked = []
+        with np.errstate(over="ignore", invalid="ignore"):
+            along = rows @ self._directions.T
+            found = np.square(rows, dtype=np.float64).sum(axis=1) - np.square(along, dtype=np.float64).sum(axis=1)
+        scores = self._scores[:]
+        for score in found[np.isfinite(found)][: MOST_SCORES - len(scores)].tolist():
+            insort(scores, score)
+        # Others look at them meanwhile without a lock.
+        self._scores = scores
 
     def _fit(self) -> None:
         length = len(self._lessons[-1])
@@ -132,6 +199,7 @@ class AnomalyDetector:
         weights = np.sqrt(np.maximum(1 - rest / sizes[few:], 0.0))
         self._directions = np.ascontiguousarray((directions[:, few:] * weights).T, np.float32)
         self._scale = (1 / (own * np.sqrt(rest))).astype(np.float32)
+        self._widest = list(self._directions[::-1][:GLANCES])
         self._mean = rows.mean(axis=0).astype(np.float32)
         self._lessons = []
 

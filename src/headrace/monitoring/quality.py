@@ -19,8 +19,8 @@ MIB = 1024 * 1024
 Facts = Mapping[str, Any]
 """What is known of an input: `media_type`, `declared_type`, `size_bytes`, `pages`, `encrypted`, `truncated`, `text`,
 `ocr_confidence`, `language`, `embedding`, `name`, and `unreadable`, which says why it could not be read; a fact that is
-left out breaks no rule. The inspector adds `mark`, the fingerprint of the text, and `unlikeness`, how far the embedding
-is from what is normal."""
+left out breaks no rule. The inspector adds `mark`, the fingerprint of the text, and `unlikeness`, the share of normal
+embeddings that are less unusual, if that is as much as the rule `anomaly` asks for, else None."""
 
 
 class QualityCheck(Protocol):
@@ -90,14 +90,20 @@ class Inspector:
         self._rules = tuple((_look_of(rule.check), rule.least, rule) for rule in rules if rule.is_on)
         self._anomaly = anomaly
         self._recent = recent
+        leasts = {rule.check.name: rule.least for rule in rules if rule.is_on}
+        self._marks = "near_duplicate" in leasts
+        self._least_unlikeness = leasts.get("anomaly", math.inf)
 
     def inspect(self, facts: Facts) -> Inspection:
         """The verdict; an input that is not quarantined is remembered as one of the recent, an `ok` one as normal."""
-        facts = {**facts, "mark": fingerprint(facts.get("text") or "")}
-        embedding = facts.get("embedding")
+        mark = fingerprint(facts.get("text") or "") if self._marks else None
+        away = None
+        facts = {**facts, "mark": mark, "unlikeness": None}
+        embedding = facts.get("embedding") if self._least_unlikeness < math.inf else None
         if embedding is not None:
             embedding = facts["embedding"] = single(embedding)
-            facts["unlikeness"] = self._anomaly.score(embedding)
+            away = self._anomaly.away(embedding)
+            facts["unlikeness"] = self._anomaly.unlikeness(away, least=self._least_unlikeness)
         verdict, findings = Verdict.OK, []
         for look, least, rule in self._rules:
             value = look(facts)
@@ -105,16 +111,14 @@ class Inspector:
                 worse, finding = found
                 findings.append(finding)
                 verdict = max(verdict, worse, key=list(Verdict).index)
-        if verdict is not Verdict.QUARANTINED:
-            self._remember(facts, is_normal=all(found.code == "anomaly" for found in findings))
+        if verdict is Verdict.QUARANTINED:
+            return Inspection(verdict, tuple(findings))
+        if mark is not None:
+            self._recent.add(mark, str(facts.get("name") or "an earlier input"))
+        # Anomalies are learned from too: to leave them out would make the next ones look rarer than they are.
+        if embedding is not None and all(found.code == "anomaly" for found in findings):
+            self._anomaly.learn(embedding, away)
         return Inspection(verdict, tuple(findings))
-
-    def _remember(self, facts: Facts, *, is_normal: bool) -> None:
-        """Anomalies are learned from too: to leave them out would make the next ones look rarer than they are."""
-        if facts["mark"] is not None:
-            self._recent.add(facts["mark"], str(facts.get("name") or "an earlier input"))
-        if is_normal and facts.get("embedding") is not None:
-            self._anomaly.learn(facts["embedding"], facts["unlikeness"])
 
 
 def _look_of(check: QualityCheck) -> Callable[[Facts], float | None]:
@@ -168,7 +172,7 @@ def default_rules(*, anomaly: AnomalyDetector, recent: RecentTexts, languages: S
         rule("near_duplicate", partial(_near, recent=recent), "It is nearly the same as a recent one.", tell=1.0),
         rule(
             "anomaly",
-            partial(_unlikeness, anomaly=anomaly),
+            _unlikeness,
             "It is more unusual than {value:.1%} of normal inputs.",
             suspect=1.0 - anomaly.level,
         ),
@@ -245,6 +249,6 @@ def _near(facts: Facts, recent: RecentTexts) -> float | None:
     return None if mark is None or recent.near(mark) is None else 1.0
 
 
-def _unlikeness(facts: Facts, anomaly: AnomalyDetector) -> float | None:
-    p = anomaly.p_of(facts.get("unlikeness"))
-    return None if p is None else 1.0 - p
+def _unlikeness(facts: Facts) -> float | None:
+    unlikeness: float | None = facts.get("unlikeness")
+    return unlikeness

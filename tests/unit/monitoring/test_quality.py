@@ -224,6 +224,37 @@ def test_narrow_embeddings_are_as_far_out_as_the_whole_covariance_says():
         )
 
 
+@pytest.mark.parametrize("least", [0.5, 0.95, 0.99])
+@pytest.mark.filterwarnings("error")
+def test_a_glance_passes_over_those_inputs_only_that_are_less_unusual_than_is_asked_for(least):
+    rng = np.random.default_rng(8)
+    mixing = rng.normal(size=(100, 100)) * np.geomspace(1, 0.01, 100)[:, None]
+    detector = AnomalyDetector()
+    for row in rng.normal(size=(FIT + 400, 100)) @ mixing:
+        detector.learn(row)
+    inputs = [*rng.normal(size=(300, 100)) @ mixing * 1.2, np.full(100, 1e30), np.full(100, np.nan)]
+
+    exact = [1 - detector.p_value(row) for row in inputs]
+
+    told = [detector.unlikeness(detector.away(row), least=least) for row in inputs]
+
+    assert told == [value if value >= least else None for value in exact]
+    assert 2 < sum(value is not None for value in told) < len(inputs)
+
+
+def test_normal_inputs_are_ranked_together_and_as_soon_as_they_are_enough():
+    rng = np.random.default_rng(9)
+    detector = AnomalyDetector(level=0.05)
+    for _ in range(FIT + 18):
+        detector.learn(rng.normal(size=3))
+    assert not detector.is_ready
+
+    detector.learn(rng.normal(size=3))
+
+    assert detector.is_ready
+    assert detector.unlikeness(detector.away([9.0, 9.0, 9.0]), least=0.95) == pytest.approx(1 - 1 / 20)
+
+
 @pytest.mark.parametrize("value", [1e30, float("inf"), float("nan")])
 @pytest.mark.filterwarnings("error")
 def test_an_embedding_without_measure_is_the_most_unusual_of_all(value):
