@@ -282,6 +282,34 @@ def test_an_attachment_goes_when_its_decision_is_stored_and_what_is_kept_already
     assert files_in(tmp_path / "journal") == []
 
 
+def test_a_decision_that_is_stored_while_it_is_looked_up_is_told_with_its_input(made, tmp_path):
+    """Whoever looks it up comes too late to its attachment, which goes as soon as the decision is stored."""
+    artifacts, journal, store = Artifacts(FolderPlace(tmp_path / "a")), Journal(tmp_path / "journal"), Moody()
+    keeping = attaching(journal, artifacts)
+    asking, gone = threading.current_thread(), threading.Event()
+    discard = keeping.attachments._discard
+
+    def put(path, _digest):
+        if threading.current_thread() is asking:
+            assert gone.wait(PATIENCE_S)
+        return artifacts.put_file(path)
+
+    def discarded(name):
+        discard(name)
+        gone.set()
+
+    keeping.attachments._put, keeping.attachments._discard = put, discarded
+    recorder = made(store, journal=journal, keeping=keeping)
+    given = answered("oats", content=os.urandom(100_000))
+    recorder.expect("mill/run", given.question, given.context)
+    recorder(given)
+
+    found = recorder.find(given.decision.id)
+
+    assert found.input_blob is not None
+    assert found == store.find(given.decision.id)
+
+
 def test_what_cannot_be_attached_is_kept_as_before(made, tmp_path):
     artifacts, journal, store = Artifacts(FolderPlace(tmp_path / "a")), Journal(tmp_path / "journal"), Moody()
     keeping = attaching(journal, artifacts)

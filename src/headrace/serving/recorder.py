@@ -100,7 +100,11 @@ class Recorder:
         """The decision, from what is on its way to the store or from there. Blocking."""
         pending = self._backlog.find(decision_id)
         if pending is not None:
-            return told(self._completed(pending).decision)
+            completed = told(self._completed(pending).decision)
+            if self._backlog.find(decision_id) is not None:
+                return completed
+            # It was stored meanwhile, and its attachment may have gone before it could be read here.
+            return self._store.find(decision_id) or completed
         found = self._store.find(decision_id)
         # Whoever was answered by another process a moment ago may ask here before that one has stored it.
         until = monotonic() + SETTLING_S
