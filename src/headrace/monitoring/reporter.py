@@ -64,13 +64,7 @@ class Reporter:
 
     def releases(self) -> list[str]:
         """Every release that was ever seen, the one with the newest decisions first."""
-        return self._settled(self._releases)
-
-    def _releases(self, memory: MonitorMemory) -> list[str]:
-        known = dict.fromkeys(reversed(list(memory.releases)))
-        for batch in self._store.batches(after=memory.through, limit=1000):
-            known |= dict.fromkeys(decoded(batch.content).sketches)
-        return list(known)
+        return self._settled(lambda memory: _releases(memory, self._waiting(memory)))
 
     def status(self, release: str | None = None) -> list[MonitorStatus]:
         """Each release at a glance."""
@@ -78,18 +72,19 @@ class Reporter:
 
     def _status(self, memory: MonitorMemory, release: str | None) -> list[MonitorStatus]:
         alerts = self._store.alerts(is_open=True, cursor=None, limit=100).items
-        names = self._releases(memory) if release is None else [release]
+        waiting = self._waiting(memory)
+        names = _releases(memory, waiting) if release is None else [release]
         return [
             MonitorStatus(
                 release=name,
                 state=self._state(memory, name),
-                decisions=self._seen(memory, name),
+                decisions=memory.seen.get(name, 0) + waiting.get(name, 0),
                 reference_decisions=_count(memory.reference(name)),
                 needed=memory.needed or self._needed,
                 dropped=memory.dropped,
                 open_alerts=tuple(alert for alert in alerts if alert.release in {name, ""}),
                 estimates=tuple(self._estimates(memory, name, memory.lately(name))),
-                notes=self._notes(memory, name),
+                notes=self._notes(memory, name, waiting=waiting.get(name, 0)),
             )
             for name in names
         ]
@@ -107,9 +102,11 @@ class Reporter:
         whole = window.get(EVERYTHING, WindowSketch())
         reference = memory.reference(release)
         span = Span(datetime.fromtimestamp(since, UTC), now, whole.count)
+        state = self._state(memory, release)
+        waiting = self._waiting(memory).get(release, 0) if state is WatchState.LEARNING else 0
         drift = DriftReport(
             release=release,
-            state=self._state(memory, release),
+            state=state,
             reference=self._reference_span(memory, release),
             window=span,
             effects=tuple(self._effects(reference, window)),
@@ -122,7 +119,7 @@ class Reporter:
             explanations=tuple(_explanations(memory.mix(release), memory.learned(release), window)),
             dropped=memory.dropped,
             skewed=memory.skewed,
-            note=" ".join(self._notes(memory, release, whole.count)),
+            note=" ".join(self._notes(memory, release, waiting=waiting, decisions=whole.count)),
             is_given=memory.is_given(release),
         )
         quality = QualityReport(
@@ -209,13 +206,13 @@ class Reporter:
         is_full = memory.is_given(release) or _count(memory.reference(release)) >= (memory.needed or self._needed)
         return WatchState.WATCHING if is_full else WatchState.LEARNING
 
-    def _seen(self, memory: MonitorMemory, release: str) -> int:
-        return memory.seen.get(release, 0) + self._waiting(memory, release)
-
-    def _waiting(self, memory: MonitorMemory, release: str) -> int:
-        """Decisions that were handed in and that the watch has not looked at yet."""
-        batches = (decoded(each.content) for each in self._store.batches(after=memory.through, limit=10_000))
-        return sum(_count(batch.sketches.get(release, {})) for batch in batches)
+    def _waiting(self, memory: MonitorMemory) -> dict[str, int]:
+        """Decisions by release that were handed in and that the watch has not looked at yet."""
+        waiting: dict[str, int] = {}
+        for stored in self._store.batches(after=memory.through, limit=10_000):
+            for release, sketches in decoded(stored.content).sketches.items():
+                waiting[release] = waiting.get(release, 0) + _count(sketches)
+        return waiting
 
     def _reference_span(self, memory: MonitorMemory, release: str) -> Span | None:
         reference = memory.reference(release)
@@ -225,11 +222,12 @@ class Reporter:
         last = memory.reference_until.get(release, first)
         return Span(datetime.fromtimestamp(first, UTC), datetime.fromtimestamp(last, UTC), _count(reference))
 
-    def _notes(self, memory: MonitorMemory, release: str, decisions: int | None = None) -> tuple[str, ...]:
+    def _notes(
+        self, memory: MonitorMemory, release: str, *, waiting: int, decisions: int | None = None
+    ) -> tuple[str, ...]:
         notes = []
         known, needed = _count(memory.reference(release)), memory.needed or self._needed
         if known < needed and not memory.is_given(release):
-            waiting = self._waiting(memory, release)
             come = (
                 f"{known} have come" if not waiting else f"{known} were looked at and {waiting} wait for the next look"
             )
@@ -244,6 +242,11 @@ class Reporter:
         if memory.skewed:
             notes.append(f"{memory.skewed} decisions came with a clock that was wrong; they count for when they came.")
         return tuple(notes)
+
+
+def _releases(memory: MonitorMemory, waiting: Mapping[str, int]) -> list[str]:
+    """Every release that was looked at, the newest first, and then those that wait."""
+    return list(dict.fromkeys([*reversed(list(memory.releases)), *waiting]))
 
 
 def _explanations(

@@ -34,6 +34,16 @@ class SlowReports(SqlReports):
         return found
 
 
+class CountingReports(SqlReports):
+    """A store that counts how often it is asked for batches."""
+
+    asked = 0
+
+    def batches(self, *, after, limit):
+        self.asked += 1
+        return super().batches(after=after, limit=limit)
+
+
 def batch_of(decisions, *, at=NOW, weight=1.0):
     sketch = WindowSketch()
     for _ in range(decisions):
@@ -207,3 +217,13 @@ def test_status_tells_decisions_that_were_seen_from_those_that_wait_for_the_next
 
     assert status.decisions == 6
     assert "of which 1 were looked at and 5 wait for the next look" in status.notes[0]
+
+
+def test_status_reads_what_waits_once(tmp_path):
+    store = CountingReports(opened_database(f"sqlite:///{tmp_path}/headrace.db"))
+    store.add_batch(batch_of(5))
+
+    (status,) = Reporter(store, now=lambda: NOW).status()
+
+    assert (status.state, status.decisions) == (WatchState.LEARNING, 5)
+    assert store.asked == 1
