@@ -108,3 +108,12 @@ def test_a_page_with_more_remarks_than_any_reader_makes_is_read_without_them():
     text = extracted(page_pdf(shown(72, 700, "Label"), annotations=(*[remark] * (MOST + 1), appearance("x", 200))))
 
     assert text.characters == "Label"
+
+
+def test_a_blank_page_whose_fields_show_nothing_is_blank():
+    empty = (b"<</Type/Annot/Subtype/Widget/F 4/Rect[72 600 272 614]/AP<</N 6 0 R>>>>", appearance("", 200))
+
+    text = extracted(page_pdf("", annotations=empty))
+
+    assert text.characters == ""
+    assert "no_text_found" in {finding.code for finding in text.findings}

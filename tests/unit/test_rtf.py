@@ -22,6 +22,7 @@ def read(body: str, head: str = r"\ansi\ansicpg1252\uc1"):
         (r"{\field{\*\fldinst HYPERLINK x}{\fldrslt a link}} here", "a link here"),
         (r"{\listtext\'95\tab}item\par{\listtext 2.\tab}next", "item\n\n2.\tnext"),
         (r"{\bin4 a{}b}after", "after"),
+        (r"{\field{\*\fldinst {EQ \\* jc2 \\o\\ad(\\s\\up 9(gr),base)}}{\fldrslt {}}} of it", "base of it"),
         ("first\\\nsecond", "first\n\nsecond"),
     ],
 )
@@ -53,6 +54,14 @@ def test_a_table_within_a_cell_stands_after_the_one_around_it():
     text = read(rf"\trowd\cellx1\cellx2\pard\intbl a\cell {inner}\pard\intbl\itap1 b\cell\row\pard after\par")
 
     assert [table.rows for table in text.tables] == [(("a", "b"),), (("x", "y"),)]
+
+
+def test_what_stands_before_a_table_within_a_cell_is_of_the_outer_cell():
+    inner = r"\pard\intbl\itap2 x\nestcell y1\par y2\nestcell{\*\nesttableprops\trowd\nestrow}"
+
+    text = read(rf"\trowd\cellx1\cellx2\pard\intbl before\par {inner}\pard\intbl after\cell b\cell\row\pard end\par")
+
+    assert [table.rows for table in text.tables] == [(("before after", "b"),), (("x", "y1 y2"),)]
 
 
 def test_headers_come_first_and_notes_and_footers_last_without_the_number_of_the_page():

@@ -61,7 +61,7 @@ def settled(columns: WordColumns, first: int) -> WordColumns:
     """Words from number `first` on, which were put on the page later, among those that they stand beside or below."""
     order, lines = list(range(first)), [float(line) for line in columns.lines]
     runs = _runs(columns.boxes, first, len(columns.words))
-    if len(runs) > MOST:
+    if not columns.words or len(runs) > MOST:
         return columns
     for number, run in enumerate(runs):
         at, line = _place(columns.boxes, order, lines, run[0])

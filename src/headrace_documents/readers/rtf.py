@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from headrace_documents.readers.fields import base_of
 from headrace_documents.readers.reader import Flow, Limits, Reading, cut_off
 
 _GROUP = re.compile(rb"[{}]")
@@ -50,6 +51,7 @@ _MARKERS = {"listtext", "pntext"}
 _HEADERS = {"header", "headerl", "headerr", "headerf"}
 _FOOTERS = {"footer", "footerl", "footerr", "footerf"}
 _NOTES = {"footnote"}
+LONGEST_FIELD = 500
 # The number of a page in a header stands for no page in particular.
 _PAGE_NUMBER = re.compile(r"\s*(PAGE|NUMPAGES|SECTIONPAGES)\b", re.IGNORECASE)
 
@@ -78,17 +80,21 @@ class _Part:
     rows: list[list[str]] = field(default_factory=list)
     inner_cells: list[str] = field(default_factory=list)
     inner_rows: list[list[str]] = field(default_factory=list)
+    outer: int = 0
+    """How many of the pieces are of the outer cell, before a table within it."""
 
-    def text(self) -> str:
-        """What was gathered, which is then gone; halves of surrogate pairs are put together."""
-        found = "".join(self.pieces)
-        self.pieces.clear()
+    def text(self, first: int = 0) -> str:
+        """What was gathered from piece `first` on, which is then gone; halves of surrogate pairs are put together."""
+        found = "".join(self.pieces[first:])
+        del self.pieces[first:]
+        self.outer = min(self.outer, first)
         return found.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
-    def end_paragraph(self, *, in_table: bool) -> None:
+    def end_paragraph(self, *, in_table: bool, is_inner: bool) -> None:
         """A paragraph of the text, or a line of a cell."""
         if in_table or self.cells:
             self.pieces.append("\n")
+            self.outer = self.outer if is_inner else len(self.pieces)
             return
         text = self.text()
         if text.strip():
@@ -104,6 +110,10 @@ class _Part:
         if self.cells:
             self.rows.append(self.cells)
         self.cells = []
+
+    def end_inner_cell(self) -> None:
+        """A cell of a table within a cell."""
+        self.inner_cells.append(self.text(self.outer))
 
     def end_inner_row(self) -> None:
         """A row of a table within a cell."""
@@ -133,6 +143,8 @@ class _State:
     is_skipped: bool = False
     is_hidden: bool = False
     in_table: bool = False
+    level: int = 1
+    """That of the table: 1 unless it stands within a cell."""
     in_fonts: bool = False
     in_info: bool = False
     in_title: bool = False
@@ -222,7 +234,10 @@ class _Parser:
         if token["brace"] == "{":
             self._stack.append(self._state)
         elif self._stack:
-            self._state = self._stack.pop()
+            was_field, self._state = self._state.in_field, self._stack.pop()
+            if was_field and not self._state.in_field:
+                # A field that draws what it shows has no result.
+                self._put(base_of(self._field))
 
     def _on_sign(self, token: re.Match[str]) -> None:
         sign = token["sign"]
@@ -251,13 +266,13 @@ class _Parser:
             pass
         elif word in _BREAKS:
             self._flush()
-            part.end_paragraph(in_table=state.in_table)
+            part.end_paragraph(in_table=state.in_table, is_inner=state.level > 1)
         elif word == "cell":
             part.end_cell()
         elif word == "row":
             part.end_row()
         elif word == "nestcell":
-            part.inner_cells.append(part.text())
+            part.end_inner_cell()
         elif word == "nestrow":
             part.end_inner_row()
         else:
@@ -273,7 +288,10 @@ class _Parser:
         elif word == "plain":
             self._state = replace(state, is_hidden=False)
         elif word in {"intbl", "pard"}:
-            self._state = replace(state, in_table=word == "intbl")
+            level = state.level if word == "intbl" else 1
+            self._state = replace(state, in_table=word == "intbl", level=level)
+        elif word == "itap":
+            self._state = replace(state, level=number or 0)
         elif word == "uc":
             self._state = replace(state, after_unicode=min(max(number or 0, 0), 16))
         else:
@@ -336,7 +354,7 @@ class _Parser:
         if state.in_title:
             self.title = (self.title + text)[:1000]
         elif state.in_field:
-            self._field = (self._field + text)[:100]
+            self._field = (self._field + text)[:LONGEST_FIELD]
         elif state.in_marker and not any(map(str.isalnum, "".join(state.part.pieces[-1:]) + text)):
             # The disc before the item of a list is no text.
             return
