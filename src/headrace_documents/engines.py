@@ -77,6 +77,7 @@ class Engines:
             media_types.PDF: read_pdf_again,
             media_types.HTML: plain.read,
             media_types.EML: plain.read,
+            media_types.ODS: opendocument.read,
         }
         quick = _of_pictures(Ocr.skipped(), limits, languages)
         return cls(limits=limits, first=first, second=second, quick=quick, languages=languages)

@@ -7,13 +7,18 @@ from datetime import timedelta
 import pytest
 from attacks import docx, flagged_encrypted, xlsx, zipped
 from extracted import check_places, extracted, sample
+from lxml import etree
 from PIL import Image
 
 from headrace import InvalidInput, TooLarge, Unreadable, UnsupportedType
+from headrace_documents.readers.charts import add_chart
+from headrace_documents.readers.reader import Flow, Limits
 from headrace_documents.readers.sheets import shown
 
 W_P = "<w:p><w:r><w:t>{}</w:t></w:r></w:p>".format
 
+
+FIELD = '<w:fldChar w:fldCharType="{}"/>'.format
 
 LOCKED = "It is encrypted.*without a password"
 
@@ -403,6 +408,48 @@ def test_style_sheets_in_a_mail_are_no_text():
     assert text.characters == "News\n\nSaved page"
 
 
+def test_elements_that_are_unknown_stand_in_the_middle_of_a_line():
+    page = "<html><body><p>Due on <sdfield type=DATETIME>1 May 2024</sdfield>, <my-sum>40 €</my-sum>.</p></body></html>"
+
+    assert extracted(page.encode(), "a.html").characters == "Due on 1 May 2024, 40 €."
+
+
+@pytest.mark.parametrize(
+    "ruby",
+    [
+        "<ruby>漢字<rp>(</rp><rt>かんじ</rt><rp>)</rp></ruby>",
+        "<ruby>漢<rt>かん</rt>字<rt>じ</rt></ruby>",
+        "<ruby>漢字<rt><span>かんじ</span></rt></ruby>",
+        "<ruby>漢字<rt>かんじ</ruby>",
+    ],
+)
+@pytest.mark.parametrize("frame", ["", "<nav><a href='/'>目次</a></nav>"])
+def test_readings_above_ideographs_of_a_page_are_left_out(ruby, frame):
+    page = f"<html><body>{frame}<main><p>{ruby}を読むのはたいへん楽しいことです。</p></main></body></html>"
+
+    assert extracted(page.encode(), "a.html").characters == "漢字を読むのはたいへん楽しいことです。"
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        '<w:fldSimple w:instr=" PAGE "><w:r><w:t>3</w:t></w:r></w:fldSimple>',
+        f"<w:r>{FIELD('begin')}<w:instrText>NUMPAGES</w:instrText>{FIELD('separate')}<w:t>3</w:t>{FIELD('end')}</w:r>",
+    ],
+)
+def test_a_footer_is_read_without_the_number_of_the_page_and_with_its_table(number):
+    cells = "".join(
+        f"<w:tc>{cell}</w:tc>" for cell in (W_P("Ashby Fold"), f"<w:p>{number}<w:r><w:t>left</w:t></w:r></w:p>")
+    )
+    namespace = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+    footer = f'<w:ftr xmlns:w="{namespace}"><w:tbl><w:tr>{cells}</w:tr></w:tbl></w:ftr>'
+
+    text = extracted(docx(W_P("Body of 3"), **{"word/footer1.xml": footer.encode()}), "a.docx")
+
+    assert text.characters == "Body of 3\n\nAshby Fold\tleft"
+    assert text.tables[0].rows == (("Ashby Fold", "left"),)
+
+
 def test_hidden_runs_and_readings_above_ideographs_are_left_out():
     hidden = "<w:p><w:r><w:t>Shown </w:t></w:r><w:r><w:rPr><w:vanish/></w:rPr><w:t>secret </w:t></w:r>"
     hidden += '<w:r><w:rPr><w:vanish w:val="0"/></w:rPr><w:t>too</w:t></w:r></w:p>'
@@ -474,3 +521,45 @@ def test_a_line_that_tells_excel_the_separator_is_no_row():
 
 def test_spans_of_time_are_shown_in_hours():
     assert shown(timedelta(hours=30, minutes=5)) == "30:05:00"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(0.1 + 0.2, "0.3"), (-4.4000000000000004, "-4.4"), (1e21, "1e+21"), ("PT27H07M54S", "27:07:54"), ("PT1", "PT1")],
+)
+def test_a_cell_is_shown_without_the_noise_of_computing_and_spans_in_hours(value, expected):
+    assert shown(value) == expected
+
+
+def test_the_figures_of_a_chart_have_no_noise_of_computing():
+    flow = Flow(Limits())
+
+    add_chart(flow, etree.fromstring(CHART.replace("<c:v>12</c:v>", "<c:v>-4.4000000000000004</c:v>")))
+
+    assert flow.tables[0].rows[1] == ("Spring", "-4.4")
+
+
+def test_a_workbook_that_its_library_does_not_know_is_read_by_another():
+    kind = b"application/vnd.oasis.opendocument.spreadsheet"
+    names = "".join(
+        f' xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in ("office", "table", "text")
+    )
+    row = "<table:table-row><table:table-cell><text:p>Rope</text:p></table:table-cell>"
+    row += '<table:table-cell office:value-type="odd"><text:p>4</text:p></table:table-cell></table:table-row>'
+    body = f'<office:spreadsheet><table:table table:name="Costs">{row * 2}</table:table></office:spreadsheet>'
+    content = f"<office:document-content{names}><office:body>{body}</office:body></office:document-content>"
+
+    text = extracted(zipped({"mimetype": kind, "content.xml": content.encode()}), "a.ods")
+
+    assert text.characters == "Costs\n\nRope\t4\nRope\t4"
+    assert "second_engine" in findings_of(text)
+
+
+def test_the_title_of_a_workbook_is_that_of_its_properties():
+    core = b'<core xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:title>Costs</dc:title></core>'
+    with zipfile.ZipFile(io.BytesIO(xlsx('<sheetData><row r="1"><c r="A1"><v>4</v></c></row></sheetData>'))) as plain:
+        members = {name: plain.read(name) for name in plain.namelist()}
+
+    text = extracted(zipped({**members, "docProps/core.xml": core}), "a.xlsx")
+
+    assert text.document.title == "Costs"

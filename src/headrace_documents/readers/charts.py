@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from lxml import etree
 
 from headrace_documents.readers.reader import Flow
@@ -10,6 +12,7 @@ A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 C = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
 MOST_POINTS = 10_000
 LONGEST_INDEX = 9
+_NOISY = re.compile(r"-?\d{1,15}\.\d{14,20}")
 
 
 def add_chart(flow: Flow, root: etree._Element) -> None:
@@ -33,5 +36,12 @@ def _points(values: etree._Element | None) -> dict[int, str]:
     for point in values.iter(f"{C}pt") if values is not None else ():
         index = point.get("idx", "")
         if index.isascii() and index.isdigit() and len(index) <= LONGEST_INDEX:
-            found[int(index)] = point.findtext(f"{C}v") or ""
+            found[int(index)] = _figure(point.findtext(f"{C}v") or "")
     return found
+
+
+def _figure(text: str) -> str:
+    """A figure without the digits that are no more than noise of computing, as 4.4000000000000004 has."""
+    if not _NOISY.fullmatch(text):
+        return text
+    return repr(float(f"{float(text):.15g}"))

@@ -51,21 +51,26 @@ def read(content: bytes, limits: Limits) -> Reading:
         return _reading(root, meta, _Body(limits, root, styles, lambda each: _embedded(each, container, limits)))
 
 
+def title_of(meta: etree._Element) -> str | None:
+    """The title that the office program noted in the document's properties."""
+    return (meta.findtext(f".//{OFFICE}meta/{DC}title") or "").strip() or None
+
+
 def _reading(root: etree._Element, meta: etree._Element | None, walk: _Body) -> Reading:
     body = root.find(f"{OFFICE}body")
     if body is None:
         raise Unreadable("It has no body.", remedy="Save it anew.")
-    title = meta.findtext(f".//{DC}title") if meta is not None else None
+    title = None if meta is None else title_of(meta)
     slides = body.findall(f"{OFFICE}presentation/{DRAW}page") or body.findall(f"{OFFICE}drawing/{DRAW}page")
     if slides:
         walk.limits.check("slides", len(slides), walk.limits.pages)
         passages = tuple(_slide(slide, number, walk) for number, slide in enumerate(slides, 1))
-        return Reading(passages=passages, title=title or None, pages=len(slides))
+        return Reading(passages=passages, title=title, pages=len(slides))
     flow = Flow(walk.limits)
     walk.add_furniture(flow, "header")
     walk.add_blocks(flow, body)
     walk.add_furniture(flow, "footer")
-    return Reading(passages=(flow.passage(),), title=title or None, pages=_pages(meta))
+    return Reading(passages=(flow.passage(),), title=title, pages=_pages(meta))
 
 
 def _inside(element: etree._Element) -> etree._Element | None:

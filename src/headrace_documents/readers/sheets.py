@@ -17,7 +17,9 @@ from python_calamine import CalamineError, CalamineWorkbook, PasswordError, ZipE
 from headrace import Unreadable
 from headrace_documents.readers import opendocument
 from headrace_documents.readers.containers import DECRYPT, ENCRYPTED, is_xml, member, names, opened, parsed
+from headrace_documents.readers.legacy import title_of
 from headrace_documents.readers.reader import Flow, Limits, Passage, Reading
+from headrace_documents.readers.word import core_title
 
 SHEETS = "content.xml"
 _FILE_PASS, _BEGIN_OF_SHEET, _CLAIM = 0x002F, 0x0809, 0x0200
@@ -29,6 +31,8 @@ _DIMENSION = re.compile(
 _CELL = re.compile(rb"<(?:\w+:)?c\s[^>]*?" + _REFERENCE)
 _OPEN_ROW = re.compile(rb"<(?:\w+:)?table-row\b([^>]*)>")
 _OPEN_CELL = re.compile(rb"<(?:\w+:)?(?:covered-)?table-cell\b([^>]*)>")
+# What calamine gives for spans of a day and more in an ODS.
+_SPAN = re.compile(r"PT(\d{1,9})H(\d{1,2})M(\d{1,2})(?:[.,]\d{1,12})?S")
 _REPEATED = re.compile(rb"""number-(?:columns|rows)-repeated\s*=\s*["'](\d{1,15})["']""")
 
 
@@ -38,8 +42,9 @@ def read(content: bytes, limits: Limits) -> Reading:
         return opendocument.read(content, limits)
     if content[:2] == b"PK":
         content = _mended(content, _check_container(content, limits), limits)
+        title = _title(content, limits)
     else:
-        _check_stream(content, limits)
+        title = _check_stream(content, limits)
     try:
         workbook = CalamineWorkbook.from_filelike(io.BytesIO(content))
         listed = list(workbook.sheet_names)
@@ -53,7 +58,15 @@ def read(content: bytes, limits: Limits) -> Reading:
         raise Unreadable(ENCRYPTED, remedy=DECRYPT) from error
     except (CalamineError, ZipError, OSError, ValueError, IndexError) as error:
         raise Unreadable(f"The workbook is damaged: {error}.", remedy="Save it anew.") from error
-    return Reading(passages=tuple(passages), pages=len(listed))
+    return Reading(passages=tuple(passages), title=title, pages=len(listed))
+
+
+def _title(content: bytes, limits: Limits) -> str | None:
+    """The title that the office program noted in the properties of an XLSX or an ODS."""
+    with opened(content, limits) as container:
+        if "meta.xml" in names(container):
+            return opendocument.title_of(parsed(member(container, "meta.xml"), limits))
+        return core_title(container, limits)
 
 
 def _sheet(name: str, rows: list[list[Any]], number: int, limits: Limits) -> Passage:
@@ -89,13 +102,20 @@ def shown(value: Any) -> str:
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"
     if isinstance(value, float):
+        # Programs compute with more digits than they show: 0.1 + 0.2 is shown as 0.3.
+        value = float(f"{value:.15g}")
         return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
     if isinstance(value, datetime):
         return value.date().isoformat() if value.time() == time() else value.isoformat(sep=" ")
     if isinstance(value, timedelta):
         minutes, seconds = divmod(round(value.total_seconds()), 60)
         return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
-    return value.isoformat() if isinstance(value, date | time) else str(value).strip()
+    return value.isoformat() if isinstance(value, date | time) else _words(str(value).strip())
+
+
+def _words(text: str) -> str:
+    span = _SPAN.fullmatch(text)
+    return f"{int(span[1])}:{span[2]:0>2}:{span[3]:0>2}" if span else text
 
 
 def _mended(content: bytes, sheets: bytes | None, limits: Limits) -> bytes:
@@ -189,9 +209,11 @@ def _check_records(data: bytes, limits: Limits) -> None:
                 limits.check("cells", (rows + 1) * (columns + 1), limits.cells * 4)
 
 
-def _check_stream(content: bytes, limits: Limits) -> None:
+def _check_stream(content: bytes, limits: Limits) -> str | None:
+    """The title of an XLS that was checked."""
+    limits.check("bytes", len(content), limits.unpacked_bytes)
     if not olefile.isOleFile(content):
-        return
+        return None
     with olefile.OleFileIO(content) as container:
         if container.exists("EncryptedPackage"):
             raise Unreadable(ENCRYPTED, remedy=DECRYPT)
@@ -199,4 +221,4 @@ def _check_stream(content: bytes, limits: Limits) -> None:
         if book is not None:
             with container.openstream(book) as stream:
                 _check_records(stream.read(), limits)
-    limits.check("bytes", len(content), limits.unpacked_bytes)
+        return title_of(container)

@@ -17,13 +17,20 @@ from headrace_documents.readers.reader import Flow, Limits, Passage, Reading
 _META = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([A-Za-z0-9_.:-]{2,40})""", re.IGNORECASE)
 _XML = re.compile(rb"""^\s*<\?xml[^>]{0,200}?encoding\s*=\s*["']([A-Za-z0-9_.:-]{2,40})""", re.IGNORECASE)
 _TAG = re.compile(r"<[a-zA-Z!/?]")
-# Elements in the middle of a line: all others part lines.
-_INLINE = {
-    *("a", "abbr", "acronym", "b", "bdi", "bdo", "big", "cite", "code", "data", "del", "dfn", "em", "font", "i"),
-    *("ins", "kbd", "label", "mark", "q", "rp", "rt", "ruby", "s", "samp", "small", "span", "strike", "strong"),
-    *("sub", "sup", "time", "tt", "u", "var", "wbr", "img"),
+# Elements that part lines: all others, also unknown ones, stand in the middle of a line.
+_BLOCKS = {
+    *("address", "article", "aside", "blockquote", "body", "button", "caption", "center", "col", "colgroup", "dd"),
+    *("details", "dialog", "dir", "div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "frameset"),
+    *("h1", "h2", "h3", "h4", "h5", "h6", "header", "hgroup", "hr", "html", "legend", "li", "listing", "main", "menu"),
+    *("nav", "noframes", "ol", "optgroup", "option", "p", "plaintext", "pre", "search", "section", "summary", "table"),
+    *("tbody", "td", "tfoot", "th", "thead", "tr", "ul", "xmp"),
 }
 _SILENT = {"script", "style", "noscript", "template", "head", "svg", "math", "iframe", "object", "select", "textarea"}
+# The reading set above an ideograph is no part of its sentence.
+_SILENT |= {"rt", "rp", "rtc"}
+_READING = re.compile(
+    r"<(rt|rp)\b[^<>]{0,500}>(?:(?!</?r(?:uby|t|p|b)\b).){0,500}(?:</\1\s*>)?", re.IGNORECASE | re.DOTALL
+)
 _PARTS = {"p", "div", "section", "article", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "dl", "blockquote", "pre"}
 _VOID = {
     *("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"),
@@ -54,7 +61,7 @@ def read(content: bytes, limits: Limits) -> Reading:
     """The text of an HTML page."""
     text = _decoded(content)
     _check(text, limits)
-    text = _unclosed(text)
+    text = _READING.sub("", _unclosed(text))
     tree = HTMLTree.parse(text)
     return Reading(passages=(_passage(tree, text, limits),), title=_title(tree))
 
@@ -192,7 +199,7 @@ class _Walk:
             if tag == "br":
                 self._line.append("\n")
                 continue
-            if tag not in _INLINE:
+            if tag in _BLOCKS:
                 self._part(tag)
                 stack.append((node, True, is_preformatted, level))
             self.flow.limits.check("levels of nested elements", level, LEVELS)
@@ -295,7 +302,7 @@ def _cell(cell: object) -> str:
             continue
         if tag in _SILENT or tag == "#comment" or _is_hidden(node):
             continue
-        if tag not in _INLINE:
+        if tag in _BLOCKS:
             pieces.append(" ")
         stack += reversed(_children(node))
     return " ".join("".join(pieces).split())

@@ -5,6 +5,7 @@ The parts are walked as XML: python-docx leaves out content controls, text boxes
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Iterator
 
@@ -19,6 +20,9 @@ W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 MC_FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
 TEXT_BOX = f"{W}txbxContent"
 RELATION = "{http://schemas.openxmlformats.org/package/2006/relationships}Relationship"
+FIELD_SIGN = f"{W}fldChar"
+LONGEST_FIELD = 500
+_PAGE_NUMBER = re.compile(r"\s*(PAGE|NUMPAGES|SECTIONPAGES)\b", re.IGNORECASE)
 _BREAKS = {f"{W}tab": "\t", f"{W}br": "\n", f"{W}cr": "\n", f"{W}noBreakHyphen": "-", f"{W}ptab": "\t"}
 # What is deleted in tracked changes, or moved away, is not part of the document any more; the reading set above an
 # ideograph is no part of its sentence.
@@ -97,12 +101,31 @@ def _add_parts(flow: Flow, container: zipfile.ZipFile, parts: list[str]) -> None
     seen: set[str] = set()
     for part in parts:
         inner = Flow(flow.limits)
-        _add_blocks(inner, parsed(member(container, part), flow.limits))
-        text = inner.passage().characters
+        _add_blocks(inner, _without_page_numbers(parsed(member(container, part), flow.limits)))
+        passage = inner.passage()
         # A document has up to three headers a section, and most of them are the same.
-        if text not in seen:
-            seen.add(text)
-            flow.paragraph(text)
+        if passage.characters not in seen:
+            seen.add(passage.characters)
+            flow.extend(passage)
+
+
+def _without_page_numbers(root: etree._Element) -> etree._Element:
+    """`root` with nothing in fields that count pages: such a number stands for no page in particular."""
+    open_fields: list[str] = []
+    for element in root.iter(FIELD_SIGN, f"{W}instrText", f"{W}fldSimple", f"{W}t"):
+        kind = element.get(f"{W}fldCharType")
+        if kind == "begin":
+            open_fields.append("")
+        elif kind == "end":
+            open_fields = open_fields[:-1]
+        elif element.tag == f"{W}instrText" and open_fields:
+            open_fields[-1] = (open_fields[-1] + (element.text or ""))[:LONGEST_FIELD]
+        elif element.tag == f"{W}fldSimple" and _PAGE_NUMBER.match(element.get(f"{W}instr", "")):
+            for text in element.iter(f"{W}t"):
+                text.text = ""
+        elif element.tag == f"{W}t" and any(map(_PAGE_NUMBER.match, open_fields)):
+            element.text = ""
+    return root
 
 
 def _add_blocks(flow: Flow, root: etree._Element) -> None:
