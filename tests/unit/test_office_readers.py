@@ -414,6 +414,14 @@ def test_elements_that_are_unknown_stand_in_the_middle_of_a_line():
     assert extracted(page.encode(), "a.html").characters == "Due on 1 May 2024, 40 €."
 
 
+def test_lines_of_a_cell_are_parted_by_a_blank():
+    rows = "<tr><td>one<br>two</td><td><b>three</b></td></tr><tr><td>four<p>five</p></td><td>six</td></tr>"
+
+    text = extracted(f"<html><body><table>{rows}</table></body></html>".encode(), "a.html")
+
+    assert text.tables[0].rows == (("one two", "three"), ("four five", "six"))
+
+
 @pytest.mark.parametrize(
     "ruby",
     [
@@ -506,7 +514,7 @@ def test_open_documents_of_one_file_are_read_as_those_in_containers():
         f"<table:table-row><table:table-cell><text:p>{a}</text:p></table:table-cell>"
         f"<table:table-cell><text:p>{b}</text:p></table:table-cell></table:table-row>"
         for a, b in (("Item", "Price"), ("Rope", "4"))
-    )
+    ).replace("</table:table-row>", "<table:table-cell/></table:table-row>")
     sheet = extracted(flat("spreadsheet", f'<table:table table:name="Costs">{rows}</table:table>'), "a.fods")
 
     assert (letter.characters, letter.findings) == ("The mill stands.", ())

@@ -150,3 +150,19 @@ def test_the_figures_of_a_chart_are_a_table():
 
     assert text.characters == "Exports\n\n\tTons\nSpring\t12"
     assert text.tables[0].rows == (("", "Tons"), ("Spring", "12"))
+
+
+def test_slides_are_read_with_their_notes_and_without_what_repeats_the_master():
+    spaces = f'{DECLARED} xmlns:presentation="urn:oasis:names:tc:opendocument:xmlns:presentation:1.0"'
+    frame = '<draw:frame presentation:class="{}"><draw:text-box>{}</draw:text-box></draw:frame>'.format
+    notes = frame("notes", p("Spoken.")) + frame(
+        "page-number", p("<text:page-number>&lt;number&gt;</text:page-number>")
+    )
+    slide = frame("title", p("The title")) + frame("footer", p("A mill")) + frame("date-time", p("May"))
+    page = f"<draw:page>{slide}<presentation:notes>{notes}</presentation:notes></draw:page>"
+    kind = "application/vnd.oasis.opendocument.presentation"
+    body = f"<office:body><office:presentation>{page}</office:presentation></office:body>"
+
+    text = extracted(f'<office:document {spaces} office:mimetype="{kind}">{body}</office:document>'.encode(), "a.fodp")
+
+    assert text.characters == "The title\n\nSpoken."

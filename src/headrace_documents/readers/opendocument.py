@@ -29,6 +29,8 @@ _LEFT_OUT |= {f"{TEXT}ruby-text", f"{SVG}title", f"{SVG}desc", f"{DRAW}glue-poin
 _PARAGRAPHS = {f"{TEXT}p", f"{TEXT}h"}
 _CELLS = {f"{TABLE}table-cell", f"{TABLE}covered-table-cell"}
 _OBJECT, _NOTE, _ANCHORED = f"{DRAW}object", f"{TEXT}note", f"{DRAW}a"
+_FURNITURE = {"page-number", "header", "footer", "date-time"}
+"""Kinds of frames that repeat the master on every slide and are no content of it."""
 MANY = 1000
 
 
@@ -168,9 +170,10 @@ class _Body:
                 for frame in _frames(child):
                     self.add_blocks(flow, frame)
             elif child.tag == f"{TABLE}table":
-                # Sheets alone have names that are shown.
-                flow.paragraph(child.get(f"{TABLE}name", "") if parent.tag == f"{OFFICE}spreadsheet" else "")
-                self._add_table(flow, child)
+                # Sheets alone have names that are shown, and end in columns without anything.
+                is_sheet = parent.tag == f"{OFFICE}spreadsheet"
+                flow.paragraph(child.get(f"{TABLE}name", "") if is_sheet else "")
+                self._add_table(flow, child, is_sheet=is_sheet)
             elif child.tag == _OBJECT:
                 self._add_object(flow, child)
             else:
@@ -189,7 +192,7 @@ class _Body:
         chart = next(root.iter(f"{CHART}chart"), None)
         if chart is None:
             for table in root.iter(f"{TABLE}table"):
-                self._add_table(flow, table)
+                self._add_table(flow, table, is_sheet=True)
             return
         for title in chart.iter(f"{CHART}title", f"{CHART}subtitle"):
             flow.paragraph(" ".join(self._text(each) for each in title.iter(*_PARAGRAPHS)))
@@ -202,11 +205,13 @@ class _Body:
         return self.content_of(element)
 
     def _is_hidden(self, element: etree._Element) -> bool:
-        """Whether an element is set as hidden, which is neither shown nor printed."""
+        """Whether an element is set as hidden, which is neither shown nor printed, or is furniture of a slide."""
         if element.tag == f"{TEXT}section":
             return element.get(f"{TEXT}display") == "none"
         if element.tag == f"{TEXT}hidden-text":
             return element.get(f"{TEXT}is-hidden") != "false"
+        if element.tag == f"{DRAW}frame":
+            return element.get(f"{PRESENTATION}class") in _FURNITURE
         if element.tag not in _PARAGRAPHS and element.tag != f"{TEXT}span":
             return False
         family = "text" if element.tag == f"{TEXT}span" else "paragraph"
@@ -241,7 +246,7 @@ class _Body:
         root = self._content_of(element)
         return formula_text(root) if root is not None and root.tag.startswith(MATH) else ""
 
-    def _add_table(self, flow: Flow, table: etree._Element) -> None:
+    def _add_table(self, flow: Flow, table: etree._Element, *, is_sheet: bool = False) -> None:
         """The rows of a table, and after it those of the tables in its cells."""
         rows: list[list[str]] = []
         nested: list[etree._Element] = []
@@ -258,7 +263,8 @@ class _Body:
                     cells += [text] * (times if text or times < MANY else 1)
             flow.limits.check("cells", sum(len(each) for each in rows) + len(cells), flow.limits.cells)
             rows.append(cells)
-        flow.table(rows)
+        width = max((index + 1 for row in rows for index, cell in enumerate(row) if cell), default=0)
+        flow.table([row[:width] for row in rows] if is_sheet else rows)
         for inner in nested:
             self._add_table(flow, inner)
 

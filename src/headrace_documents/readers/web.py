@@ -302,7 +302,7 @@ def _cell(cell: object) -> str:
             continue
         if tag in _SILENT or tag == "#comment" or _is_hidden(node):
             continue
-        if tag in _BLOCKS:
+        if tag == "br" or tag in _BLOCKS:
             pieces.append(" ")
         stack += reversed(_children(node))
     return " ".join("".join(pieces).split())
