@@ -75,6 +75,23 @@ def test_texts_without_any_difference_between_labels_stay_so():
     assert (PLAIN.applied(np.array([[1.0, -1.0]])) == [[1.0, -1.0]]).all()
 
 
+def test_a_text_grows_surer_by_its_words_up_to_a_bound():
+    scores, scale = np.array([1.0, -1.0]), Scale(gain=2.0, growth=0.3)
+
+    factors = [float(scale.factors(scores, words=words)) for words in (0, 12, 1_000_000)]
+
+    assert factors == pytest.approx([2.0, 2.0 * np.exp(0.15), 2.0 * np.exp(0.3)], rel=1e-4)
+
+
+def test_a_head_keeps_by_how_much_long_texts_are_surer(tmp_path):
+    scale = Scale(1.0, 0.2, growth=0.3)
+    head = Head(labels=("a", "b"), base=np.array([0.5, -0.5], np.float32), weights={}, scale=scale)
+    for name, content in head.files().items():
+        (tmp_path / name).write_bytes(content)
+
+    assert Head.open(tmp_path).scale == scale
+
+
 def test_an_example_does_not_weigh_the_parts_that_it_is_judged_by():
     rng = np.random.default_rng(5)
     truth, folds = rng.integers(0, 4, 60), np.arange(60) % 3
@@ -96,6 +113,8 @@ def test_a_head_keeps_its_scale_and_those_from_before_scales_have_none(tmp_path)
     assert Head.open(tmp_path).scale == Scale(2.0, 0.5)
 
     described = json.loads((tmp_path / "classifier.json").read_bytes())
+    # Who knew no growth yet reads it as well.
+    assert described["scale"] == {"gain": 2.0, "power": 0.5}
     (tmp_path / "classifier.json").write_text(json.dumps(described | {"scale": {"gain": -1.0, "power": 0.5}}))
     with pytest.raises(UnreadableArtifact, match="scaled"):
         Head.open(tmp_path)

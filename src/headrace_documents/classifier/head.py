@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save
 
 from headrace import Shelf, UnreadableArtifact
 from headrace_documents.classifier.prototypes import Prototypes
-from headrace_documents.classifier.scale import MOST_POWER, PLAIN, Scale
+from headrace_documents.classifier.scale import MOST_GROWTH, MOST_POWER, PLAIN, Scale
 from headrace_documents.classifier.surface import Ints, Surface
 from headrace_documents.classifier.tokens import Tokens
 from headrace_documents.classifier.words import Entries, Vocabulary
@@ -137,7 +137,7 @@ class Head:
             if name in self.prototypes:
                 near[name] = self.prototypes[name].shares(tokens.vectors)
                 total += near[name].sum(axis=0, dtype=np.float64)
-        factor = float(self.scale.factors(total))
+        factor = float(self.scale.factors(total, words=len(reading.surface.kinds)))
         return Scored(total * factor, factor, rows, pooled, lengths, near)
 
     def owned(self, reading: Reading, scored: Scored, label: int) -> Scores:
@@ -170,13 +170,13 @@ class Head:
             "features": sorted(self.weights),
             "tokens": self.tokens,
             "readers": dict(self.readers),
-            "scale": asdict(self.scale),
+            "scale": _told(self.scale),
         }
         if self.spare is not None:
             described["spare"] = {
                 "features": sorted(self.spare.weights),
                 "factors": dict(self.spare.factors),
-                "scale": asdict(self.spare.scale),
+                "scale": _told(self.spare.scale),
             }
             tensors |= {f"{_SPARE}base": self.spare.base}
             tensors |= {f"{_SPARE}weights.{name}": value for name, value in self.spare.weights.items()}
@@ -230,7 +230,7 @@ class Head:
             raise ValueError(f"it is of format {edition}, and this version reads {FORMAT}")
         size = len(self.labels)
         for scale in (self.scale, *([self.spare.scale] if self.spare is not None else [])):
-            if not (0 < scale.gain < np.inf and 0 <= scale.power <= MOST_POWER):
+            if not (0 < scale.gain < np.inf and 0 <= scale.power <= MOST_POWER and 0 <= scale.growth <= MOST_GROWTH):
                 raise ValueError(f"scores cannot be scaled by {scale}")
         widths = {name: vocabulary.width for name, vocabulary in self.vocabularies.items()}
         if any(len(vocabulary.idf) != vocabulary.width for vocabulary in self.vocabularies.values()):
@@ -260,6 +260,12 @@ def _prototypes(described: Mapping[str, Any], tensors: Mapping[str, Floats]) -> 
         name: Prototypes(tensors[f"{_PROTOTYPES}{name}"], np.array(each["bounds"], np.int64), float(each["weight"]))
         for name, each in described.items()
     }
+
+
+def _told(scale: Scale) -> dict[str, float]:
+    """What there is of a scale; one without growth is told as scales were that had none, and read by who knows none."""
+    told = asdict(scale)
+    return told if scale.growth else {name: value for name, value in told.items() if name != "growth"}
 
 
 def _scale(described: Mapping[str, Any]) -> Scale:
