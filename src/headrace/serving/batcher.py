@@ -82,6 +82,12 @@ class Line:
         """How many replicas wait for calls."""
         return self._idle
 
+    @property
+    def since(self) -> float | None:
+        """When the first of the interactive calls came that wait; None where none does."""
+        with self._changed:
+            return min((calls[0].queued_at for calls in self._ranks[0].values() if calls), default=None)
+
     def put(self, call: Call) -> None:
         """Adds a call at the end of those of its priority; wakes one idle replica.
 
@@ -114,8 +120,10 @@ class Line:
         with self._changed:
             self._remove(call)
 
-    def take(self) -> list[Call]:
+    def take(self, *, waits: bool = True) -> list[Call]:
         """The next call, with others of like length that wait, where that pays; empty when the line is closed.
+
+        Who does not wait is given nothing while there is none.
 
         Never takes more than its share while other replicas are idle: one that hoards leaves half of the machine
         unused. Calls that nobody waits for are dropped.
@@ -126,7 +134,7 @@ class Line:
                 while True:
                     if self._waiting and (batch := self._next_batch()):
                         return batch
-                    if self._closed:
+                    if self._closed or not waits:
                         return []
                     self._changed.wait()
             finally:

@@ -188,15 +188,23 @@ class ThreadReplicas:
             if self._aside is not None:
                 self._aside.offer(replica)
             settle([(is_ready, None)])
-            while not seat.is_left_behind and (calls := self._line.take()):
-                seat.turn = self._turnstile.enter(calls)
+            while not seat.is_left_behind and (calls := self._next_of(seat)):
+                seat.turn = self._turnstile.enter(calls, seat.turn)
                 with replica.turn:
                     begun = monotonic()
                     outcomes = replica.answer(calls)
                     self._line.learn(calls, monotonic() - begun)
-                self._turnstile.leave(seat.turn, calls)
+                self._turnstile.leave(seat.turn, calls, next_since=self._line.since)
                 settle(outcomes)
             replica.unload()
+
+    def _next_of(self, seat: _Seat) -> list[Call]:
+        """The next calls; while there are none the thread has no turn."""
+        calls = self._line.take(waits=False) if seat.turn.is_held else []
+        if calls:
+            return calls
+        seat.turn.give_back()
+        return self._line.take()
 
 
 class _Seat:

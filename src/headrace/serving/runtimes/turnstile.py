@@ -30,7 +30,10 @@ ANY = -1
 
 
 class Turn:
-    """What a thread passed with. It is given back once, by the thread or by whoever leaves the thread behind."""
+    """What a thread passed with. It is given back once, by the thread or by whoever leaves the thread behind.
+
+    It may serve for what comes next, where no question that waits elsewhere came before that.
+    """
 
     def __init__(self, turns: Turns | None) -> None:
         self._held = [] if turns is None else [turns]
@@ -44,6 +47,16 @@ class Turn:
             return False
         turns.give_back()
         return True
+
+    @property
+    def is_held(self) -> bool:
+        """Whether there is a turn to give back."""
+        return bool(self._held)
+
+    def begin(self) -> Turn:
+        """It serves for other calls from now on."""
+        self._begun, self._computed = monotonic(), thread_time()
+        return self
 
     def spent(self) -> tuple[float, float]:
         """Seconds since it was taken, and those of them on a core; told to the thread that took it."""
@@ -75,24 +88,34 @@ class Turnstile:
         if owed and self._turns is not None:
             self._turns.settle(owed)
 
-    def enter(self, calls: Sequence[Call]) -> Turn:
-        """Waits for the turn of `calls`, but not for ever."""
-        if self._turns is None or calls[0].context.priority is not Priority.INTERACTIVE:
-            return Turn(None)
+    def enter(self, calls: Sequence[Call], kept: Turn) -> Turn:
+        """Waits for the turn of `calls`, but not for ever; there is no need to with one that was `kept`."""
+        if self._turns is None:
+            return kept.begin()
         cost = self._cost(calls[0])
-        if cost is not None and not cost.is_worth_a_turn:
+        is_free = cost is not None and not cost.is_worth_a_turn
+        if is_free or calls[0].context.priority is not Priority.INTERACTIVE:
+            kept.give_back()
             return Turn(None)
+        if kept.is_held:
+            return kept.begin()
         patience_s = LEAST_PATIENCE_S
         if cost is not None:
             patience_s = max(patience_s, PATIENCE * cost.cpu.typical_s * len(calls))
-        return Turn(self._turns if self._turns.take(within_s=patience_s) else None)
+        has_turn = self._turns.take(within_s=patience_s, since=calls[0].queued_at)
+        return Turn(self._turns if has_turn else None)
 
-    def leave(self, turn: Turn, calls: Sequence[Call]) -> None:
-        """Lets the next one in, and learns what such calls take."""
+    def leave(self, turn: Turn, calls: Sequence[Call], *, next_since: float | None) -> None:
+        """Lets the next one in, and learns what such calls take.
+
+        The turn is kept where the next question of the same line, which came at `next_since`, is the next of all.
+        """
         wall_s, cpu_s = turn.spent()
-        was_turn = turn.give_back()
+        was_turn = turn.is_held
         if self._turns is None:
             return
+        if next_since is None or not self._turns.is_first(next_since):
+            turn.give_back()
         name = calls[0].method.name
         for key in ((name, ANY), (name, calls[0].bucket)):
             cost = self._costs.get(key) or self._costs.setdefault(key, _Cost())
