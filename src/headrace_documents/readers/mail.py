@@ -1,16 +1,13 @@
-"""EML and MSG: subject and body; attachments are named and not read, for they are documents of their own."""
+"""EML: subject and body; attachments are named and not read, for they are documents of their own."""
 
 from __future__ import annotations
 
 import email
-import io
 import re
 from collections.abc import Iterator
 from email import policy
 from email.errors import CloseBoundaryNotFoundDefect
 from email.message import EmailMessage
-
-from oxmsg import Message
 
 from headrace import Unreadable
 from headrace_documents.readers.encodings import decoded
@@ -54,27 +51,6 @@ def read(content: bytes, limits: Limits) -> Reading:
     return Reading(passages=(flow.passage(),), title=subject or None, findings=tuple(findings))
 
 
-def read_msg(content: bytes, limits: Limits) -> Reading:
-    """A mail as Outlook saves it."""
-    limits.check("bytes", len(content), limits.unpacked_bytes)
-    try:
-        message = Message.load(io.BytesIO(content))
-        subject, body, markup = message.subject or "", message.body or "", message.html_body or ""
-        attached = [each.file_name or "unnamed" for each in message.attachments]
-    # oxmsg has no error of its own: a damaged container surfaces as whatever its parsing stumbles over.
-    except Exception as error:
-        raise Unreadable(f"The mail is damaged: {type(error).__name__}.", remedy="Save it anew.") from error
-    limits.check("attachments", len(attached), limits.attachments)
-    flow = Flow(limits)
-    flow.paragraph(subject)
-    if body.strip():
-        flow.paragraph(body)
-    elif markup:
-        flow.extend(text_of(markup, limits))
-    findings = tuple(_named(name) for name in attached)
-    return Reading(passages=(flow.passage(),), title=subject.strip() or None, findings=findings)
-
-
 def _check(content: bytes, limits: Limits) -> None:
     end = _HEAD_END.search(content)
     head = content[: end.start() if end else len(content)].replace(b"\r\n", b"\n")
@@ -96,6 +72,10 @@ def _check_unlocked(message: email.message.Message) -> None:
 
 
 def _subject(message: EmailMessage | email.message.Message) -> str:
+    raw = next((str(value) for name, value in message.raw_items() if name.lower() == "subject"), "")
+    if any("\udc80" <= character <= "\udcff" for character in raw):
+        # Bytes as they are, which no standard allows; what the mail is written in they are likely to be in as well.
+        return " ".join(decoded(raw.encode("utf-8", "surrogateescape")).split())
     return " ".join(str(message.get("subject", "")).split())
 
 

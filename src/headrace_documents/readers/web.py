@@ -59,7 +59,7 @@ LONG_LINE = 40
 
 def read(content: bytes, limits: Limits) -> Reading:
     """The text of an HTML page."""
-    text = _decoded(content)
+    text = decoded_page(content)
     _check(text, limits)
     text = _READING.sub("", _unclosed(text))
     tree = HTMLTree.parse(text)
@@ -84,7 +84,7 @@ def read_epub(content: bytes, limits: Limits) -> Reading:
                 continue
             name = _path(folder, item.get("href", ""))
             if name in names(container):
-                chapter = _unclosed(_decoded(member(container, name)))
+                chapter = _unclosed(decoded_page(member(container, name)))
                 passages.append(_whole(HTMLTree.parse(chapter), limits))
         limits.check("chapters", len(passages), limits.members)
         title = root.findtext(".//{http://purl.org/dc/elements/1.1/}title")
@@ -105,7 +105,7 @@ def text_of(markup: str, limits: Limits) -> Passage:
     return _whole(HTMLTree.parse(markup), limits)
 
 
-def _decoded(content: bytes) -> str:
+def decoded_page(content: bytes) -> str:
     """By byte order mark, then by what the page says if its bytes agree, then by its bytes."""
     if content[:2] in {b"\xff\xfe", b"\xfe\xff"} or content[:3] == b"\xef\xbb\xbf":
         return decoded(content)
