@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from headrace import UnreadableArtifact
-from headrace_documents.classifier.blending import blended_unseen, scale_of
+from headrace_documents.classifier.blending import blended_unseen, caution_at, scale_of
 from headrace_documents.classifier.head import Head
 from headrace_documents.classifier.judging import calibration_error, log_loss
 from headrace_documents.classifier.scale import PLAIN, Scale
@@ -49,6 +49,17 @@ def test_caution_makes_less_sure_and_changes_no_label(answers):
     assert (
         probabilities(careful.applied(scores)).max(axis=1).mean() < probabilities(scale.applied(scores)).max(1).mean()
     )
+
+
+def test_with_few_examples_hardly_any_sureness_is_held_back_and_with_many_an_eighth():
+    """Measured at 8, 32 and all: see the ten draws of bills and posts in benchmarks/README.md."""
+    cautions = [caution_at(each) for each in (2, 8, 32, 500)]
+
+    assert cautions == sorted(cautions)
+    assert cautions[0] < 0.005
+    assert 0.02 < cautions[1] < 0.04
+    assert 0.09 < cautions[2] < 0.11
+    assert cautions[3] == pytest.approx(0.12, abs=0.001)
 
 
 def test_a_few_examples_that_all_fare_well_make_no_answer_certain():

@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 
 from headrace import OnProgress
-from headrace_documents.classifier.blending import blend, blended_unseen, mixed, scale_of
+from headrace_documents.classifier.blending import blend, blended_unseen, caution_at, mixed, scale_of
 from headrace_documents.classifier.head import TERMS, WORDS, Floats, Head, Spare
 from headrace_documents.classifier.lesson import COST_MS, Lesson
 from headrace_documents.classifier.parts import (
@@ -59,12 +59,6 @@ _USUAL = {
 _WORDS_ALONE = 1.5
 # This many examples a label are worth as much as the labels' names.
 _FEW = 8.0
-# Texts to come are a little unlike those learned from, so a scale found on these is too sure (Ovadia et al., 2019). The
-# scores of unseen examples are themselves too unsure where a label has few, as parts and weights were found with still
-# fewer: with 7 a label that makes up for half of it. As no training set shows how unlike texts to come will be, this is
-# as much as leaves the error of calibration at about 4 % at most on all that were tried, by date and at random.
-_CAUTION = 0.12
-_UNSURE = 7.0
 # With more examples than this, how well they fare hardly depends on whether they helped to weigh the parts: the
 # temperature by less than a hundredth.
 _MANY = 1000
@@ -211,8 +205,7 @@ class Course:
         weights = blend(parts, truth, usual=usual)
         is_many = len(truth) > _MANY
         scores = mixed(parts, weights) if is_many else blended_unseen(parts, truth, folds, usual=usual)
-        each = self._each()
-        scale = scale_of(scores, truth, caution=_CAUTION * each**2 / (each**2 + _UNSURE**2))
+        scale = scale_of(scores, truth, caution=caution_at(self._each()))
         return Blend(weights, scale, scale.applied(scores))
 
     def _each(self) -> float:
