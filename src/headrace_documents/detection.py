@@ -78,6 +78,9 @@ _MIMETYPES = {
 _PARTS = (("word/", DOCX), ("ppt/", PPTX), ("xl/", XLSX), ("META-INF/container.xml", EPUB))
 _STREAMS = (("WordDocument", DOC), ("PowerPoint Document", PPT), ("Workbook", XLS), ("Book", XLS))
 _FLAT = re.compile(r"""<office:document\b[^<>]{0,7000}\boffice:mimetype\s*=\s*["']([\w./-]{1,100})["']""")
+ONE_OF, FEWEST_WITH_STRAY = 50, 20
+"""One of so many characters of a text may be strange; and one of a short text that is at least this long."""
+_OF_PRINTERS = "\t\n\r\f\v\b\x1b"
 _MAIL_HEADER = re.compile(
     r"^(From|To|Cc|Subject|Date|Received|Return-Path|Message-ID|MIME-Version|Delivered-To|Reply-To|Sender|"
     r"Content-Type|Content-Transfer-Encoding|DKIM-Signature|X-[A-Za-z0-9-]+|[A-Z][A-Za-z0-9-]{1,60}):[ \t]?",
@@ -176,14 +179,15 @@ def _of_ole(content: bytes) -> str:
 
 
 def _is_text(content: bytes) -> bool:
-    """Whether some bytes are text of any encoding: next to no control characters once decoded."""
+    """Whether some bytes are text of any encoding: once decoded, next to no control signs but those of printers."""
     sample = content[:16384]
     encoding = encoding_of(sample)
     text = sample.decode(encoding, errors="replace")
     strange = sum(
-        1 for character in text if (character < " " and character not in "\t\n\r\f\x1b") or character == "\ufffd"
+        1 for character in text if (character < " " and character not in _OF_PRINTERS) or character == "\ufffd"
     )
-    return strange <= len(text) // 50 + (1 if len(content) > len(sample) else 0)
+    stray = 1 if len(content) > len(sample) or FEWEST_WITH_STRAY <= len(text) < ONE_OF else 0
+    return strange <= len(text) // ONE_OF + stray
 
 
 def _of_text(text: str, *, filename: str | None, declared: str | None) -> str:

@@ -123,3 +123,12 @@ def test_signs_of_money_before_figures_are_no_letters():
     words = "\u201cSmart quotes\u201d and an en dash \u2013 it\u2019s \u00a35 or \u20ac6"
 
     assert extracted(words.encode("cp1252"), "a.txt").characters == words
+
+
+@pytest.mark.parametrize("language", ["de", "pl", "tr"])
+def test_a_stray_byte_does_not_turn_all_letters_of_a_text_into_others(language):
+    text = TEXTS[language]
+
+    read = decoded(text.encode() + b" \xff\xa0 " + text.encode())
+
+    assert read.count(text) == 2

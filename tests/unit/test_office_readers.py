@@ -571,3 +571,17 @@ def test_the_title_of_a_workbook_is_that_of_its_properties():
     text = extracted(zipped({**members, "docProps/core.xml": core}), "a.xlsx")
 
     assert text.document.title == "Costs"
+
+
+@pytest.mark.parametrize(
+    ("printed", "seen"),
+    [
+        ("Page one\x0cPage two\n\x0cPage three", "Page one\n\nPage two\n\nPage three"),
+        ("N\x08NA\x08AM\x08ME\x08E\n  _\x08a_\x08b c", "NAME\n  ab c"),
+        ("\x1b[1mFAILED\x1b[0m at \x1b[38;5;12mnoon\x1b[K", "FAILED at noon"),
+        ("one\x0btwo", "one\ntwo"),
+        ("a short line of\x00 words", "a short line of words"),
+    ],
+)
+def test_text_made_for_printers_and_terminals_is_read_as_it_is_seen(printed, seen):
+    assert extracted(printed.encode(), "a.txt").characters == seen

@@ -20,6 +20,8 @@ _MARKS = (
 _RARE_CYRILLIC = frozenset("ЂЃЄЅІЇЈЉЊЋЌЎЏҐ")
 _BLANKS_BE = (b"\0 ", b"\0\n", b"\x30\x00", b"\x30\x02")
 SAMPLE_BYTES = 64_000
+FEWEST_BEYOND, BEYOND_A_STRAY = 3, 4
+"""How many characters beyond ASCII a text in UTF-8 has at least that has stray bytes, and for each of these."""
 
 
 def decoded(content: bytes) -> str:
@@ -37,7 +39,16 @@ def encoding_of(content: bytes) -> str:
         return wide
     if _is_valid(content, "utf-8"):
         return "utf-8" if b"\x1b$" not in content and b"\x1b(" not in content else "iso2022_jp"
-    return _legacy(content[:SAMPLE_BYTES])
+    sample = content[:SAMPLE_BYTES]
+    return "utf-8" if _is_nearly_utf8(sample) else _legacy(sample)
+
+
+def _is_nearly_utf8(sample: bytes) -> bool:
+    """Whether a few stray bytes are all that is no UTF-8; its long characters hardly ever occur by chance."""
+    text = sample.decode("utf-8", errors="replace")
+    strays = text.count("\ufffd")
+    beyond = len(text) - strays - sum(map(str.isascii, text))
+    return beyond >= FEWEST_BEYOND and beyond > BEYOND_A_STRAY * strays
 
 
 def _wide(content: bytes) -> str | None:

@@ -13,12 +13,27 @@ DELIMITERS = ",;\t|"
 _SEPARATOR = re.compile(r"""["']?sep=([^\w\s"']|\t)["']?\r?\n""", re.IGNORECASE)
 
 
+_BLOCKS = re.compile(r"\n(?:[ \t]*\n)+")
+# A typewriter strikes bold letters twice, and underlined ones upon their line; terminals have signs for both.
+_STRUCK = re.compile("[^\n\x08]\x08")
+_STEERING = re.compile(r"\x1b\[[0-9;?]{0,20}[A-Za-z]")
+
+
 def read(content: bytes, limits: Limits) -> Reading:
     """Plain text: blocks are parted by empty lines."""
     flow = Flow(limits)
-    for block in re.split(r"\n(?:[ \t]*\n)+", cleaned(decoded(content))):
+    for block in _BLOCKS.split(cleaned(_printed(decoded(content)))):
         flow.paragraph(block)
     return Reading(passages=(flow.passage(),))
+
+
+def _printed(text: str) -> str:
+    """What is seen of `text` where it was made for a printer or a terminal."""
+    if "\x08" in text:
+        text = _STRUCK.sub("", text)
+    if "\x1b" in text:
+        text = _STEERING.sub("", text)
+    return text.replace("\x0c", "\n\n") if "\x0c" in text else text
 
 
 def read_csv(content: bytes, limits: Limits) -> Reading:

@@ -155,8 +155,8 @@ class Flow:
 
 
 def cleaned(text: str) -> str:
-    """`text` with line ends as one newline, and without control characters and halves of surrogate pairs."""
+    """`text` with ends of lines and pages as one newline, without control characters and halves of surrogate pairs."""
     if text.isprintable():
         return text
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\x0c", "\n").replace("\x0b", "\n")
     return _SURROGATE.sub("\ufffd", _CONTROL.sub("", text))
