@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+from attacks import pdf, stream
+from drawn import CATALOGUE, shown
+from extracted import check_places, extracted
 
 from headrace_documents.readers.layout import runs_down
 from headrace_documents.readers.page_text import PageWords, passage_of
@@ -40,3 +43,24 @@ def test_a_number_in_a_word_from_the_right_keeps_its_order(seen, written):
 
 def test_soft_hyphens_are_not_read():
     assert cleaned("Lade\u00adschluss") == "Ladeschluss"
+
+
+def test_lines_from_the_right_on_a_page_from_the_left_are_read_by_their_glyphs():
+    """The second font shows Arabic from feh on, a mark above as m, and lam and alef as one glyph, z."""
+    mapped = b"1 begincodespacerange <00> <ff> endcodespacerange 1 beginbfrange <61> <6a> <0641> endbfrange "
+    mapped += b"2 beginbfchar <7a> <06440627> <6d> <064B> endbfchar"
+    fonts = b"<</F1<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>"
+    fonts += b"/F2<</Type/Font/Subtype/Type1/BaseFont/Courier/ToUnicode 5 0 R>>>>"
+    page = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Resources<</Font%b>>/Contents 3 0 R>>" % fonts
+    english = "The board of the harbour met again on Tuesday evening."
+    lines = "".join(shown(72, y, english) for y in (700, 686, 672, 600, 586))
+    # As seen from left to right, the mark above the ligature of the second word.
+    arabic = "".join(shown(x, y, seen) for x, y, seen in ((480, 640, "dcba"), (440, 640, "czb"), (447, 642, "m")))
+    arabic += "".join(shown(x, 640, seen) for x, seen in ((404, "feda"), (374, "cba")))
+    content = stream((lines + arabic.replace("F1", "F2")).encode())
+
+    text = extracted(pdf([CATALOGUE, b"<</Type/Pages/Count 1/Kids[4 0 R]>>", content, page, stream(mapped)]))
+
+    check_places(text)
+    a, b, c, d, e, f = (chr(0x641 + number) for number in range(6))
+    assert f"{a}{b}{c}{d} {b}\u0644\u0627\u064b{c} {a}{d}{e}{f} {a}{b}{c}" in text.characters.split("\n")

@@ -29,7 +29,13 @@ from headrace_documents.readers.legibility import SURE, Likeness, Unmapped, is_l
 from headrace_documents.readers.mending import WordColumns, may_be_broken, mended
 from headrace_documents.readers.page_text import PageWords, passage_of
 from headrace_documents.readers.reader import Limits, Passage, Reading
-from headrace_documents.readers.right_to_left import is_right_to_left, rows_of
+from headrace_documents.readers.right_to_left import (
+    has_right_to_left,
+    is_right_to_left,
+    rows_of,
+    rows_within,
+    stretches_of,
+)
 from headrace_documents.readers.ruled_tables import Frame, frames_of, in_cells
 from headrace_documents.readers.rulings import Rulings
 from headrace_documents.readers.wrapped_tables import wrapped_frames
@@ -239,7 +245,9 @@ def words_of(page: pdfium.PdfPage, own: str | None = None) -> tuple[PageWords, U
         turn = _turn(raw, characters, np.array(lines, dtype=np.int32), page.get_rotation())
         if turn == 0 and own is not None and text.startswith(own.rstrip()):
             columns = settled(columns, sum(start < len(own.rstrip()) for start, _ in spans))
-        if turn == 0 and may_be_broken(text):
+        if turn == 0 and own is None and has_right_to_left(text):
+            columns = _with_quotations(raw, columns)
+        elif turn == 0 and may_be_broken(text):
             columns = mended(columns, lambda index: _edges(raw, index))
     finally:
         textpage.close()
@@ -280,6 +288,28 @@ def _right_to_left(page: pdfium.PdfPage, raw: engine.FPDF_TEXTPAGE) -> PageWords
         turn=page.get_rotation(),
         is_mirrored=True,
     )
+
+
+def _with_quotations(raw: engine.FPDF_TEXTPAGE, columns: WordColumns) -> WordColumns:
+    """The words of a page that runs from left to right, with those of lines that run the other way by their glyphs."""
+    stretches = stretches_of(columns.words, columns.lines)
+    if not stretches:
+        return columns
+    words, joined, characters = list(columns.words), list(columns.joined), list(columns.characters)
+    lines, boxes = [(line, 0) for line in columns.lines], list(columns.boxes)
+    rows = rows_within(raw, [columns.characters[first:last] for first, last in stretches])
+    for (first, last), found in reversed(list(zip(stretches, rows, strict=True))):
+        count = len(found.words)
+        words[first:last], joined[first:last] = found.words, [False] * count
+        # Which characters they are made of, no one asks any more.
+        characters[first:last] = [(0, 0)] * count
+        lines[first:last] = [(columns.lines[first], row) for row in found.rows]
+        boxes[first:last] = list(found.boxes)
+        if first + count < len(joined):
+            joined[first + count] = False
+    is_new = [number > 0 and line != lines[number - 1] for number, line in enumerate(lines)]
+    numbers = np.cumsum(is_new, dtype=np.int32).tolist()
+    return WordColumns(words, numbers, joined, characters, np.array(boxes, dtype=np.float64).reshape(-1, 4))
 
 
 def _text(raw: engine.FPDF_TEXTPAGE) -> tuple[str, Callable[[int, int], tuple[int, int]]]:

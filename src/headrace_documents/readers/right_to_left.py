@@ -8,9 +8,12 @@ Bidirectional Algorithm (UAX 9) as far as printed pages need it.
 from __future__ import annotations
 
 import ctypes
+import itertools
 import re
 import unicodedata
+from bisect import bisect_left
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -42,6 +45,7 @@ class _Glyph:
     index: int
     begins: float
     ends: float
+    first: int = 0
 
     @property
     def middle(self) -> float:
@@ -63,17 +67,53 @@ class RowsOfWords:
     boxes: npt.NDArray[np.float64]
 
 
+def has_right_to_left(text: str) -> bool:
+    """Whether any letter of `text` is written from right to left."""
+    return not text.isascii() and _RTL.search(text) is not None
+
+
 def is_right_to_left(text: str) -> bool:
     """Whether enough letters of `text` are written from right to left."""
-    if text.isascii() or _RTL.search(text) is None:
+    if not has_right_to_left(text):
         return False
     letters = Counter(_is_rtl(character) for character in text if character.isalpha())
     return letters[True] > RTL_SHARE * letters.total()
 
 
+def stretches_of(words: Sequence[str], lines: Sequence[int]) -> list[tuple[int, int]]:
+    """The words `[first, last)` of a page that stand in lines which mostly run from right to left."""
+    bounds = [*(number for number, line in enumerate(lines) if number == 0 or line != lines[number - 1]), len(words)]
+    found: list[tuple[int, int]] = []
+    for first, last in itertools.pairwise(bounds):
+        letters = Counter(_is_rtl(each) for word in words[first:last] for each in word if each.isalpha())
+        if letters[True] <= letters[False]:
+            continue
+        if found and found[-1][1] == first:
+            found[-1] = (found[-1][0], last)
+        else:
+            found.append((first, last))
+    return found
+
+
 def rows_of(raw: engine.FPDF_TEXTPAGE) -> RowsOfWords:
     """All words of a page."""
+    return _words(_glyphs(raw))
+
+
+def rows_within(raw: engine.FPDF_TEXTPAGE, characters: Sequence[Sequence[tuple[int, int]]]) -> list[RowsOfWords]:
+    """The words of some stretches of a page, each of which is the first and the number of characters of its words."""
     glyphs = _glyphs(raw)
+    at = [each.first for each in glyphs]
+    found = []
+    for stretch in characters:
+        own = {
+            index for first, size in stretch for index in range(bisect_left(at, first), bisect_left(at, first + size))
+        }
+        found.append(_words([glyphs[index] for index in sorted(own)]))
+    return found
+
+
+def _words(glyphs: list[_Glyph]) -> RowsOfWords:
     if not glyphs:
         return RowsOfWords([], [], np.zeros((0, 4)))
     size = float(np.median([glyph.y1 - glyph.y0 for glyph in glyphs])) * 1.3
@@ -118,7 +158,7 @@ def _glyphs(raw: engine.FPDF_TEXTPAGE) -> list[_Glyph]:
         box = (left.value, bottom.value, right.value, top.value)
         has_advance = engine.FPDFText_GetLooseCharBox(raw, index, ctypes.byref(loose)) and loose.right > loose.left
         advance = (loose.left, loose.right) if has_advance else (left.value, right.value)
-        glyph = _Glyph(chr(code), *box, y.value, index, *advance)
+        glyph = _Glyph(chr(code), *box, y.value, index, advance[0], advance[1], index)
         if glyph.text.isspace():
             continue
         if glyphs and _is_one(glyphs[-1], glyph):
