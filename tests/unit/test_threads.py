@@ -97,6 +97,18 @@ async def test_a_caller_whose_time_runs_out_before_the_loop_comes_to_it_is_told(
             await call
 
 
+async def test_a_quick_question_that_finds_the_replica_busy_has_its_deadline_all_the_same(replicas):
+    await places(replicas, "quick")
+    hanging = asyncio.create_task(replicas.ask(Places.methods["hang"], "x", Context(deadline=monotonic() + 30)))
+    await asyncio.sleep(0.05)
+
+    async with asyncio.timeout(20):
+        with pytest.raises(DeadlineExceeded):
+            await replicas.ask(Places.methods["quick"], "x", Context(deadline=monotonic() + 0.05))
+        Places.release.set()
+        assert (await hanging).value == "x"
+
+
 async def test_a_quick_question_that_comes_alone_is_answered_within_its_own_turn(replicas):
     await places(replicas, "quick")
 

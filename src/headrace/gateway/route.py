@@ -68,23 +68,25 @@ class Router(Generic[Target]):
     """Finds what stands at a method and a path: those without names by one look-up, the others by their pattern."""
 
     def __init__(self, targets: Iterable[tuple[str, str, Target]]) -> None:
-        self._exact: dict[str, dict[str, Target]] = {}
+        self._exact: dict[str, dict[str, Found[Target]]] = {}
         self._patterns: list[tuple[re.Pattern[str], dict[str, Target]]] = []
         patterns: dict[str, dict[str, Target]] = {}
         for method, path, target in targets:
-            table = patterns if "{" in path else self._exact
-            methods = table.setdefault(path, {})
-            if method in methods:
+            is_exact = "{" not in path
+            if method in (self._exact if is_exact else patterns).get(path, ()):
                 raise ValueError(f"Two routes answer {method} {path}.")
-            methods[method] = target
+            if is_exact:
+                self._exact.setdefault(path, {})[method] = Found(target, _NOTHING)
+            else:
+                patterns.setdefault(path, {})[method] = target
         for path in sorted(patterns, key=_openness):
             self._patterns.append((_pattern(path), patterns[path]))
 
     def find(self, method: str, path: str) -> Found[Target] | tuple[str, ...]:
         """The target with its values, or the methods that the path knows instead: none when there is no such path."""
         methods = self._exact.get(path)
-        if methods is not None and (target := _of(methods, method)) is not None:
-            return Found(target, _NOTHING)
+        if methods is not None and (found := _of(methods, method)) is not None:
+            return found
         allowed = set(methods or ())
         for pattern, those in self._patterns:
             matched = pattern.fullmatch(path)

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from headrace.errors import HeadraceError, Overloaded, ServiceFailed
+from headrace.errors import DeadlineExceeded, HeadraceError, Overloaded, ServiceFailed
 from headrace.serving.context import Context, Priority
 from headrace.serving.costs import Costs, bucket_of
 from headrace.serving.service import Method
@@ -30,7 +30,7 @@ class Call(msgspec.Struct, eq=False):
     """One question on its way to a replica, and the future on which its caller waits.
 
     `variables` are the caller's context variables: what it bound for its logs is bound for the replica's too. `bucket`
-    is that of its length.
+    is that of its length. The `alarm`, where there is one, goes off at the deadline.
     """
 
     method: Method
@@ -41,6 +41,7 @@ class Call(msgspec.Struct, eq=False):
     variables: Variables = msgspec.field(default_factory=copy_context)
     bucket: int = 0
     number: int = 0
+    alarm: asyncio.TimerHandle | None = None
 
     def __post_init__(self) -> None:
         if self.method.size is not None:
@@ -51,6 +52,16 @@ class Call(msgspec.Struct, eq=False):
         """Whether anybody still waits for it, within the deadline."""
         deadline = self.context.deadline
         return not self.future.done() and (deadline is None or monotonic() < deadline)
+
+    def give_up(self) -> None:
+        """Tells the caller that its time is over."""
+        if not self.future.done():
+            self.future.set_exception(
+                DeadlineExceeded(
+                    f"{self.method.title} did not answer within the caller's time.",
+                    remedy="Give more time or send less.",
+                )
+            )
 
 
 Group = tuple[str, int]

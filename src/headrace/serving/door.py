@@ -6,12 +6,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from headrace.domain.report import QualityFinding, Verdict
 from headrace.serving.context import Context
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(msgspec.Struct, frozen=True):
     """An input with the value that was made of it, which has not gone out yet."""
 
     endpoint: str

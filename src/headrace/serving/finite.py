@@ -62,6 +62,10 @@ def found_in(value: Any, depth: int = DEEPEST) -> str | None:
     else:
         members, form = ((name, getattr(value, name, None)) for name in _names_in(value)), ".{}"
     for key, each in islice(members, MOST_ITEMS):
+        kind = type(each)
+        # What most members are takes no call.
+        if kind is str or kind is int or (kind is float and isfinite(each)):
+            continue
         if (place := found_in(each, depth - 1)) is not None:
             return form.format(key) + place
     return _of_array(value)
@@ -138,7 +142,8 @@ def _of_any(inner: Sequence[Find]) -> Find:
 
 def _of_mapping(inner: Find) -> Find:
     def find(value: Any) -> str | None:
-        if isinstance(value, Mapping):
+        # Asked of an abstract class alone, it would take longer than all else.
+        if isinstance(value, (dict, Mapping)):
             for key, each in islice(value.items(), MOST_ITEMS):
                 if (place := inner(each)) is not None:
                     return f"[{key!r}]{place}"
@@ -149,7 +154,7 @@ def _of_mapping(inner: Find) -> Find:
 
 def _of_items(inner: Find) -> Find:
     def find(value: Any) -> str | None:
-        if isinstance(value, Sequence | AbstractSet) and not isinstance(value, str | bytes):
+        if isinstance(value, (list, tuple, Sequence, AbstractSet)) and not isinstance(value, str | bytes):
             for number, each in enumerate(islice(value, MOST_ITEMS)):
                 if (place := inner(each)) is not None:
                     return f"[{number}]{place}"

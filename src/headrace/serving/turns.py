@@ -17,6 +17,9 @@ SPARE = 1
 PLACES, MOST_PLACES = 16, 256
 """Places for each core and at most, where threads wait for a turn in the order in which their questions came."""
 
+KNOWN_FOR_S = 1e-3
+"""So long what is due counts as known: to ask for it takes a system call."""
+
 MOST_STRETCH, STRETCH_GAIN = 8.0, 1 / 16
 
 _FREE, _OWED, _FIXED = 0, 1, 2
@@ -34,6 +37,7 @@ class Turns:
     def __init__(self, *, cores: int) -> None:
         self._cores = cores
         self._stretch = 1.0
+        self._wait_s, self._known_until = 0.0, 0.0
         self._places = min(PLACES * cores, MOST_PLACES)
         self._semaphores = Semaphores(_FIXED + 2 * self._places)
         self._semaphores.set(_FREE, cores + SPARE)
@@ -108,11 +112,13 @@ class Turns:
     def owe(self, seconds: float) -> int:
         """Notes work that is due, in milliseconds of a core; what `settle` is told: 0 when it was too much to note."""
         ms = min(MOST_OWED_MS, max(1, round(seconds * 1000)))
+        self._known_until = 0.0
         return ms if self._semaphores.change(_OWED, ms) else 0
 
     def settle(self, ms: int) -> None:
         """Work that was due is done, or wanted no more."""
         if ms:
+            self._known_until = 0.0
             self._semaphores.change(_OWED, -ms)
 
     def learn(self, *, wall_s: float, cpu_s: float) -> None:
@@ -123,11 +129,16 @@ class Turns:
     @property
     def wait_s(self) -> float:
         """How long a question that comes now has to wait, as far as is known."""
-        owed_ms = self._semaphores.value(_OWED)
-        return max(0, owed_ms) / 1000 / min(self._cores, (self._cores + SPARE) / self._stretch)
+        now = monotonic()
+        if now >= self._known_until:
+            self._known_until = now + KNOWN_FOR_S
+            owed_ms = max(0, self._semaphores.value(_OWED))
+            self._wait_s = owed_ms / 1000 / min(self._cores, (self._cores + SPARE) / self._stretch)
+        return self._wait_s
 
     def close(self) -> None:
         """Removes them for all processes, those that wait are told that they have none; safe to call twice."""
+        self._known_until = 0.0
         self._semaphores.remove()
 
     def _place(self) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import monotonic
 
 from headrace.errors import Overloaded
@@ -27,11 +28,13 @@ class Aside:
     cost two more turns. Now and then one waits all the same, to see whether others come up with it.
 
     Only methods whose code shows that it never awaits, and of which the threads have learned that they are quick. Used
-    from one event loop; while threads have their turn with all replicas, calls go into the line as all others do.
+    from one event loop; while threads have their turn with all replicas, calls go into the line as all others do, of
+    which `on_lined_up` is told. Those that are answered here need no alarm at their deadline: it is looked at.
     """
 
-    def __init__(self, line: Line, *, bound: int) -> None:
+    def __init__(self, line: Line, *, bound: int, on_lined_up: Callable[[Call], None]) -> None:
         self._line = line
+        self._on_lined_up = on_lined_up
         self._bound = bound
         self._replicas: list[Replica] = []
         self._calls: list[Call] = []
@@ -109,7 +112,12 @@ class Aside:
         else:
             numbers = {id(call) for call in taken}
             rest = [call for call in calls if id(call) not in numbers]
-        return [call for call in taken if call.is_wanted], rest
+        wanted = [call for call in taken if call.is_wanted]
+        if len(wanted) < len(taken):
+            for call in taken:
+                if call not in wanted:
+                    call.give_up()
+        return wanted, rest
 
     def _give_to_line(self, calls: list[Call]) -> None:
         for call in calls:
@@ -117,6 +125,8 @@ class Aside:
                 self._line.put(call)
             except Overloaded as full:
                 settle_here([(call.future, full)])
+            else:
+                self._on_lined_up(call)
 
     def _is_quick(self, method: Method, bucket: int) -> bool:
         key = (method.name, bucket)

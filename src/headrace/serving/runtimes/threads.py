@@ -7,7 +7,7 @@ from collections.abc import Callable
 from threading import Thread
 from time import monotonic
 
-from headrace.errors import DeadlineExceeded, Overloaded
+from headrace.errors import Overloaded
 from headrace.serving.batcher import Call, Line
 from headrace.serving.context import Context
 from headrace.serving.driving import Driver
@@ -46,7 +46,7 @@ class ThreadReplicas:
         self._count = count
         self._warms = warms
         self._line = Line(bound=queue_bound)
-        self._aside = Aside(self._line, bound=queue_bound) if may_stay_aside else None
+        self._aside = Aside(self._line, bound=queue_bound, on_lined_up=self._set_alarm) if may_stay_aside else None
         self._turnstile = Turnstile(turns)
         self._seats: list[_Seat] = []
         self._hanging: list[_Seat] = []
@@ -77,11 +77,9 @@ class ThreadReplicas:
         if self._aside is None or self._state is not ReplicaState.READY or not self._aside.takes(call):
             self._line.put(call)
             owed = self._turnstile.owe(call)
+            self._set_alarm(call)
         if future.done():
             return future.result()
-        # The future fails at the deadline by itself: a timeout around it would cost more than many a model.
-        left_s = context.remaining_s()
-        alarm = None if left_s is None else loop.call_later(left_s, self._give_up, call)
         try:
             return await future
         except asyncio.CancelledError:
@@ -90,8 +88,8 @@ class ThreadReplicas:
         finally:
             if owed:
                 self._turnstile.settle(owed)
-            if alarm is not None:
-                alarm.cancel()
+            if call.alarm is not None:
+                call.alarm.cancel()
 
     async def close(self) -> None:
         """Ends the threads after what they are computing; those who still wait are told. Safe to call twice."""
@@ -117,17 +115,19 @@ class ThreadReplicas:
             state=self._state, replicas=alive, queued=len(self._line), restarts=self._restarts, detail=self._detail
         )
 
+    def _set_alarm(self, call: Call) -> None:
+        """Its future fails at the deadline by itself: a timeout around it would cost more than many a model."""
+        left_s = call.context.remaining_s()
+        if left_s is not None:
+            call.alarm = call.future.get_loop().call_later(left_s, self._give_up, call)
+
     def _give_up(self, call: Call) -> None:
         """The caller's time is over."""
         if call.future.done():
             return
         self._line.withdraw(call)
         asyncio.get_running_loop().call_later(GRACE_S, self._replace_the_hanging)
-        call.future.set_exception(
-            DeadlineExceeded(
-                f"{call.method.title} did not answer within the caller's time.", remedy="Give more time or send less."
-            )
-        )
+        call.give_up()
 
     def _birth(self) -> asyncio.Future[None]:
         """A thread that loads a replica; what is awaited is that the replica is warm."""
