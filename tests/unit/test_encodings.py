@@ -7,7 +7,7 @@ from extracted import extracted
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace_documents.readers.encodings import decoded, encoding_of
+from headrace_documents.readers.encodings import decoded, decoded_as, encoding_of
 
 TEXTS = {
     "de": "Alle Menschen sind frei und gleich an Würde und Rechten geboren. Sie sind mit Vernunft und Gewissen begabt "
@@ -132,3 +132,26 @@ def test_a_stray_byte_does_not_turn_all_letters_of_a_text_into_others(language):
     read = decoded(text.encode() + b" \xff\xa0 " + text.encode())
 
     assert read.count(text) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding", "words"),
+    [
+        ("iso-8859-1", "cp1252", "“Smart” quotes – 5 €"),
+        ("latin1", "utf-8", "Größe und Maß"),
+        ("Shift_JIS", "cp932", "日本語のページです。①"),
+        ("gb2312", "gbk", "朱镕基"),
+        ("ks_c_5601-1987", "cp949", "펲시콜라"),
+    ],
+)
+def test_a_name_is_taken_for_what_senders_mean_by_it(name, encoding, words):
+    page = f'<html><head><meta charset="{name}"></head><body><p>{words}</p></body></html>'.encode(encoding)
+    mail = f"From: a@b.c\r\nTo: b@c.d\r\nSubject: x\r\nContent-Type: text/plain; charset={name}\r\n\r\n{words}"
+
+    assert extracted(page, "a.html").characters == words
+    assert extracted(mail.encode(encoding), "a.eml").characters == f"x\n\n{words}"
+
+
+@pytest.mark.parametrize("name", ["x-none", "base64", "utf-32", "ascii", "idna\0"])
+def test_a_name_that_its_bytes_deny_says_nothing(name):
+    assert decoded_as("Größe!".encode(), name) is None

@@ -585,3 +585,22 @@ def test_the_title_of_a_workbook_is_that_of_its_properties():
 )
 def test_text_made_for_printers_and_terminals_is_read_as_it_is_seen(printed, seen):
     assert extracted(printed.encode(), "a.txt").characters == seen
+
+
+def test_elements_that_are_hidden_and_quoted_text_of_xhtml():
+    head = '<html xmlns="http://www.w3.org/1999/xhtml"><body>'
+    page = f"{head}<p>seen</p><p hidden='hidden'>gone</p><p><![CDATA[a < b > c]]></p><p>last</p></body></html>"
+
+    assert extracted(page.encode(), "a.xhtml").characters == "seen\n\na < b > c\n\nlast"
+
+
+@pytest.mark.parametrize("frame", ["", "<nav><a href='/'>Home</a></nav>"])
+def test_a_formula_in_a_page_stands_in_its_line(frame):
+    half = "<mfrac><mn>1</mn><mrow><mi>n</mi><mo>+</mo><mn>2</mn></mrow></mfrac>"
+    told = '<annotation encoding="application/x-tex">x = \\frac{1}{n+2}</annotation>'
+    formula = f"<math><semantics><mrow><mi>x</mi><mo>=</mo>\n{half}</mrow>{told}</semantics></math>"
+    line = f"<p>The share of each is {formula} of the whole that was left in the mill.</p>"
+
+    text = extracted(f"<html><body>{frame}<main>{line}</main></body></html>".encode(), "a.html")
+
+    assert text.characters == "The share of each is x=1/(n+2) of the whole that was left in the mill."

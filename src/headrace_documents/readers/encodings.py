@@ -20,6 +20,19 @@ _MARKS = (
 _RARE_CYRILLIC = frozenset("ЂЃЄЅІЇЈЉЊЋЌЎЏҐ")
 _BLANKS_BE = (b"\0 ", b"\0\n", b"\x30\x00", b"\x30\x02")
 SAMPLE_BYTES = 64_000
+# The names on the left are taken for those on the right, which have more signs (WHATWG Encoding, 4.2).
+_MEANT = {
+    "iso8859-1": "cp1252",
+    "iso8859-9": "cp1254",
+    "iso8859-11": "cp874",
+    "tis-620": "cp874",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "shift_jis": "cp932",
+    "euc_kr": "cp949",
+    "big5": "big5hkscs",
+}
+_OF_ONE_BYTE = ("cp125", "iso8859", "mac-", "koi8")
 FEWEST_BEYOND, BEYOND_A_STRAY = 3, 4
 """How many characters beyond ASCII a text in UTF-8 has at least that has stray bytes, and for each of these."""
 
@@ -27,6 +40,21 @@ FEWEST_BEYOND, BEYOND_A_STRAY = 3, 4
 def decoded(content: bytes) -> str:
     """`content` as text; bytes that no encoding explains become replacement characters."""
     return content.decode(encoding_of(content), errors="replace")
+
+
+def decoded_as(content: bytes, name: str) -> str | None:
+    """`content` in the encoding that its sender named, as browsers take such names; None where its bytes differ.
+
+    Senders name the least that programs know and use what more of it there is; and UTF-8 is hardly ever met by chance.
+    """
+    try:
+        known = codecs.lookup(name).name
+        known = _MEANT.get(known, known)
+        if known.startswith(_OF_ONE_BYTE) and not content.isascii() and _is_valid(content, "utf-8"):
+            known = "utf-8"
+        return content.decode(known)
+    except (LookupError, ValueError):
+        return None
 
 
 def encoding_of(content: bytes) -> str:

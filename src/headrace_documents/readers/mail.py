@@ -10,7 +10,7 @@ from email.errors import CloseBoundaryNotFoundDefect
 from email.message import EmailMessage
 
 from headrace import Unreadable
-from headrace_documents.readers.encodings import decoded
+from headrace_documents.readers.encodings import decoded, decoded_as
 from headrace_documents.readers.reader import Flow, Limits, Reading, cut_off
 from headrace_documents.readers.web import text_of
 from headrace_documents.schema import Finding
@@ -140,12 +140,8 @@ def _text(part: email.message.Message) -> str:
     payload = part.get_payload(decode=True)
     content = payload if isinstance(payload, bytes) else str(part.get_payload()).encode(errors="replace")
     charset = part.get_content_charset()
-    if charset:
-        try:
-            return content.decode(charset)
-        except (LookupError, UnicodeDecodeError):
-            pass
-    return decoded(content)
+    text = decoded_as(content, charset) if charset else None
+    return decoded(content) if text is None else text
 
 
 def _named(name: str) -> Finding:

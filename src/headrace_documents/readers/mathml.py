@@ -8,7 +8,7 @@ from headrace_documents.readers.equations import whole
 
 MATH = "{http://www.w3.org/1998/Math/MathML}"
 DEEPEST = 40
-_TOKENS = {"mi", "mn", "mo", "mtext", "ms"}
+TOKENS = {"mi", "mn", "mo", "mtext", "ms"}
 _SCRIPTS = {
     "msup": ("^",),
     "mover": ("^",),
@@ -22,7 +22,7 @@ _SCRIPTS = {
 def formula_text(element: etree._Element, depth: int = 0) -> str:
     """All that is written in `element`; annotations, which say it again in another language, are left out."""
     name = str(element.tag).removeprefix(MATH)
-    if name in _TOKENS or depth > DEEPEST:
+    if name in TOKENS or depth > DEEPEST:
         return " ".join("".join(map(str, element.itertext())).split())
     parts = [
         formula_text(child, depth + 1)
@@ -31,10 +31,11 @@ def formula_text(element: etree._Element, depth: int = 0) -> str:
     ]
     if name == "mfenced":
         return f"{element.get('open', '(')}{','.join(parts)}{element.get('close', ')')}"
-    return _joined(name, parts)
+    return joined(name, parts)
 
 
-def _joined(name: str, parts: list[str]) -> str:
+def joined(name: str, parts: list[str]) -> str:
+    """What an element called `name` makes of the texts of its children."""
     if name in _SCRIPTS and parts:
         signs = zip(_SCRIPTS[name], parts[1:], strict=False)
         return parts[0] + "".join(f"{sign}{whole(part)}" for sign, part in signs if part.strip())

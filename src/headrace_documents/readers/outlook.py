@@ -11,7 +11,7 @@ import olefile
 
 from headrace import Unreadable
 from headrace_documents.readers import rtf
-from headrace_documents.readers.encodings import decoded
+from headrace_documents.readers.encodings import decoded, decoded_as
 from headrace_documents.readers.legacy import container_of
 from headrace_documents.readers.reader import Flow, Limits, Reading
 from headrace_documents.readers.web import decoded_page, text_of
@@ -107,12 +107,9 @@ class _Strings:
     def markup(self) -> str:
         """The body as HTML, which says itself in which encoding it is where the mail is wrong about it."""
         data = self.data(_HTML, _BINARY).rstrip(b"\0")
-        for encoding in reversed(self._own):
-            try:
-                return data.decode(encoding)
-            except (LookupError, UnicodeDecodeError):
-                continue
-        return decoded_page(data) if data else self.text(_HTML)
+        told = (decoded_as(data, encoding) for encoding in reversed(self._own))
+        text = next((each for each in told if each is not None), None)
+        return self.text(_HTML) if not data else decoded_page(data) if text is None else text
 
     def name_of(self, storage: str) -> str:
         """The name of what is attached in a storage: the long one, the short one, or that which is shown."""
@@ -120,12 +117,9 @@ class _Strings:
         return next(filter(None, names), "unnamed")
 
     def _decoded(self, data: bytes) -> str:
-        for encoding in self._own:
-            try:
-                return data.decode(encoding)
-            except (LookupError, UnicodeDecodeError):
-                continue
-        return decoded(data) if data else ""
+        told = (decoded_as(data, encoding) for encoding in self._own)
+        text = next((each for each in told if each is not None), None)
+        return decoded(data) if text is None else text
 
 
 def unpacked(data: bytes, limits: Limits) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator
 from urllib.parse import unquote
@@ -11,7 +12,8 @@ from resiliparse.parse.html import HTMLTree
 
 from headrace import Unreadable
 from headrace_documents.readers.containers import member, names, opened, parsed
-from headrace_documents.readers.encodings import decoded
+from headrace_documents.readers.encodings import decoded, decoded_as
+from headrace_documents.readers.mathml import DEEPEST, TOKENS, joined
 from headrace_documents.readers.reader import Flow, Limits, Passage, Reading
 
 _META = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([A-Za-z0-9_.:-]{2,40})""", re.IGNORECASE)
@@ -25,9 +27,10 @@ _BLOCKS = {
     *("nav", "noframes", "ol", "optgroup", "option", "p", "plaintext", "pre", "search", "section", "summary", "table"),
     *("tbody", "td", "tfoot", "th", "thead", "tr", "ul", "xmp"),
 }
-_SILENT = {"script", "style", "noscript", "template", "head", "svg", "math", "iframe", "object", "select", "textarea"}
+_SILENT = {"script", "style", "noscript", "template", "head", "svg", "iframe", "object", "select", "textarea"}
 # The reading set above an ideograph is no part of its sentence.
-_SILENT |= {"rt", "rp", "rtc"}
+_SILENT |= {"rt", "rp", "rtc", "annotation", "annotation-xml"}
+_ANNOTATION = re.compile(r"<(annotation(?:-xml)?)\b[^<>]{0,500}>[^<]{0,8000}</\1\s*>", re.IGNORECASE)
 _READING = re.compile(
     r"<(rt|rp)\b[^<>]{0,500}>(?:(?!</?r(?:uby|t|p|b)\b).){0,500}(?:</\1\s*>)?", re.IGNORECASE | re.DOTALL
 )
@@ -39,6 +42,7 @@ _XHTML = re.compile(
     r"""<\?xml\s|<(\w+:)?html\b[^<>]{0,1000}xmlns\s*=\s*["']http://www\.w3\.org/1999/xhtml""", re.IGNORECASE
 )
 _CLOSES_ITSELF = re.compile(r"<([A-Za-z][\w.:-]{0,60})((?:\s[^<>]{0,8000})?)/>")
+_QUOTED = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
 _NOT_SHOWN = re.compile(r"\b(display\s*:\s*none|visibility\s*:\s*hidden)\b", re.IGNORECASE)
 # What frames the text of a page: a page with none of it is all text.
 _FRAME = re.compile(
@@ -61,7 +65,7 @@ def read(content: bytes, limits: Limits) -> Reading:
     """The text of an HTML page."""
     text = decoded_page(content)
     _check(text, limits)
-    text = _READING.sub("", _unclosed(text))
+    text = _ANNOTATION.sub("", _READING.sub("", _unclosed(text)))
     tree = HTMLTree.parse(text)
     return Reading(passages=(_passage(tree, text, limits),), title=_title(tree))
 
@@ -110,18 +114,15 @@ def decoded_page(content: bytes) -> str:
     if content[:2] in {b"\xff\xfe", b"\xfe\xff"} or content[:3] == b"\xef\xbb\xbf":
         return decoded(content)
     declared = _META.search(content[:4096]) or _XML.search(content[:200])
-    if declared:
-        try:
-            return content.decode(declared[1].decode("ascii"))
-        except (LookupError, UnicodeDecodeError):
-            pass
-    return decoded(content)
+    text = decoded_as(content, declared[1].decode("ascii")) if declared else None
+    return decoded(content) if text is None else text
 
 
 def _unclosed(text: str) -> str:
     """XHTML as HTML: an element that closes itself, such as `<title/>`, would hold all that comes after it."""
     if not _XHTML.search(text[:2048]):
         return text
+    text = _QUOTED.sub(lambda quoted: html.escape(quoted[1]), text)
     return _CLOSES_ITSELF.sub(lambda tag: tag[0] if tag[1].lower() in _VOID else f"<{tag[1]}{tag[2]}></{tag[1]}>", text)
 
 
@@ -196,8 +197,8 @@ class _Walk:
                         self.flow.paragraph(_cell(caption))
                 self.flow.table(_rows(node))
                 continue
-            if tag == "br":
-                self._line.append("\n")
+            if tag in {"br", "math"}:
+                self._line.append("\n" if tag == "br" else _formula(node))
                 continue
             if tag in _BLOCKS:
                 self._part(tag)
@@ -232,11 +233,11 @@ def _is_data(table: object) -> bool:
 
 
 def _is_hidden(node: object) -> bool:
-    """Whether the style of an element says that it is not shown, as what mails tell their previews alone."""
-    getter = getattr(node, "getattr", None)
-    if getter is None or not getattr(node, "attrs", None):
+    """Whether an element or its style says that it is not shown, as what mails tell their previews alone."""
+    getter, attributes = getattr(node, "getattr", None), getattr(node, "attrs", None)
+    if getter is None or not attributes:
         return False
-    return _NOT_SHOWN.search(getter("style") or "") is not None
+    return "hidden" in attributes or _NOT_SHOWN.search(getter("style") or "") is not None
 
 
 def _children(node: object) -> list[object]:
@@ -302,10 +303,23 @@ def _cell(cell: object) -> str:
             continue
         if tag in _SILENT or tag == "#comment" or _is_hidden(node):
             continue
+        if tag == "math":
+            pieces.append(_formula(node))
+            continue
         if tag == "br" or tag in _BLOCKS:
             pieces.append(" ")
         stack += reversed(_children(node))
     return " ".join("".join(pieces).split())
+
+
+def _formula(node: object, depth: int = 0) -> str:
+    """A formula in MathML on one line."""
+    tag = getattr(node, "tag", "")
+    if tag in TOKENS or depth > DEEPEST:
+        return " ".join(str(getattr(node, "text", "") or "").split())
+    # Words stand in tokens alone: all text between elements is white.
+    children = (child for child in _children(node) if getattr(child, "tag", "") not in {*_SILENT, "#comment", "#text"})
+    return joined(tag, [_formula(child, depth + 1) for child in children])
 
 
 def _package(container: object, limits: Limits) -> str:
