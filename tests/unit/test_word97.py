@@ -1,7 +1,13 @@
 """DOC: what its properties say of characters and paragraphs, and where its parts stand."""
 
+import struct
+
+import pytest
 from extracted import check_places, extracted
 from word97 import DELETED, HIDDEN, IN_TABLE, INNER_CELL, INNER_ROW, ROW, plain, word97
+
+from headrace import TooLarge
+from headrace_documents.readers.legacy_properties import Properties
 
 
 def read(content: bytes):
@@ -81,3 +87,24 @@ def test_fields_show_their_results():
     text = read(word97([plain(f"See {link}, \x13 REF x \\h \x14part \x13 PAGEREF y \x147\x15\x15.\r")]))
 
     assert text.characters == "See a link, part 7."
+
+
+def test_pages_of_properties_that_are_listed_again_and_again_are_read_once():
+    stream = bytes(0x0102) + struct.pack("<II", 0, 8 * 300_000 + 4) + bytes(0x400)
+    page = bytearray(512)
+    struct.pack_into("<II", page, 0, 0x400, 0x402)
+    page[-1] = 1
+    table = bytes(4 * 300_001) + struct.pack("<I", 3) * 300_000
+
+    found = Properties.read(stream.ljust(3 * 512, b"\0") + bytes(page), table)
+
+    assert found.starts == [0x400]
+
+
+def test_pieces_that_together_are_longer_than_allowed_are_refused():
+    content = bytearray(word97([plain("A paragraph.\r")]))
+    piece = content.index(struct.pack("<II", 0, len("A paragraph.\r")) + struct.pack("<HIH", 0, 0x800, 0))
+    struct.pack_into("<I", content, piece + 4, 30_000_000)
+
+    with pytest.raises(TooLarge, match="30,000,000 characters"):
+        read(bytes(content))

@@ -147,12 +147,13 @@ def _pieces(stream: bytes, table: bytes, limits: Limits) -> str:
     plain = data[position + 5 : position + 5 + length]
     count = (len(plain) - 4) // 12
     bounds = struct.unpack_from(f"<{count + 1}I", plain, 0)
-    limits.check("characters", bounds[-1], limits.characters)
+    sizes = [max(0, end - begin) for begin, end in itertools.pairwise(bounds)]
+    limits.check("characters", sum(sizes), limits.characters)
     properties = Properties.read(stream, table)
     pieces: list[str] = []
     for index in range(count):
         raw = struct.unpack_from("<I", plain, 4 * (count + 1) + 8 * index + 2)[0]
-        characters = bounds[index + 1] - bounds[index]
+        characters = sizes[index]
         offset = raw & 0x3FFFFFFF
         width = 1 if raw & 0x40000000 else 2
         offset = offset // 2 if width == 1 else offset

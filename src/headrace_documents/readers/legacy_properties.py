@@ -22,7 +22,7 @@ _MARK = re.compile("[\r\x07\x0c]")
 _HIDEABLE = re.compile(f"[^\r\x07\x0c\x13-\x15{IN_CELL}{INNER_ROW_END}{INNER_CELL}{ROW_END}]")
 _CHARACTERS, _PARAGRAPHS = 0x00FA, 0x0102
 """Where the header tells the lists of pages with properties of characters, and of paragraphs."""
-_PAGE = 512
+_PAGE, MOST_PAGES = 512, 10_000
 _NOT_SHOWN = {0x083C, 0x0800}
 _IN_TABLE, _ROW, _INNER_CELL, _INNER_ROW = 0x2416, 0x2417, 0x244B, 0x244C
 _SIZES = {0: 1, 1: 1, 2: 2, 3: 4, 4: 2, 5: 2, 7: 3}
@@ -61,7 +61,9 @@ class Properties:
         text = _MARK.sub(lambda found: self._mark(found[0], offset + found.start() * width), text)
         first = max(0, bisect_right(self.hidden_starts, offset) - 1)
         pieces, position = [], 0
-        for start, stop in zip(self.hidden_starts[first:], self.hidden_ends[first:], strict=True):
+        # By number: to cut the lists for each of a million pieces would take the square of them.
+        for number in range(first, len(self.hidden_starts)):
+            start, stop = self.hidden_starts[number], self.hidden_ends[number]
             begin, end = max(position, (start - offset) // width), min(len(text), (stop - offset) // width)
             if begin >= len(text):
                 break
@@ -88,7 +90,9 @@ def _runs(stream: bytes, table: bytes, place: int) -> Iterator[tuple[int, int, b
     start, size = struct.unpack_from("<II", stream, place) if len(stream) >= place + 8 else (0, 0)
     listed = table[start : start + size]
     count = max(0, (len(listed) - 4) // 8)
-    for (number,) in struct.iter_unpack("<I", listed[4 * (count + 1) : 4 * (count + 1) + 4 * count]):
+    numbers = [number for (number,) in struct.iter_unpack("<I", listed[4 * (count + 1) : 4 * (count + 1) + 4 * count])]
+    # A page that is listed again says nothing new, and one made to harm may list one millions of times.
+    for number in list(dict.fromkeys(numbers))[:MOST_PAGES]:
         page = stream[(number & 0x3FFFFF) * _PAGE :][:_PAGE]
         if len(page) < _PAGE:
             continue
