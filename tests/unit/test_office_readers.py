@@ -587,11 +587,11 @@ def test_text_made_for_printers_and_terminals_is_read_as_it_is_seen(printed, see
     assert extracted(printed.encode(), "a.txt").characters == seen
 
 
-def test_elements_that_are_hidden_and_quoted_text_of_xhtml():
+def test_quoted_text_of_xhtml_and_what_a_page_hides_until_it_is_asked_for():
     head = '<html xmlns="http://www.w3.org/1999/xhtml"><body>'
-    page = f"{head}<p>seen</p><p hidden='hidden'>gone</p><p><![CDATA[a < b > c]]></p><p>last</p></body></html>"
+    page = f"{head}<p>seen</p><p hidden='hidden'>asked for</p><p><![CDATA[a < b > c]]></p><p>last</p></body></html>"
 
-    assert extracted(page.encode(), "a.xhtml").characters == "seen\n\na < b > c\n\nlast"
+    assert extracted(page.encode(), "a.xhtml").characters == "seen\n\nasked for\n\na < b > c\n\nlast"
 
 
 @pytest.mark.parametrize("frame", ["", "<nav><a href='/'>Home</a></nav>"])

@@ -233,11 +233,14 @@ def _is_data(table: object) -> bool:
 
 
 def _is_hidden(node: object) -> bool:
-    """Whether an element or its style says that it is not shown, as what mails tell their previews alone."""
-    getter, attributes = getattr(node, "getattr", None), getattr(node, "attrs", None)
-    if getter is None or not attributes:
+    """Whether the style of an element says that it is not shown, as what mails tell their previews alone.
+
+    The attribute `hidden` says less: pages hide with it what they show once somebody asks.
+    """
+    getter = getattr(node, "getattr", None)
+    if getter is None or not getattr(node, "attrs", None):
         return False
-    return "hidden" in attributes or _NOT_SHOWN.search(getter("style") or "") is not None
+    return _NOT_SHOWN.search(getter("style") or "") is not None
 
 
 def _children(node: object) -> list[object]:
