@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import process_time, thread_time
+from time import clock_gettime, process_time, pthread_getcpuclockid, thread_time
 from typing import Any
 
 from decision_log import children_of, documents_argument, patiently, pieces, settings_in
-from figures import ROOT, Figures
+from figures import ROOT, Figures, shared_folder
+from labelled_texts import sets_in
 
 from headrace import Upload
 from headrace.errors import HeadraceError
@@ -29,10 +31,23 @@ def shares(figures: Figures, *, texts: int) -> None:
     """Of short texts, which need no reader, and of the sample documents of all formats, with their readers' time."""
     inbox = sorted((ROOT / "samples" / "inbox").iterdir())
     # The first few hundred teach the door what is normal, which it does once: they are not counted.
-    asked = [documents_argument(text) for text in pieces(FIT + texts)]
-    asyncio.run(_measured(figures, "short texts", asked[FIT:], before=asked[:FIT]))
+    learned = 2 * FIT
+    for name, found in (("short texts", pieces(learned + texts)), ("short posts", _posts(learned + texts))):
+        asked = [documents_argument(text) for text in found]
+        if asked:
+            asyncio.run(_measured(figures, name, asked[learned:], before=asked[:learned]))
     uploads = [Document.from_upload(Upload(path.read_bytes(), path.name, None)) for path in inbox]
     asyncio.run(_measured(figures, "sample documents", uploads))
+
+
+def _posts(count: int) -> list[str]:
+    """Beginnings of as many posts of the newsgroups, none like another, while pieces of the samples overlap."""
+    folder = shared_folder("data/classification")
+    if folder is None:
+        return []
+    chance = random.Random(7)
+    posts = next(each for each in sets_in(folder) if each.name == "newsgroups20").cut(count, 0).train
+    return [" ".join(post.text.split()[: chance.randrange(40, 300)]) for post in posts]
 
 
 async def _measured(figures: Figures, name: str, questions: Sequence[Any], before: Sequence[Any] = ()) -> None:
@@ -71,12 +86,13 @@ async def _measured(figures: Figures, name: str, questions: Sequence[Any], befor
             while recorder.waiting:
                 await asyncio.sleep(0.01)
             door_s = 0.0
-            witness = Path(f"/proc/self/task/{recorder._thread.native_id}/stat")
-            own_s, witness_ms, readers_ms = process_time(), _ticks_ms(witness, with_children=False), _readers_ms()
+            assert recorder._thread.ident is not None
+            witness = pthread_getcpuclockid(recorder._thread.ident)
+            own_s, witness_s, readers_ms = process_time(), clock_gettime(witness), _readers_ms()
             await asyncio.gather(*map(asked, questions))
             while recorder.waiting:
                 await asyncio.sleep(0.01)
-            witness_ms = _ticks_ms(witness, with_children=False) - witness_ms
+            witness_ms = (clock_gettime(witness) - witness_s) * 1000
             watching = door_s * 1000 + witness_ms
             whole = (process_time() - own_s) * 1000 + _readers_ms() - readers_ms
     facts = {"data": name, "documents": len(questions)}
@@ -95,10 +111,10 @@ def _descendants(parent: int) -> list[int]:
     return [each for child in children_of(parent) for each in (child, *_descendants(child))]
 
 
-def _ticks_ms(stat: Path, *, with_children: bool = True) -> float:
-    """What a thread or a process has taken; also what its children had that have ended, which are its process's."""
+def _ticks_ms(stat: Path) -> float:
+    """What a process has taken; also what its children had that have ended."""
     try:
         fields = stat.read_text(encoding="utf-8").rpartition(")")[2].split()
     except OSError:
         return 0.0
-    return sum(int(field) for field in fields[11 : 15 if with_children else 13]) * _TICK_MS
+    return sum(int(field) for field in fields[11:15]) * _TICK_MS

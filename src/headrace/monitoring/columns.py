@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 
 import numpy as np
 
 from headrace.domain.observation import Observation
 from headrace.monitoring.heavy_counts import LONGEST, weighed
+from headrace.monitoring.quantile_sketch import add_columns
 from headrace.monitoring.window import (
     CONFIDENCE_BINS,
-    LONGEST_EMBEDDING,
+    MEANINGS,
     MOST_FEATURES,
+    OK,
     QUALITY,
     WATCHED,
     WindowSketch,
     is_share,
-    quality_of,
 )
 
 MOST_ROWS = 128
@@ -38,23 +39,20 @@ class Columns:
 
     def add(self, observation: Observation) -> None:
         """Takes a decision in; raises what a number or a name that is none raises, and then nothing of it is kept."""
-        numbers = [(name, float(value)) for name, value in islice(observation.numbers.items(), MOST_FEATURES)]
-        named = [(name, value[:LONGEST]) for name, value in islice(observation.categories.items(), MOST_FEATURES)]
+        numbers, meaning = tuple(observation.numbers)[:MOST_FEATURES], observation.embedding[:WATCHED]
+        values = [*map(float, islice(observation.numbers.values(), MOST_FEATURES)), *map(float, meaning)]
+        categories = tuple(observation.categories)[:MOST_FEATURES]
+        named = [value[:LONGEST] for value in islice(observation.categories.values(), MOST_FEATURES)]
         codes = [code[:LONGEST] for code in observation.findings]
         weights = weighed(observation.contributions)
-        embedding = list(observation.embedding)[:LONGEST_EMBEDDING]
         self._rows += 1
-        for name, value in numbers:
-            self._numbers.setdefault(name, []).append(value)
-        for name, category in named:
-            self._categories.setdefault(name, []).append(category)
-        self._categories.setdefault(QUALITY, []).append(quality_of(observation))
-        self._sketch.contributions.add(weights)
-        for code in codes:
-            self._sketch.findings.add(code)
-        self._sketch.suspect += bool(codes)
-        if embedding:
-            self._embeddings.setdefault(len(embedding), []).append(embedding)
+        self._numbers.setdefault(numbers + MEANINGS[: len(meaning)], []).append(values)
+        self._categories.setdefault(categories, []).append(named)
+        self._quality.append(codes[0] if codes else OK)
+        self._weights += weights
+        if codes:
+            self._codes += codes
+            self._sketch.suspect += 1
         if self._rows >= MOST_ROWS:
             self._add_up()
 
@@ -66,26 +64,33 @@ class Columns:
     def _add_up(self) -> None:
         sketch = self._sketch
         sketch.count += self._rows
-        for name, values in self._numbers.items():
-            sketch.number(name).add_all(np.array(values, np.float64))
-        for name, categories in self._categories.items():
-            for category, times in Counter(categories).items():
-                sketch.category(name).add(category, times)
+        for names, rows in self._numbers.items():
+            add_columns([sketch.number(name) for name in names], np.array(rows, np.float64))
+            if "confidence" in names:
+                place = names.index("confidence")
+                _count_confidence(sketch, [row[place] for row in rows])
+        for names, named in self._categories.items():
+            for name, values in zip(names, zip(*named, strict=True), strict=True):
+                sketch.category(name).add_all(values)
+        sketch.category(QUALITY).add_all(self._quality)
         for name, value in self._tags.items():
             sketch.category(name).add(value, self._rows)
-        for embeddings in self._embeddings.values():
-            rows = np.array(embeddings, np.float64)
-            sketch.embed(rows.sum(axis=0).tolist(), (rows * rows).sum(axis=0).tolist(), len(rows))
-            for place, values in enumerate(rows.T[:WATCHED], start=1):
-                sketch.number(f"meaning_{place}").add_all(values)
-        sure = [value for value in self._numbers.get("confidence", ()) if is_share(value)]
-        for place, times in Counter([min(int(value * CONFIDENCE_BINS), CONFIDENCE_BINS - 1) for value in sure]).items():
-            sketch.confidence[place] = sketch.confidence.get(place, 0) + times
-        sketch.sure += sum(sure)
+        sketch.findings.add_all(self._codes)
+        sketch.contributions.add(self._weights)
         self._clear()
 
     def _clear(self) -> None:
         self._rows = 0
-        self._numbers: dict[str, list[float]] = {}
-        self._categories: dict[str, list[str]] = {}
-        self._embeddings: dict[int, list[list[float]]] = {}
+        # By the names that come together, which are mostly the same in each decision: rows of their values.
+        self._numbers: dict[tuple[str, ...], list[list[float]]] = {}
+        self._categories: dict[tuple[str, ...], list[list[str]]] = {}
+        self._quality: list[str] = []
+        self._codes: list[str] = []
+        self._weights: list[tuple[str, float]] = []
+
+
+def _count_confidence(sketch: WindowSketch, values: Sequence[float]) -> None:
+    sure = [value for value in values if is_share(value)]
+    for place, times in Counter([min(int(value * CONFIDENCE_BINS), CONFIDENCE_BINS - 1) for value in sure]).items():
+        sketch.confidence[place] = sketch.confidence.get(place, 0) + times
+    sketch.sure += sum(sure)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from headrace.domain.observation import Observation
 from headrace.monitoring.columns import Columns
-from headrace.monitoring.window import Batch, Seen, WindowSketch, segments_of, tags_of
+from headrace.monitoring.heavy_counts import HeavySums
+from headrace.monitoring.window import EVERYTHING, Batch, Seen, WindowSketch, segments_of, tags_of
 
 MOST_SEGMENTS = 120
 _MOST_TOGETHER = 8
@@ -32,8 +33,10 @@ class Gathering:
             together[1].add(observation)
             return
         seen = Seen.of(observation)
-        for segment in seen.segments:
-            self._sketch(release, segment).add(seen)
+        self._sketch(release, EVERYTHING).add(seen)
+        part = seen.of_a_part()
+        for segment in seen.segments[1:]:
+            self._sketch(release, segment).add(part)
 
     def settle(self) -> None:
         """Puts all that was added into the batch."""
@@ -41,6 +44,8 @@ class Gathering:
             sketch = together.sketch()
             for segment in segments:
                 self._sketch(release, segment).merge(sketch)
+                # The first is that of everything: what comes after it are parts, which go without.
+                sketch.contributions = HeavySums()
         self._together = {}
 
     def _sketch(self, release: str, segment: str) -> WindowSketch:

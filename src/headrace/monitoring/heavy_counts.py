@@ -7,7 +7,8 @@ count that is kept is short by at most what `lost` says.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 
@@ -29,6 +30,11 @@ class HeavyCounts(msgspec.Struct):
         self.counts[name] = self.counts.get(name, 0) + times
         if len(self.counts) > 2 * MOST:
             self._drop()
+
+    def add_all(self, names: Iterable[str]) -> None:
+        """Counts names that are short enough."""
+        for name, times in Counter(names).items():
+            self.add(name, times)
 
     def take_back(self, name: str) -> None:
         """Counts a name that was counted once less; where it was dropped since, it is among the others."""
@@ -84,12 +90,13 @@ class HeavySums(msgspec.Struct):
     counts: dict[str, int] = {}
     others: float = 0.0
 
-    def add(self, weights: Iterable[tuple[str, float]]) -> None:
+    def add(self, weights: Collection[tuple[str, float]]) -> None:
         """Adds the weights of some terms, as `weighed` gives them."""
         sums, counts = self.sums, self.counts
         for term, weight in weights:
             sums[term] = sums.get(term, 0.0) + weight
-            counts[term] = counts.get(term, 0) + 1
+        for term, times in Counter([term for term, _ in weights]).items():
+            counts[term] = counts.get(term, 0) + times
         if len(sums) > 8 * MOST:
             self._drop()
 

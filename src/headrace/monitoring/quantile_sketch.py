@@ -9,7 +9,8 @@ which costs accuracy next to 0 only.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -116,6 +117,20 @@ class QuantileSketch(msgspec.Struct):
         if len(buckets) > MOST_BUCKETS:
             self._join()
 
+    def add_counted(self, buckets: Iterable[int], sums: tuple[float, float], ends: tuple[float, float]) -> None:
+        """Takes numbers in by their buckets, of which none is `MISSING`; `sums` are theirs and of their squares."""
+        count = 0
+        for bucket, times in Counter(buckets).items():
+            self.buckets[bucket] = self.buckets.get(bucket, 0) + times
+            count += times
+        self.count += count
+        self.total += sums[0]
+        self.squares += sums[1]
+        self.least = min(self.least, ends[0])
+        self.most = max(self.most, ends[1])
+        if len(self.buckets) > MOST_BUCKETS:
+            self._join()
+
     def merge(self, other: QuantileSketch) -> None:
         """Takes in all that `other` has seen."""
         if not self.count + self.missing:
@@ -185,6 +200,22 @@ class QuantileSketch(msgspec.Struct):
             # Signs are kept apart: -0.001 must not turn up as 5.
             home = into if (bucket >= 0) == (into >= 0) else -into
             self.buckets[home] = self.buckets.get(home, 0) + times
+
+
+def add_columns(sketches: Sequence[QuantileSketch], rows: Floats) -> None:
+    """Takes in the columns of (rows, sketches): as `add_all` of each, with a tenth of the calls."""
+    missing = np.isnan(rows).any(axis=0)
+    for place in np.flatnonzero(missing).tolist():
+        sketches[place].add_all(rows[:, place])
+    whole = np.flatnonzero(~missing)
+    kept, rows = [sketches[place] for place in whole.tolist()], rows[:, whole]
+    buckets = buckets_of(rows - np.array([sketch.origin for sketch in kept])).T.tolist()
+    rows = np.clip(rows, -1e150, 1e150)
+    sums, squares = rows.sum(axis=0).tolist(), (rows * rows).sum(axis=0).tolist()
+    least, most = rows.min(axis=0).tolist(), rows.max(axis=0).tolist()
+    for sketch, places, *figures in zip(kept, buckets, sums, squares, least, most, strict=True):
+        total, square, lowest, highest = figures
+        sketch.add_counted(places, (total, square), (lowest, highest))
 
 
 def sketch_of(values: Sequence[float] | Floats, *, origin: float = 0.0) -> QuantileSketch:

@@ -15,7 +15,7 @@ from headrace.monitoring.gathering import Gathering
 from headrace.monitoring.window import MOST_FEATURES, Batch, encoded, exemplar_of
 
 SKEW_S = 120.0
-GATHER_S = 0.05
+GATHER_S = 0.25
 AGAIN_S = 0.1
 _EXEMPLARS = 64
 
@@ -55,7 +55,7 @@ class WatchRecorder:
         self._examples: dict[float, list[tuple[str, str, Observation]]] = {}
         self._noted = 0
         self._lock = Lock()
-        self._wake, self._ends = Event(), Event()
+        self._wake, self._half_full, self._ends = Event(), Event(), Event()
         self._ends_at = 0.0
         self.dropped = 0
         self.failure = ""
@@ -70,6 +70,8 @@ class WatchRecorder:
         self._line.append((decision, observe))
         if not self._wake.is_set():
             self._wake.set()
+        if 2 * len(self._line) >= self._bound and not self._half_full.is_set():
+            self._half_full.set()
 
     @property
     def waiting(self) -> int:
@@ -87,15 +89,17 @@ class WatchRecorder:
         self._ends_at = monotonic() + within_s
         self._ends.set()
         self._wake.set()
+        self._half_full.set()
         self._thread.join(within_s + AGAIN_S)
 
     def _live(self) -> None:
         due = monotonic() + self._flush_s
         while not self._ends.is_set():
-            # Sleeps while nothing comes; what has come waits a moment for more.
+            # Sleeps while nothing comes; what has come waits a moment for more, unless that is much already.
             self._wake.wait(max(0.0, due - monotonic()) if self._batches else None)
-            self._ends.wait(GATHER_S)
+            self._half_full.wait(GATHER_S)
             self._wake.clear()
+            self._half_full.clear()
             spent = thread_time()
             with self._lock:
                 self._take_all()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -16,13 +16,16 @@ EVERYTHING = "all"
 """The segment that every decision belongs to; others are `field=value`."""
 CONFIDENCE_BINS = 50
 MOST_FEATURES = 64
-LONGEST_EMBEDDING = 64
 ORIGINS = {"confidence": 1.0}
 """Where numbers are looked at most closely, if not next to 0: 0.99 and 0.999 are not the same confidence."""
 QUALITY = "quality"
 """The category that says what was first found of an input."""
+OK = "ok"
+"""What that category says of an input in which nothing was found."""
 WATCHED = 4
-"""Directions of the embedding that are watched as numbers."""
+"""Directions of the embedding that are watched as numbers: a shift of subject moves nearly every one."""
+MEANINGS = tuple(f"meaning_{place}" for place in range(1, WATCHED + 1))
+"""What these numbers are called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +35,6 @@ class Seen:
     numbers: tuple[tuple[str, float, int], ...]
     categories: tuple[tuple[str, str], ...]
     contributions: list[tuple[str, float]]
-    embedding: list[float]
-    squares: list[float]
     findings: tuple[str, ...]
     segments: tuple[str, ...]
     confidence: float | None
@@ -42,10 +43,8 @@ class Seen:
     def of(cls, observation: Observation) -> Seen:
         """Its buckets and segments; tags are categories too, so that a flood from one source is seen in the whole."""
         numbers = [(name, float(value)) for name, value in list(observation.numbers.items())[:MOST_FEATURES]]
-        # A shift of subject moves nearly every direction, so a few of them are enough to notice it.
-        numbers += [(f"meaning_{place}", value) for place, value in enumerate(observation.embedding[:WATCHED], start=1)]
+        numbers += zip(MEANINGS, map(float, observation.embedding[:WATCHED]), strict=False)
         confidence = observation.numbers.get("confidence")
-        embedding = list(observation.embedding)[:LONGEST_EMBEDDING]
         tags = tags_of(observation)
         return cls(
             numbers=tuple((name, value, bucket_of(value - ORIGINS.get(name, 0.0))) for name, value in numbers),
@@ -55,12 +54,14 @@ class Seen:
                 (QUALITY, quality_of(observation)),
             ),
             contributions=weighed(observation.contributions),
-            embedding=embedding,
-            squares=[value * value for value in embedding],
             findings=observation.findings,
             segments=segments_of(tags),
             confidence=confidence if confidence is not None and is_share(confidence) else None,
         )
+
+    def of_a_part(self) -> Seen:
+        """What of it is added to segments: which terms spoke for an answer is told of all decisions together only."""
+        return replace(self, contributions=[])
 
 
 def tags_of(observation: Observation) -> dict[str, str]:
@@ -75,7 +76,7 @@ def segments_of(tags: Mapping[str, str]) -> tuple[str, ...]:
 
 def quality_of(observation: Observation) -> str:
     """What was first found of the input, in one word."""
-    return observation.findings[0] if observation.findings else "ok"
+    return observation.findings[0] if observation.findings else OK
 
 
 def is_share(value: float) -> bool:
@@ -84,7 +85,10 @@ def is_share(value: float) -> bool:
 
 
 class WindowSketch(msgspec.Struct):
-    """Sketches by feature. `confidence` counts by `CONFIDENCE_BINS` bins of equal width from 0 to 1."""
+    """Sketches by feature. `confidence` counts by `CONFIDENCE_BINS` bins of equal width from 0 to 1.
+
+    `contributions` are those of `EVERYTHING` only: nobody asks for them by segment, and they are half of all there is.
+    """
 
     count: int = 0
     numbers: dict[str, QuantileSketch] = {}
@@ -94,9 +98,6 @@ class WindowSketch(msgspec.Struct):
     suspect: int = 0
     confidence: dict[int, int] = {}
     sure: float = 0.0
-    embedding: list[float] = []
-    embedding_squares: list[float] = []
-    embedded: int = 0
 
     def add(self, seen: Seen) -> None:
         """Takes a decision in."""
@@ -113,8 +114,6 @@ class WindowSketch(msgspec.Struct):
             place = min(int(seen.confidence * CONFIDENCE_BINS), CONFIDENCE_BINS - 1)
             self.confidence[place] = self.confidence.get(place, 0) + 1
             self.sure += seen.confidence
-        if seen.embedding:
-            self.embed(seen.embedding, seen.squares, 1)
 
     def number(self, name: str) -> QuantileSketch:
         """The sketch of a number, which begins now if there was none."""
@@ -143,19 +142,6 @@ class WindowSketch(msgspec.Struct):
         for place, times in other.confidence.items():
             self.confidence[place] = self.confidence.get(place, 0) + times
         self.sure += other.sure
-        if other.embedded:
-            self.embed(other.embedding, other.embedding_squares, other.embedded)
-
-    def embed(self, sums: list[float], squares: list[float], times: int) -> None:
-        """Adds the sums of `times` embeddings, and of their squares, direction by direction."""
-        if len(self.embedding) != len(sums):
-            # The first vector says the length; a release that changes it begins a sketch of its own.
-            if self.embedding:
-                return
-            self.embedding, self.embedding_squares = [0.0] * len(sums), [0.0] * len(sums)
-        self.embedding = [a + b for a, b in zip(self.embedding, sums, strict=True)]
-        self.embedding_squares = [a + b for a, b in zip(self.embedding_squares, squares, strict=True)]
-        self.embedded += times
 
 
 class Exemplar(msgspec.Struct, frozen=True):
@@ -230,8 +216,10 @@ def reference_of(observations: Iterable[Observation], *, fewest: int) -> dict[st
     sketches: dict[str, WindowSketch] = {}
     for observation in observations:
         seen = Seen.of(observation)
-        for segment in seen.segments:
-            sketches.setdefault(segment, WindowSketch()).add(seen)
+        sketches.setdefault(EVERYTHING, WindowSketch()).add(seen)
+        part = seen.of_a_part()
+        for segment in seen.segments[1:]:
+            sketches.setdefault(segment, WindowSketch()).add(part)
     for sketch in sketches.values():
         if not sketch.suspect:
             sketch.categories.pop(QUALITY, None)

@@ -160,6 +160,13 @@ def test_thresholds_are_set_by_name_and_an_empty_table_turns_a_rule_off():
     assert door.inspect({"size_bytes": 1024, "text": ""}).verdict is Verdict.OK
 
 
+def test_a_rule_that_is_off_is_no_work(monkeypatch):
+    door = inspector({"near_duplicate": {}})
+    monkeypatch.setattr("headrace.monitoring.quality.fingerprint", pytest.fail)
+
+    assert codes(door.inspect({"text": STORY * 3})) == codes(door.inspect({"text": STORY * 3})) == []
+
+
 @pytest.mark.parametrize("table", [{"garbeld": {}}, {"garbled": {"quarantaine": 1.0}}])
 def test_an_unknown_rule_or_threshold_is_an_error_that_names_a_known_one(table):
     with pytest.raises(InvalidConfiguration, match=r"garbled|quarantine"):

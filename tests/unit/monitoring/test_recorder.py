@@ -1,6 +1,7 @@
 """The witness: what it hands on is all that it noted, whatever authors say and however often the store is away."""
 
 from datetime import UTC, datetime
+from threading import Semaphore
 
 from headrace.domain.decision import Decision, new_id
 from headrace.domain.observation import Observation
@@ -8,6 +9,7 @@ from headrace.monitoring.recorder import WatchRecorder
 from headrace.monitoring.window import decoded
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+PATIENCE_S = 60.0
 
 
 def decision():
@@ -38,6 +40,22 @@ def test_an_author_who_says_what_is_no_number_is_dropped_and_all_others_are_hand
     (batch,) = map(decoded, handed)
     assert (batch.count, batch.dropped) == (2, 1)
     assert [each.numbers["words"] for each in batch.exemplars] == [3.0, 4.0]
+
+
+def test_what_waits_is_looked_at_before_its_time_where_the_line_is_half_full(monkeypatch):
+    monkeypatch.setattr("headrace.monitoring.recorder.GATHER_S", PATIENCE_S)
+    seen = Semaphore(0)
+
+    def observe():
+        seen.release()
+        return Observation()
+
+    recorder = WatchRecorder(lambda _content: None, clock=NOW.timestamp, flush_s=3600.0, share=1.0, bound=8)
+    for _ in range(4):
+        recorder(decision(), observe)
+
+    assert all(seen.acquire(timeout=PATIENCE_S / 2) for _ in range(4))
+    recorder.close()
 
 
 def test_at_its_end_it_tries_again_where_the_store_is_away_for_a_moment():
