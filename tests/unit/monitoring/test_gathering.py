@@ -61,7 +61,9 @@ def test_it_is_as_if_each_decision_had_been_added_to_its_segments(sources):
             assert other.numbers[name].origin == numbers.origin
             assert (other.numbers[name].least, other.numbers[name].most) == (numbers.least, numbers.most)
             assert (other.numbers[name].count, other.numbers[name].missing) == (numbers.count, numbers.missing)
-            assert other.numbers[name].total == pytest.approx(numbers.total)
+            # What is left where the largest cancel out depends on the order in which all are summed.
+            largest = max(abs(numbers.least), abs(numbers.most))
+            assert other.numbers[name].total == pytest.approx(numbers.total, abs=1e-9 * largest)
             assert other.numbers[name].squares == pytest.approx(numbers.squares)
 
 
