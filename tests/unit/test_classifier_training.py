@@ -165,7 +165,12 @@ def test_what_would_have_been_seen_of_its_answers_is_left_as_a_reference_of_drif
     assert sketch.count == told["examples"] == 240
     assert sketch.categories["label"].counts == told["categories"]["label"]
     assert "quality" not in sketch.categories
-    assert sketch.numbers["confidence"].count == sketch.numbers["characters"].count == sketch.embedded == 240
+    assert (
+        sketch.numbers["confidence"].count
+        == sketch.numbers["characters"].count
+        == sketch.numbers["meaning_1"].count
+        == 240
+    )
     _, version = opened(replace(trained, files=files))
     assert version.files["reference.json"].size_bytes < 50_000
 
