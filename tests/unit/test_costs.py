@@ -1,6 +1,7 @@
 """What is learned of the time that calls take, and who then shares one."""
 
 import asyncio
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -44,6 +45,20 @@ def test_no_company_where_it_does_not_pay():
     chosen = served(lambda count: 20e-3 * count)
 
     assert chosen[-100:].count(1) >= 98
+
+
+def test_no_company_for_what_is_chance():
+    chance = Random(3)
+
+    chosen = served(lambda count: count * 20e-3 * chance.uniform(0.7, 1.3), rounds=2000)
+
+    assert chosen.count(1) >= 1900
+
+
+def test_company_where_it_pays_a_little_and_surely():
+    chosen = served(lambda count: 5e-3 + 15e-3 * count, rounds=600)
+
+    assert chosen[-100:].count(1) <= 5
 
 
 def test_no_company_where_it_loses():

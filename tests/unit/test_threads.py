@@ -129,6 +129,11 @@ async def test_a_quick_question_that_comes_alone_is_answered_within_its_own_turn
     assert LOOK_EVERY < at_once.count(True) < len(at_once)
 
 
+@pytest.mark.parametrize(("wall_s", "computed_s", "cost_s"), [(0.1, 0.05, 0.05), (0.1, 0.001, 0.1)])
+def test_what_computes_costs_its_time_on_a_core_and_what_waits_all_of_its_time(wall_s, computed_s, cost_s):
+    assert threads._cost_s(wall_s, computed_s) == cost_s
+
+
 async def test_a_replica_that_hangs_is_replaced_and_the_next_caller_answered(replicas, monkeypatch):
     monkeypatch.setattr(threads, "GRACE_S", 0.02)
 

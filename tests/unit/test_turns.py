@@ -336,6 +336,22 @@ async def test_no_more_calls_compute_at_once_than_there_are_turns(build, turns, 
     assert turns.wait_s == 0.0
 
 
+async def test_short_calls_wait_in_turn_behind_all_that_came_before_them(build, turns):
+    first, second = await build(2), await build(2)
+    await asked(first, "grind", 0.05, 4)
+    await asked(second, "grind", 0.005, 4)
+    Miller.most.clear()
+
+    long = await in_line(asked(first, "grind", 0.05, 12))
+    short = await in_line(asked(second, "grind", 0.005, 4))
+    await asyncio.gather(long, short)
+    for replicas in (first, second):
+        await replicas.close()
+
+    assert Miller.most["grind"] == 1 + SPARE
+    assert taken(turns) == 1 + SPARE
+
+
 async def test_calls_that_only_wait_soon_need_no_turn(build):
     replicas = await build(4)
 

@@ -8,7 +8,9 @@ from headrace.serving.service_time import ServiceTime
 
 STEPS_A_DOUBLING = 2
 TRUSTED_AFTER = 3
-WORTHWHILE = 0.95
+WORTHWHILE, SURE = 0.95, 1.5
+"""Company has to be cheaper by so much, and by so many standard errors of both: all who share a call wait for all."""
+
 LOOK_AGAIN_EVERY = 128
 
 
@@ -76,11 +78,13 @@ class _Bucket:
         return best
 
     def _cheapest(self) -> int:
-        """The lowest level that no higher one beats by enough to be worth the longer wait."""
-        best, best_s = 0, float("inf")
+        """The lowest level that no higher one beats for sure by enough to be worth the longer wait."""
+        best, best_s, doubt_s = 0, float("inf"), 0.0
         for level, time in enumerate(self.levels):
-            if time.count and (level == 0 or time.typical_s < WORTHWHILE * best_s):
-                best, best_s = level, time.typical_s
+            if not time.count:
+                continue
+            if level == 0 or time.typical_s + SURE * (time.doubt_s + doubt_s) < WORTHWHILE * best_s:
+                best, best_s, doubt_s = level, time.typical_s, time.doubt_s
         return best
 
     def _is_worth_a_look(self, best: int) -> bool:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from math import sqrt
+
 # RFC 6298 section 2: the mean moves by an eighth, the deviation by a quarter, the bound is four deviations above.
 MEAN_GAIN, DEVIATION_GAIN, DEVIATIONS = 1 / 8, 1 / 4, 4
 DECAY = 0.995
 CLIP = 4
+_ERROR = 1.25 * sqrt(MEAN_GAIN / (2 - MEAN_GAIN))
+"""Of a mean that moves so, in deviations: of normal durations a standard deviation is 1.25 mean absolute ones."""
 
 
 class ServiceTime:
@@ -30,6 +34,11 @@ class ServiceTime:
     def bound_s(self) -> float:
         """What is seldom exceeded."""
         return self.mean_s + DEVIATIONS * self._deviation_s
+
+    @property
+    def doubt_s(self) -> float:
+        """The standard error of `typical_s`."""
+        return _ERROR * self._deviation_s
 
     def learn(self, seconds: float) -> None:
         """Notes one duration."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from threading import Thread
-from time import monotonic
+from time import monotonic, thread_time
 
 from headrace.errors import Overloaded
 from headrace.serving.batcher import Call, Line
@@ -19,6 +19,9 @@ from headrace.serving.service import Here, Method, Service
 from headrace.serving.turns import Turns
 
 JOIN_S = 10.0
+COMPUTES = 0.3
+"""What has a core for less of its time waits for a device or another host, and what it takes is how long it waits."""
+
 GRACE_S = 2.0
 """A replica that computes on so long after its last caller has given up counts as hanging."""
 
@@ -191,9 +194,9 @@ class ThreadReplicas:
             while not seat.is_left_behind and (calls := self._next_of(seat)):
                 seat.turn = self._turnstile.enter(calls, seat.turn)
                 with replica.turn:
-                    begun = monotonic()
+                    begun, computed = monotonic(), thread_time()
                     outcomes = replica.answer(calls)
-                    self._line.learn(calls, monotonic() - begun)
+                    self._line.learn(calls, _cost_s(monotonic() - begun, thread_time() - computed))
                 self._turnstile.leave(seat.turn, calls, next_since=self._line.since)
                 settle(outcomes)
             replica.unload()
@@ -221,3 +224,8 @@ class _Seat:
         """Whether it computes on though all who asked for it have given up, some time ago."""
         until = None if self.replica is None else self.replica.until
         return until is not None and monotonic() > until + GRACE_S / 2
+
+
+def _cost_s(wall_s: float, computed_s: float) -> float:
+    """What a call took: of one that computes the time on a core, for the rest of its time others had it."""
+    return computed_s if computed_s >= COMPUTES * wall_s else wall_s

@@ -22,6 +22,9 @@ So little, because what computes gets no more where ten times as many threads co
 PATIENCE, LEAST_PATIENCE_S = 4.0, 0.02
 """So many times what a call takes itself it waits for a turn at most: long calls do not hold up the short ones."""
 
+EXPECTED_WAITS = 2.0
+"""So many times what all that is due should take it waits in any case: where many wait in turn, none is held up."""
+
 MOST_DUE_S = 0.1
 """More of a call is nobody's wait: others wait for a long one only as long as their patience lasts."""
 
@@ -101,7 +104,8 @@ class Turnstile:
             return kept.begin()
         patience_s = LEAST_PATIENCE_S
         if cost is not None:
-            patience_s = max(patience_s, PATIENCE * cost.cpu.typical_s * len(calls))
+            own_s = PATIENCE * cost.cpu.typical_s * len(calls)
+            patience_s = max(patience_s, own_s, EXPECTED_WAITS * self._turns.wait_s)
         has_turn = self._turns.take(within_s=patience_s, since=calls[0].queued_at)
         return Turn(self._turns if has_turn else None)
 
