@@ -2,6 +2,7 @@
 
 import functools
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -142,11 +143,13 @@ def test_services_are_found_wherever_a_pipeline_holds_them():
     assert sorted(services_of(Outer())) == ["echo", "inner_1", "shared", "slotted_de", "slotted_en"]
 
 
-def test_services_of_one_name_in_pipelines_within_each_other_share_replicas():
+def within_each_other(kind: type[Service]) -> Any:
+    """A pipeline with an `Echo` called `echo`, which holds another whose own `echo` is of that kind."""
+
     @pipeline
     class Inner:
         def __init__(self) -> None:
-            self.echo = Echo()
+            self.echo = kind()
 
         async def ask(self, text: str) -> str:
             return await self.echo.echo(text)
@@ -160,7 +163,11 @@ def test_services_of_one_name_in_pipelines_within_each_other_share_replicas():
         async def ask(self, text: str) -> str:
             return await self.inner.ask(text)
 
-    outer = instance_of(Outer)
+    return instance_of(Outer)
+
+
+def test_services_of_one_name_in_pipelines_within_each_other_share_replicas():
+    outer = within_each_other(Echo)
     bound = parts_of([outer], Settings())["echo"].bound
 
     assert [each is own for each, own in zip(bound, (outer.echo, outer.inner.echo), strict=True)] == [True, True]
@@ -171,25 +178,8 @@ def test_different_services_of_one_name_within_each_other_are_refused():
         async def echo(self, text: str) -> str:
             return text
 
-    @pipeline
-    class Inner:
-        def __init__(self) -> None:
-            self.echo = Other()
-
-        async def ask(self, text: str) -> str:
-            return await self.echo.echo(text)
-
-    @pipeline
-    class Outer:
-        def __init__(self) -> None:
-            self.echo = Echo()
-            self.inner = Inner()
-
-        async def ask(self, text: str) -> str:
-            return await self.inner.ask(text)
-
     with pytest.raises(InvalidConfiguration, match="different services under the name 'echo'"):
-        parts_of([instance_of(Outer)], Settings())
+        parts_of([within_each_other(Other)], Settings())
 
 
 async def test_a_question_may_be_given_by_its_name():
