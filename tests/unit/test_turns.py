@@ -447,6 +447,20 @@ async def test_a_call_that_finds_no_turn_is_answered_all_the_same(build, turns):
     assert reply.value == 0.01
 
 
+async def test_what_nobody_waits_for_any_more_when_its_turn_comes_is_not_computed(build, turns, monkeypatch):
+    monkeypatch.setattr(turnstile, "LEAST_PATIENCE_S", 0.3)
+    replicas = await build(1)
+    taken(turns)
+
+    with pytest.raises(DeadlineExceeded):
+        await asked(replicas, "sleep", 0.0, 1, lambda: Context(deadline=monotonic() + 0.05))
+    (reply,) = await asked(replicas, "grind", 0.01, 1)
+    await replicas.close()
+
+    assert reply.value == 0.01
+    assert "sleep" not in Miller.most
+
+
 async def test_a_replica_that_hangs_gives_back_its_turn(build, turns, monkeypatch):
     monkeypatch.setattr(threads, "GRACE_S", 0.1)
     replicas = await build(1)

@@ -193,6 +193,9 @@ class ThreadReplicas:
             settle([(is_ready, None)])
             while not seat.is_left_behind and (calls := self._next_of(seat)):
                 seat.turn = self._turnstile.enter(calls, seat.turn)
+                # Callers may have given up while their questions waited for a turn.
+                if not (calls := [call for call in calls if call.is_wanted]):
+                    continue
                 with replica.turn:
                     begun, computed = monotonic(), thread_time()
                     outcomes = replica.answer(calls)
