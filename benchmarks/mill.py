@@ -284,6 +284,18 @@ def grounds(keeper: str, *, own_broker: bool) -> Iterator[tuple[Path, str, str, 
                     yield folder, url, broker_url, server
             else:
                 yield folder, f"sqlite:///{folder}/headrace.db", broker_url, server
+        except BaseException as failure:
+            failure.add_note(_last_words(folder))
+            raise
         finally:
             if server is not None:
                 server.kill()
+
+
+def _last_words(folder: Path) -> str:
+    """What all logs of a folder end with: the folder does not outlive the failure."""
+    ends = []
+    for log in sorted(folder.rglob("*.log")):
+        with suppress(OSError):
+            ends.append(f"--- {log.relative_to(folder)}\n{log.read_text(errors='replace')[-4000:]}")
+    return "\n".join(ends)
