@@ -16,6 +16,9 @@ SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.1, 60.0
 WEIGHT_OF_NEWEST = 0.1
 LAG_EVERY_S = 0.05
 
+BURST = 1.25
+"""What is due may be so many times what a question may wait: it is a burst until the limit has found it to stand."""
+
 SHARES = {Priority.INTERACTIVE: 1.0, Priority.BATCH: 0.8, Priority.SHADOW: 0.5}
 """How much of the room is open to each priority: the rest is kept for those who go before it."""
 
@@ -84,7 +87,9 @@ class Admission:
                 retry_after_s=self.retry_after_s,
             )
         # The limit learns of a wait when it is over; what is due is known beforehand.
-        if self._turns is None or self._limit is None or (wait_s := self._turns.wait_s) <= self._limit.target_s:
+        if self._turns is None or self._limit is None:
+            return
+        if (wait_s := self._turns.wait_s) <= BURST * self._limit.target_s:
             return
         raise Overloaded(
             f"A question would wait {wait_s * 1000:.0f} ms for its turn.",
