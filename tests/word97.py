@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 SECTOR = 512
 _FREE, _LAST, _TABLE_SECTOR = 0xFFFFFFFF, 0xFFFFFFFE, 0xFFFFFFFD
@@ -28,8 +28,13 @@ def word97(
     notes: Sequence[Paragraph] = (),
     furniture: Sequence[Sequence[Paragraph]] = (),
     remarks: Sequence[Paragraph] = (),
+    styles: Sequence[bytes] = (),
+    styled: Mapping[int, int] | None = None,
 ) -> bytes:
-    """A DOC; `furniture` has for each section six stories: even and odd header, even and odd footer, first of both."""
+    """A DOC; `furniture` has for each section six stories: even and odd header, even and odd footer, first of both.
+
+    `styled` tells by their numbers which paragraphs have another of the `styles` than the first.
+    """
     separators: list[Sequence[Paragraph]] = [[]] * 6 if furniture else []
     stories = [*separators, *furniture]
     parts = [body, notes, [each for story in stories for each in story], [], remarks]
@@ -40,7 +45,11 @@ def word97(
         bounds.append(bounds[-1] + _length(story))
     pages = (_TEXT_AT + 2 * _length(every) + SECTOR - 1) // SECTOR
     runs = [run for paragraph in every for run in paragraph[0]]
-    settings = [(sum(map(_units, (run for run, _ in each[0]))), each[1]) for each in every]
+    of = styled or {}
+    settings = [
+        (sum(map(_units, (run for run, _ in each[0]))), struct.pack("<H", of.get(number, 0)) + each[1])
+        for number, each in enumerate(every)
+    ]
     table = bytearray()
     header = bytearray(_TEXT_AT)
     struct.pack_into("<HH", header, 0, 0xA5EC, 0xC1)
@@ -49,6 +58,7 @@ def word97(
     end = _TEXT_AT + 2 * _length(every)
     piece = struct.pack("<IIHIH", 0, _length(every), 0, _TEXT_AT, 0)
     listed = {
+        0x00A2: _style_sheet(styles),
         0x00F2: struct.pack(f"<{len(bounds) + 1}i", *bounds, bounds[-1]) if stories else b"",
         0x00FA: struct.pack("<III", _TEXT_AT, end, pages),
         0x0102: struct.pack("<III", _TEXT_AT, end, pages + 1),
@@ -79,8 +89,8 @@ def _page(runs: Sequence[tuple[int, bytes]], *, step: int) -> bytes:
     end = SECTOR - 2
     for number, (size, modifiers) in enumerate(runs):
         positions.append(positions[-1] + 2 * size)
-        if modifiers:
-            data = modifiers if step == 1 else b"\0\0" + modifiers
+        if modifiers.strip(b"\0"):
+            data = modifiers
             data += b"\0" * (step > 1 and len(data) % 2 == 0)
             data = bytes([len(data) if step == 1 else (len(data) + 1) // 2]) + data
             end = (end - len(data)) // 2 * 2
@@ -90,6 +100,23 @@ def _page(runs: Sequence[tuple[int, bytes]], *, step: int) -> bytes:
     struct.pack_into(f"<{len(positions)}I", page, 0, *positions)
     page[-1] = len(runs)
     return bytes(page)
+
+
+def style(name: str, settings: bytes, *, base: int = 0xFFF, is_paragraph: bool = True) -> bytes:
+    """A named style whose characters have these settings ([MS-DOC] 2.9.260)."""
+    kind, parts = (1, [b"\0\0", settings]) if is_paragraph else (2, [settings])
+    head = struct.pack("<HHHHH", 0x0FFE, kind | base << 4, len(parts), 0, 0)
+    written = head + struct.pack("<H", len(name)) + name.encode("utf-16-le") + b"\0\0"
+    for part in parts:
+        written += struct.pack("<H", len(part)) + part + b"\0" * (len(part) % 2)
+    return written
+
+
+def _style_sheet(styles: Sequence[bytes]) -> bytes:
+    if not styles:
+        return b""
+    head = struct.pack("<HHHHHHHHH", len(styles), 10, 0, 0, 0, 0, 0, 0, 0)
+    return struct.pack("<H", len(head)) + head + b"".join(struct.pack("<H", len(each)) + each for each in styles)
 
 
 def compound(streams: dict[str, bytes]) -> bytes:

@@ -4,7 +4,7 @@ import struct
 
 import pytest
 from extracted import check_places, extracted
-from word97 import DELETED, HIDDEN, IN_TABLE, INNER_CELL, INNER_ROW, ROW, plain, word97
+from word97 import DELETED, HIDDEN, IN_TABLE, INNER_CELL, INNER_ROW, ROW, plain, style, word97
 
 from headrace import TooLarge
 from headrace_documents.readers.legacy_properties import Properties
@@ -50,6 +50,43 @@ def test_what_is_hidden_or_deleted_is_left_out_and_what_follows_keeps_its_place(
     text = read(word97([(runs, b""), plain("Next.\r")], notes=[plain("A note.\r")]))
 
     assert text.characters.split("\n\n") == ["Seen \U0001f600 kept.", "Next.", "A note."]
+
+
+STYLES = [
+    style("Normal", b""),
+    style("Secret", HIDDEN),
+    style("More secret", b"", base=1),
+    style("Aside", HIDDEN, base=0, is_paragraph=False),
+    style("Shown again", b"\x3c\x08\x00", base=1),
+]
+
+
+def test_what_a_named_style_hides_is_left_out():
+    aside, shown = b"\x30\x4a\x03\x00", b"\x3c\x08\x00"
+    body = [
+        *([("Seen ", b""), ("aside ", aside), ("on.\r", b"")], plain("Secret.\r"), plain("More secret.\r")),
+        *(plain("Shown again.\r"), [("Not hidden here.\r", shown)], [("Aside of the secret.\r", aside)]),
+    ]
+    paragraphs = [each if isinstance(each, tuple) else (each, b"") for each in body]
+
+    text = read(word97(paragraphs, styles=STYLES, styled={1: 1, 2: 2, 3: 4, 4: 1, 5: 1}))
+
+    # Two styles that both hide show what they are set upon, as two that both are bold are not bold.
+    assert text.characters.split("\n\n") == ["Seen on.", "Shown again.", "Not hidden here.", "Aside of the secret."]
+
+
+def test_characters_unlike_their_style_are_shown_where_it_hides():
+    unlike = b"\x3c\x08\x81"
+
+    text = read(word97([([("Hidden ", b""), ("shown.\r", unlike)], b"")], styles=STYLES, styled={0: 1}))
+
+    assert text.characters == "shown."
+
+
+def test_a_damaged_list_of_styles_hides_nothing():
+    text = read(word97([plain("Seen.\r"), plain("Seen too.\r")], styles=[b"\0" * 5], styled={1: 1}))
+
+    assert text.characters.split("\n\n") == ["Seen.", "Seen too."]
 
 
 def test_headers_stand_first_and_footers_last_each_once():

@@ -12,6 +12,8 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from headrace_documents.readers.legacy_styles import Styles, settings
+
 ROW_END, INNER_CELL, INNER_ROW_END, IN_CELL = "\x1d", "\x1c", "\x1b", "\x1a"
 """What stands for the end of a row, for those of a table within a cell, and for a paragraph that its cell goes on
 after; the text itself has none of these."""
@@ -23,10 +25,8 @@ _HIDEABLE = re.compile(f"[^\r\x07\x0c\x13-\x15{IN_CELL}{INNER_ROW_END}{INNER_CEL
 _CHARACTERS, _PARAGRAPHS = 0x00FA, 0x0102
 """Where the header tells the lists of pages with properties of characters, and of paragraphs."""
 _PAGE, MOST_PAGES = 512, 10_000
-_NOT_SHOWN = {0x083C, 0x0800}
+_DELETED = 0x0800
 _IN_TABLE, _ROW, _INNER_CELL, _INNER_ROW = 0x2416, 0x2417, 0x244B, 0x244C
-_SIZES = {0: 1, 1: 1, 2: 2, 3: 4, 4: 2, 5: 2, 7: 3}
-_TABLE_DEFINITION, _VARIABLE = 0xD608, 6
 
 
 @dataclass(slots=True)
@@ -41,20 +41,34 @@ class Properties:
     @classmethod
     def read(cls, stream: bytes, table: bytes) -> Properties:
         """All that can be found; of damaged pages nothing is known."""
-        found = cls()
-        for start, end, modifiers in sorted(_runs(stream, table, _CHARACTERS)):
-            if _NOT_SHOWN & _switched_on(modifiers):
-                found.hidden_starts.append(start)
-                found.hidden_ends.append(end)
+        found, styles = cls(), Styles.read(stream, table)
+        of_paragraphs: list[int] = []
         for start, _, modifiers in sorted(_runs(stream, table, _PARAGRAPHS)):
             found.starts.append(start)
             found.kinds.append(_switched_on(modifiers[2:]))
+            of_paragraphs.append(int.from_bytes(modifiers[:2], "little"))
+        reach = 0
+        for start, end, modifiers in sorted(_runs(stream, table, _CHARACTERS)):
+            is_deleted = _DELETED in _switched_on(modifiers)
+            # Stretches do not overlap, except in a file that is made to be looked at for long.
+            stretch = max(start, reach), end
+            parts = found._within(*stretch, of_paragraphs) if styles.hidden else iter([(*stretch, 0)])
+            for begin, stop, style in parts:
+                if is_deleted or styles.hides(modifiers, style):
+                    found.hidden_starts.append(begin)
+                    found.hidden_ends.append(stop)
+            reach = max(reach, end)
         return found
 
-    @property
-    def tells_tables(self) -> bool:
-        """Whether any row is known to end anywhere."""
-        return any(_ROW in kind or _INNER_ROW in kind for kind in self.kinds)
+    def _within(self, start: int, end: int, styles: list[int]) -> Iterator[tuple[int, int, int]]:
+        """The stretch from `start` to `end` by paragraphs, with the style of each; it lies in one as a rule."""
+        at = max(0, bisect_right(self.starts, start) - 1)
+        while start < end:
+            following = self.starts[at + 1] if at + 1 < len(self.starts) else end
+            stop = min(end, max(following, start))
+            if stop > start:
+                yield start, stop, styles[at] if at < len(styles) else 0
+            start, at = stop, at + 1
 
     def applied(self, text: str, offset: int, width: int) -> str:
         """The `text` at `offset`, `width` bytes a character, with marks of tables and `GONE` for what is not shown."""
@@ -117,19 +131,5 @@ def _modifiers(page: bytes, at: int, *, is_paragraph: bool) -> bytes:
 
 
 def _switched_on(modifiers: bytes) -> frozenset[int]:
-    """The properties that are on or off and are on ([MS-DOC] 2.6)."""
-    found = set()
-    position = 0
-    while position + 2 < len(modifiers):
-        (name,) = struct.unpack_from("<H", modifiers, position)
-        position += 2
-        kind = name >> 13
-        if kind == _VARIABLE:
-            wide = name == _TABLE_DEFINITION
-            size = int.from_bytes(modifiers[position : position + (2 if wide else 1)], "little") + 1
-        else:
-            size = _SIZES[kind]
-            if size == 1 and modifiers[position] == 1:
-                found.add(name)
-        position += size
-    return frozenset(found)
+    """The properties that are on or off and are on."""
+    return frozenset(name for name, operand in settings(modifiers) if operand == b"\x01")
