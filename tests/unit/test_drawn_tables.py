@@ -131,3 +131,70 @@ def test_the_blocks_of_an_invoice_are_no_rows_of_its_table():
 
     assert tuple(rows) in [table.rows for table in text.tables]
     assert "Bill to:\nPorthaven Harbour Board\nQuay Street, Porthaven" in text.characters
+
+
+PARAGRAPH = [
+    "The treasurer will write to",
+    "the owners of all boats that",
+    "lie in the basin, who must",
+    "move them in May.",
+]
+STOCK = [("Part", "Count", "Price"), ("Shackle", "12", "6.25"), ("Chain", "40", "18.50"), ("Buoy", "3", "44.00")]
+
+
+def stock(left: float, top: float, *, width: float = 80, rows=STOCK) -> str:
+    """A ruled table of one line a cell, each cell drawn as a box."""
+    content = ""
+    for number, row in enumerate(rows):
+        for column, cell in enumerate(row):
+            x, y = left + width * column, top - 20 * (number + 1)
+            content += f"{x} {y} {width} 20 re S\n" + shown(x + 4, y + 6, cell)
+    return content
+
+
+def box(left: float, top: float, width: float, height: float) -> str:
+    """A box with a paragraph in it."""
+    lines = "".join(shown(left + 4, top - 14 - PITCH * at, line) for at, line in enumerate(PARAGRAPH))
+    return f"{left} {top - height} {width} {height} re S\n" + lines
+
+
+@pytest.mark.parametrize("place", [(72, 620, 240, 60), (72, 760, 240, 60), (312, 700, 160, 80), (312, 700, 160, 120)])
+def test_a_box_of_text_that_touches_a_table_is_no_part_of_it(place):
+    text = extracted(page_pdf(stock(72, 700) + box(*place)))
+
+    check_places(text)
+    assert [table.rows for table in text.tables] == [tuple(STOCK)]
+    assert "\n".join(PARAGRAPH) in text.characters
+
+
+def test_text_beside_a_table_and_below_a_box_that_touches_it_is_no_part_of_it():
+    rows = [*STOCK, *[("Rope", str(number), "5.00") for number in range(6)]]
+    below = shown(316, 560, "Below the box stands more.")
+
+    text = extracted(page_pdf(stock(72, 700, rows=rows) + box(312, 700, 160, 80) + below))
+
+    assert [table.rows for table in text.tables] == [tuple(rows)]
+    assert "\n".join(PARAGRAPH) in text.characters
+
+
+def test_tables_that_touch_are_two():
+    offices = [("Harbour", "Master"), ("Kiel", "Jansen"), ("Wick", "Moir")]
+
+    text = extracted(page_pdf(stock(72, 700) + stock(72, 620, width=120, rows=offices)))
+
+    assert [table.rows for table in text.tables] == [tuple(STOCK), tuple(offices)]
+
+
+def test_the_words_of_a_cell_over_several_rows_stand_in_the_first():
+    content = "72 680 120 20 re S\n192 680 80 20 re S\n72 600 120 80 re S\n"
+    content += shown(76, 686, "Region") + shown(196, 686, "Town")
+    lines = ("The northern", "coast with all", "of its islands")
+    content += "".join(shown(76, 664 - 24 * at, line) for at, line in enumerate(lines))
+    for at, town in enumerate(("Wick", "Thurso", "Tain", "Alness")):
+        content += f"192 {660 - 20 * at} 80 20 re S\n" + shown(196, 666 - 20 * at, town)
+
+    text = extracted(page_pdf(content))
+
+    coast = "The northern coast with all of its islands"
+    rows = (("Region", "Town"), (coast, "Wick"), ("", "Thurso"), ("", "Tain"), ("", "Alness"))
+    assert [table.rows for table in text.tables] == [rows]

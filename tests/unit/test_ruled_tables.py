@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
+from headrace_documents.readers.frames import frames_of
 from headrace_documents.readers.ink import darkness_of, letter_height_of, skew_of
 from headrace_documents.readers.ocr import Seen, credible
 from headrace_documents.readers.page_text import PageWords, passage_of
-from headrace_documents.readers.ruled_tables import frames_of, in_cells
+from headrace_documents.readers.ruled_tables import in_cells
 from headrace_documents.readers.rulings import Rulings, unruled
 
 DPI = 200

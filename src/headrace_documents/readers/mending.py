@@ -18,8 +18,8 @@ _BEYOND_LATIN = re.compile("[\u0590-\u1dff\u1f00-\u1fff\u2e80-\ua4cf\ua800-\ud7f
 TOUCHING = 0.15
 """Words closer than this share of their height are one."""
 
-CharacterBox = Callable[[int], tuple[float, float] | None]
-"""The left and right edge of one character of the engine's count."""
+CharacterPlace = Callable[[int], tuple[float, float, float, float] | None]
+"""The left, bottom, right and top of one character of the engine's count."""
 
 
 @dataclass(slots=True)
@@ -42,12 +42,12 @@ def may_be_broken(text: str) -> bool:
     return not text.isascii() and _BEYOND_LATIN.search(text) is not None
 
 
-def mended(columns: WordColumns, box_of: CharacterBox) -> WordColumns:
+def mended(columns: WordColumns, place_of: CharacterPlace) -> WordColumns:
     """The words with stray signs back on their letters and touching pieces as one."""
     words = list(columns.words)
     strays = {index for index, word in enumerate(words) if _is_marks(word)}
     for stray in strays:
-        _put_back(stray, words, columns, box_of)
+        _put_back(stray, words, columns, place_of)
     kept = WordColumns([], [], [], [], columns.boxes)
     boxes: list[npt.NDArray[np.float64]] = []
     for index, word in enumerate(words):
@@ -83,7 +83,7 @@ def _are_one(before: str, word: str, box: npt.NDArray[np.float64], own: npt.NDAr
     return bool(-height < gap < (2 * TOUCHING if is_sign else TOUCHING) * height)
 
 
-def _put_back(stray: int, words: list[str], columns: WordColumns, box_of: CharacterBox) -> None:
+def _put_back(stray: int, words: list[str], columns: WordColumns, place_of: CharacterPlace) -> None:
     """Writes the signs of one stray into the word of its row that they stand above or below; it is then empty."""
     left, bottom, right, top = columns.boxes[stray].tolist()
     middle = (left + right) / 2
@@ -96,8 +96,8 @@ def _put_back(stray: int, words: list[str], columns: WordColumns, box_of: Charac
         first, size = columns.characters[index]
         if words[index] != columns.words[index] or size != len(words[index]):
             continue
-        edges = [box_of(first + each) for each in range(size)]
-        at = [each for each, edge in enumerate(edges) if edge is not None and edge[0] - 1 <= middle <= edge[1] + 1]
+        edges = [place_of(first + each) for each in range(size)]
+        at = [each for each, edge in enumerate(edges) if edge is not None and edge[0] - 1 <= middle <= edge[2] + 1]
         bases = [each for each in at if unicodedata.category(words[index][each]) != "Mn"]
         if not bases:
             continue

@@ -12,11 +12,12 @@ from tesserocr import OEM, PSM, RIL, PyTessBaseAPI, iterate_level
 
 from headrace import current_context
 from headrace_documents.readers.blocks import downward, in_blocks
+from headrace_documents.readers.frames import Frame, frames_of
 from headrace_documents.readers.hyphens import with_compounds
 from headrace_documents.readers.ink import Pixels, darkness_of, evened, paper_of, skew_of
 from headrace_documents.readers.page_text import PageWords, passage_of
 from headrace_documents.readers.reader import NOT_READ, Passage
-from headrace_documents.readers.ruled_tables import Frame, frames_of, in_cells
+from headrace_documents.readers.ruled_tables import in_cells
 from headrace_documents.readers.rulings import unruled
 from headrace_documents.readers.scripts import LATIN, languages_for, script_of
 from headrace_documents.readers.seen import Seen

@@ -5,10 +5,8 @@ No call into the engine is made per character: text comes a page at once, places
 
 from __future__ import annotations
 
-import ctypes
-import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
@@ -23,9 +21,12 @@ from headrace import Unreadable, checkpointed, report_progress
 from headrace_documents.readers.annotations import annotated, has_annotations, own_text, settled
 from headrace_documents.readers.containers import ENCRYPTED
 from headrace_documents.readers.drawn_lines import lines_of
+from headrace_documents.readers.engine_text import boxes_of, place_of, text_of, turn_of
+from headrace_documents.readers.frames import Frame, frames_of
 from headrace_documents.readers.hyphens import is_broken, with_compounds
 from headrace_documents.readers.layout import runs_down
 from headrace_documents.readers.legibility import SURE, Likeness, Unmapped, is_like_no_language, unmapped_of
+from headrace_documents.readers.line_ends import relined
 from headrace_documents.readers.mending import WordColumns, may_be_broken, mended
 from headrace_documents.readers.page_text import PageWords, passage_of
 from headrace_documents.readers.reader import Limits, Passage, Reading
@@ -36,7 +37,7 @@ from headrace_documents.readers.right_to_left import (
     rows_within,
     stretches_of,
 )
-from headrace_documents.readers.ruled_tables import Frame, frames_of, in_cells
+from headrace_documents.readers.ruled_tables import in_cells
 from headrace_documents.readers.rulings import Rulings
 from headrace_documents.readers.wrapped_tables import wrapped_frames
 from headrace_documents.schema import Finding
@@ -215,7 +216,7 @@ def words_of(page: pdfium.PdfPage, own: str | None = None) -> tuple[PageWords, U
     textpage = page.get_textpage()
     try:
         raw = textpage.raw
-        text, places = _text(raw)
+        text, places = text_of(raw)
         matches = list(_WORD.finditer(text))
         unmapped = unmapped_of(
             text, matches, lambda at: engine.FPDFText_HasUnicodeMapError(raw, places(at, at + 1)[0]) == 1
@@ -241,14 +242,15 @@ def words_of(page: pdfium.PdfPage, own: str | None = None) -> tuple[PageWords, U
             joined.append(is_hyphen and bool(words[:-1]))
             position = match.end()
         characters = [places(start, end) for start, end in spans]
-        columns = WordColumns(with_compounds(words, joined), lines, joined, characters, _boxes(raw, characters))
-        turn = _turn(raw, characters, np.array(lines, dtype=np.int32), page.get_rotation())
+        boxes, stacked = boxes_of(raw, characters)
+        columns = WordColumns(with_compounds(words, joined), lines, joined, characters, boxes)
+        turn = turn_of(raw, characters, np.array(lines, dtype=np.int32), page.get_rotation())
         if turn == 0 and own is not None and text.startswith(own.rstrip()):
             columns = settled(columns, sum(start < len(own.rstrip()) for start, _ in spans))
-        if turn == 0 and own is None and has_right_to_left(text):
-            columns = _with_quotations(raw, columns)
-        elif turn == 0 and may_be_broken(text):
-            columns = mended(columns, lambda index: _edges(raw, index))
+        elif turn == 0 and page.get_rotation() == 0:
+            columns = relined(columns, stacked, partial(place_of, raw))
+        if turn == 0:
+            columns = _by_script(raw, columns, text, is_annotated=own is not None)
     finally:
         textpage.close()
     # Lines that run downwards, the first on the right, are laid out as those of a page that lies on its side.
@@ -266,6 +268,13 @@ def words_of(page: pdfium.PdfPage, own: str | None = None) -> tuple[PageWords, U
         frames = [*ruled, *wrapped_frames(words_found, ruled)]
         words_found = in_cells(words_found, frames) if frames else words_found
     return words_found, unmapped
+
+
+def _by_script(raw: engine.FPDF_TEXTPAGE, columns: WordColumns, text: str, *, is_annotated: bool) -> WordColumns:
+    """The words of an upright page as their scripts are written."""
+    if not is_annotated and has_right_to_left(text):
+        return _with_quotations(raw, columns)
+    return mended(columns, partial(place_of, raw)) if may_be_broken(text) else columns
 
 
 def _frames(page: pdfium.PdfPage) -> list[Frame]:
@@ -310,71 +319,6 @@ def _with_quotations(raw: engine.FPDF_TEXTPAGE, columns: WordColumns) -> WordCol
     is_new = [number > 0 and line != lines[number - 1] for number, line in enumerate(lines)]
     numbers = np.cumsum(is_new, dtype=np.int32).tolist()
     return WordColumns(words, numbers, joined, characters, np.array(boxes, dtype=np.float64).reshape(-1, 4))
-
-
-def _text(raw: engine.FPDF_TEXTPAGE) -> tuple[str, Callable[[int, int], tuple[int, int]]]:
-    """The text of a page, and where in the engine's count of characters a span of it lies."""
-    count = engine.FPDFText_CountChars(raw)
-    if count <= 0:
-        return "", lambda start, end: (start, end - start)
-    buffer = ctypes.create_string_buffer((count + 1) * 4)
-    written = engine.FPDFText_GetText(raw, 0, count, ctypes.cast(buffer, ctypes.POINTER(ctypes.c_ushort)))
-    data = buffer.raw[: max(0, written - 1) * 2]
-    text = data.decode("utf-16-le", errors="surrogatepass")
-    is_plain = len(text) * 2 == len(data)
-    index = engine.FPDFText_GetCharIndexFromTextIndex
-    if is_plain and written - 1 == count:
-        return text, lambda start, end: (start, end - start)
-    text = data.decode("utf-16-le", errors="replace")
-    # Characters beyond the basic plane count twice in the engine's text and once in ours.
-    units = None if is_plain else np.cumsum([0, *(2 if ord(each) > 0xFFFF else 1 for each in text)])
-
-    def places(start: int, end: int) -> tuple[int, int]:
-        if units is not None:
-            start, end = int(units[start]), int(units[end])
-        first = index(raw, start)
-        last = index(raw, end - 1)
-        return (first, last - first + 1) if first >= 0 and last >= first else (0, 0)
-
-    return text, places
-
-
-def _boxes(raw: engine.FPDF_TEXTPAGE, places: list[tuple[int, int]]) -> npt.NDArray[np.float64]:
-    """For each place the left, bottom, right and top of its characters in page space; NaN without any."""
-    boxes = np.full((len(places), 4), np.nan)
-    left, top, right, bottom = (ctypes.c_double() for _ in range(4))
-    pointers = [ctypes.byref(each) for each in (left, top, right, bottom)]
-    count_rects, get_rect = engine.FPDFText_CountRects, engine.FPDFText_GetRect
-    for word, (first, size) in enumerate(places):
-        rects = count_rects(raw, first, size) if size > 0 else 0
-        for rect in range(rects):
-            if not get_rect(raw, rect, *pointers):
-                continue
-            if rect == 0:
-                boxes[word] = left.value, bottom.value, right.value, top.value
-            else:
-                box = boxes[word]
-                box[:2] = min(box[0], left.value), min(box[1], bottom.value)
-                box[2:] = max(box[2], right.value), max(box[3], top.value)
-    return boxes
-
-
-def _edges(raw: engine.FPDF_TEXTPAGE, index: int) -> tuple[float, float] | None:
-    left, right, bottom, top = (ctypes.c_double() for _ in range(4))
-    is_placed = engine.FPDFText_GetCharBox(raw, index, left, right, bottom, top)
-    return (left.value, right.value) if is_placed else None
-
-
-def _turn(
-    raw: engine.FPDF_TEXTPAGE, characters: list[tuple[int, int]], lines: npt.NDArray[np.int32], rotation: int
-) -> int:
-    """By how many degrees most lines are turned clockwise as shown, asking for one character a line."""
-    turns = [0, 0, 0, 0]
-    for first in np.flatnonzero(np.diff(lines, prepend=-1)).tolist():
-        angle = engine.FPDFText_GetCharAngle(raw, characters[first][0])
-        if angle >= 0:
-            turns[round(math.degrees(angle) / 90) % 4] += 1
-    return (turns.index(max(turns)) * 90 + rotation) % 360
 
 
 def _shown(page: pdfium.PdfPage, boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:

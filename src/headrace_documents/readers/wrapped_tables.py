@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from headrace_documents.readers.blocks import are_cells
+from headrace_documents.readers.frames import Frame
 from headrace_documents.readers.page_tables import MARKER, WIDE_GAP
 from headrace_documents.readers.page_text import PageWords
-from headrace_documents.readers.ruled_tables import Frame
 from headrace_documents.readers.seen import Seen
 
 Boxes = npt.NDArray[np.float32]
@@ -238,8 +238,10 @@ def _frame_of(rows: Sequence[list[int]], stretch: _Stretch) -> Frame:
     left = min(piece.box[0] for _, piece in stretch.placed()) - 1.0
     right = max(piece.box[2] for _, piece in stretch.placed()) + 1.0
     sides = np.array([left, *stretch.edges, right], dtype=np.float32)
+    edges = np.array(bounds, dtype=np.float32)
     down = np.stack((sides, np.full_like(sides, bounds[0]), sides, np.full_like(sides, bounds[-1])), axis=1)
-    return Frame(sides, np.array(bounds, dtype=np.float32), down, reach=0.5)
+    across = np.stack((np.full_like(edges, left), edges, np.full_like(edges, right), edges), axis=1)
+    return Frame(sides, edges, down, across, reach=0.5)
 
 
 def _edges(levels: Sequence[_Level], height: float) -> list[float]:

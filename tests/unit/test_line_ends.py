@@ -1,0 +1,22 @@
+"""Words at the ends of lines of pages that hold little text, where the engine is not sure which way lines run."""
+
+from drawn import page_pdf, shown
+from extracted import check_places, extracted
+
+FIGURES = "".join(shown(200, 700 - 12 * at, str(at + 1)) for at in range(6))
+
+
+def test_a_word_whose_last_letter_is_drawn_by_itself_is_one_word():
+    letters = "BT /F1 12 Tf 72 700 Td (The norther) Tj 62.3 0 Td (n) Tj ET\n"
+
+    text = extracted(page_pdf(letters + "".join(shown(72, 680 - 12 * at, "coast") for at in range(3)) + FIGURES))
+
+    check_places(text)
+    assert text.characters.startswith("The northern\n")
+
+
+def test_figures_one_below_the_other_are_words_of_their_own():
+    text = extracted(page_pdf(FIGURES + shown(300, 700, "Kiel")))
+
+    check_places(text)
+    assert text.characters.split()[:6] == ["1", "2", "3", "4", "5", "6"]
