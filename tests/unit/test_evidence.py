@@ -56,6 +56,32 @@ def test_one_more_bad_key_is_a_fair_bet_at_the_edge_of_what_is_tolerated(toleran
         assert share * if_candidate + (1 - share) * if_champion == pytest.approx(before)
 
 
+@pytest.mark.parametrize("tolerance", [1.0, 1.25])
+@pytest.mark.parametrize(("champion_bad", "each_badly"), [(0.2, 0.2), (0.2, 0.1), (0.2, 0.0)])
+def test_a_pair_is_a_fair_bet_where_the_candidate_is_as_bad_as_is_tolerated(tolerance, champion_bad, each_badly):
+    candidate_bad = tolerance * champion_bad
+    chances = {
+        Pairs(1, 1, 0, 0): candidate_bad - each_badly,
+        Pairs(1, 0, 1, 0): champion_bad - each_badly,
+        Pairs(1, 0, 0, 1): each_badly,
+        Pairs(1, 0, 0, 0): 1 - candidate_bad - champion_bad + each_badly,
+    }
+
+    expected = sum(chance * np.exp(harm([], pairs, tolerance=tolerance)) for pairs, chance in chances.items())
+
+    assert expected == pytest.approx(1.0)
+
+
+def test_without_tolerance_pairs_are_the_fair_coin_of_mcnemar():
+    assert harm([], Pairs(90, 12, 4, 30)) == pytest.approx(float(harm([Marks(0.5, 12, 4)])))
+
+
+def test_a_candidate_that_fails_on_the_same_questions_and_some_more_is_tolerated():
+    """Low confidence in 11.1 % more answers of a shadow than the champion's, 25 % more is let pass."""
+    assert harm([], Pairs(10_000, only_candidate=250, only_champion=50, each_badly=1_750), tolerance=1.25) < 0
+    assert harm([], Pairs(10_000, only_candidate=900, only_champion=50, each_badly=1_750), tolerance=1.25) > 20
+
+
 def test_two_bad_keys_of_a_hundredth_of_the_traffic_say_a_lot():
     assert np.exp(harm([Marks(0.01, candidate=2)])) > 200
 
@@ -86,7 +112,9 @@ def test_strata_with_different_shares_multiply_within_each_prior():
 
 
 @pytest.mark.parametrize("share", [0.01, 0.25, 0.5])
-@pytest.mark.parametrize(("champion_bad", "difference"), [(0.1, 0.0), (0.1, 0.05), (0.3, -0.1)])
+@pytest.mark.parametrize(
+    ("champion_bad", "difference"), [(0.1, 0.0), (0.1, 0.05), (0.3, -0.1), (0.6, -0.5), (1.0, -0.9)]
+)
 def test_the_bets_behind_a_bound_are_fair_at_the_true_difference(share, champion_bad, difference):
     candidate_bad = champion_bad + difference
     gains = {
@@ -104,13 +132,23 @@ def test_the_bets_behind_a_bound_are_fair_at_the_true_difference(share, champion
     assert expected == pytest.approx(1.0)
 
 
+def test_the_bets_on_pairs_are_fair_at_the_true_difference_however_much_better_the_candidate_is():
+    chances = {Pairs(1, 1, 0): 0.05, Pairs(1, 0, 1): 0.85, Pairs(1, 0, 0): 0.1}
+
+    expected = sum(
+        chance * np.exp(worse_by([], pairs, difference=np.array([-0.8])))[0] for pairs, chance in chances.items()
+    )
+
+    assert expected == pytest.approx(1.0)
+
+
 def test_the_evidence_grows_with_the_difference_it_is_against():
     strata = [Stratum(0.1, 50, 400, 4, 30), Stratum(0.5, 300, 310, 20, 19)]
 
     values = worse_by(strata, Pairs(100, 3, 5), difference=np.linspace(-1, 1, 401))
 
-    finite = values[np.isfinite(values)]
-    assert (np.diff(finite) >= -1e-9).all()
+    assert np.isfinite(values).all()
+    assert (np.diff(values) >= -1e-9).all()
 
 
 def test_bounds_hold_at_all_times_at_once():

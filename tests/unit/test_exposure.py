@@ -65,6 +65,18 @@ def test_without_any_share_only_pairs_count():
     assert found.of(ERRORS) == GuardFigures(pairs=Pairs(1, 1, 0))
 
 
+def test_pairs_tell_who_answered_badly():
+    found = figures(
+        *(
+            seen(key=f"{bad}{champion_bad}", share=0.0, bad=bad, champion_bad={ERRORS: champion_bad})
+            for bad in (True, False)
+            for champion_bad in (True, False)
+        )
+    )
+
+    assert found.of(ERRORS).pairs == Pairs(both=4, only_candidate=1, only_champion=1, each_badly=1)
+
+
 def test_what_is_told_late_counts_once_and_is_no_arrival():
     late = [seen(guard=ACCURACY, bad=True, is_late=True, candidate=True)] * 2
 

@@ -135,5 +135,11 @@ def test_a_guard_that_nobody_knows_is_refused(written):
         guards_of([written])
 
 
+@pytest.mark.parametrize("limit", ["0", "1", "-0.5", "50"])
+def test_what_may_disagree_is_a_share_that_can_be_gone_beyond(limit):
+    with pytest.raises(InvalidInput, match="between 0 and 1"):
+        guards_of([f"disagreement={limit}"])
+
+
 def test_a_rollout_is_a_value():
     assert replace(begun(), reason="x") == replace(begun(), reason="x")

@@ -74,7 +74,7 @@ class CountOf(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """A row of counts; of `PAIRS` they are: both, none, only the candidate, only the champion."""
+    """A row of counts; of `PAIRS` they are: both, each badly, only the candidate badly, only the champion."""
 
     candidate: int = 0
     champion: int = 0
@@ -165,7 +165,7 @@ class _Counting:
         for guard, is_bad in it.bad.items():
             if guard in champion_bad and self._is_first(SeenAs(f"pair:{guard}", it.key), it.share):
                 was_bad = champion_bad[guard]
-                pair = Count(1, 0, int(is_bad and not was_bad), int(was_bad and not is_bad))
+                pair = Count(1, int(is_bad and was_bad), int(is_bad and not was_bad), int(was_bad and not is_bad))
                 self._plus(CountOf(Kind.PAIRS, guard, -1, 0.0), pair)
 
     def _is_first(self, name: SeenAs, share: float) -> bool:
@@ -198,8 +198,12 @@ def _guard_figures(guard: str, rows: list[tuple[CountOf, Count]]) -> GuardFigure
     return GuardFigures(
         marks=tuple(Marks(what.share, it.candidate, it.champion) for what, it in own if what.kind is Kind.MARKS),
         strata=tuple(_stratum(what, it) for what, it in own if what.kind is Kind.STRATA),
-        pairs=Pairs(pairs[0].candidate, pairs[0].bad_candidate, pairs[0].bad_champion) if pairs else Pairs(),
+        pairs=_pairs(pairs[0]) if pairs else Pairs(),
     )
+
+
+def _pairs(it: Count) -> Pairs:
+    return Pairs(it.candidate, it.bad_candidate, it.bad_champion, it.champion)
 
 
 def _stratum(what: CountOf, it: Count) -> Stratum:

@@ -106,6 +106,8 @@ def _rule(written: str, known: dict[str, GuardRule]) -> GuardRule:
             raise InvalidInput(f"The guard {written!r} does not say which values are bad.", remedy=_REMEDY)
         return rule
     if found["high"] is None:
+        if name == DISAGREEMENT and not 0 < float(found["low"]) < 1:
+            raise InvalidInput(f"{written!r} is no share that may disagree.", remedy="Choose between 0 and 1.")
         return replace(rule, limit=float(found["low"]))
     span = (float(found["low"]), float(found["high"]))
     if span[0] >= span[1] or not name.startswith(OUTCOME):

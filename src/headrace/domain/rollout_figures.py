@@ -34,11 +34,12 @@ class Stratum:
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Keys whose question both releases answered: how many in all, and how many only one of them answered badly."""
+    """Keys whose question both releases answered: how many in all, and how many one of them or each answered badly."""
 
     both: int = 0
     only_candidate: int = 0
     only_champion: int = 0
+    each_badly: int = 0
 
 
 @dataclass(frozen=True, slots=True)

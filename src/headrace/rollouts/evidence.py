@@ -32,18 +32,24 @@ CENTRES = (0.0, 0.05, 0.15, 0.35, 0.6)
 CONCENTRATIONS = (10.0, 100.0, 1000.0)
 """How close to the planned share the priors of the sample ratio hold."""
 
+NO_PAIRS = Pairs()
+
 REFINEMENTS, POINTS, HALVINGS = 3, 33, 20
 """How finely the end of a confidence sequence is looked for: to less than a ten-thousandth."""
 
 
-def harm(marks: Sequence[Marks], *, tolerance: float = 1.0) -> Floats:
+def harm(marks: Sequence[Marks], pairs: Pairs = NO_PAIRS, *, tolerance: float = 1.0) -> Floats:
     """The logarithm of the evidence that the candidate is bad more than `tolerance` times as often as the champion.
 
     While it is not, the next bad key is the candidate's with a chance of at most `share * tolerance / (share *
     tolerance + 1 - share)`: given that a key met something bad, where it was sent is a coin whose bias is known. Each
     of `RATIOS` gives a likelihood ratio against that coin, and their mean is an e-process. Nothing is assumed of how
-    often, how regularly or together answers go bad. Where both releases answered a question and only one of them did so
-    badly, the coin is fair: `Marks(0.5, ...)`, the sequential form of McNemar's test (1947).
+    often, how regularly or together answers go bad.
+
+    Where both releases answered a question there is no coin: a bet wins where only the candidate answered badly, and
+    loses `tolerance` times as much where only the champion did. Where each did, it loses the difference, for then the
+    candidate uses up what is tolerated; at a tolerance of 1 that is nothing, and this the sequential form of McNemar's
+    test (1947).
 
     Sources: conditioning on events, Lindon and Malek (2022), "Anytime-valid inference for multinomial count data",
     NeurIPS 35; mixtures of likelihood ratios, Robbins (1970), and Howard, Ramdas, McAuliffe and Sekhon (2021),
@@ -58,6 +64,9 @@ def harm(marks: Sequence[Marks], *, tolerance: float = 1.0) -> Floats:
         bets = np.array([_odds_share(each.share, tolerance * ratio) for ratio in RATIOS])
         candidate, champion = np.asarray(each.candidate)[..., None], np.asarray(each.champion)[..., None]
         total = total + candidate * np.log(bets / null) + champion * np.log((1 - bets) / (1 - null))
+    stakes = np.array([(ratio - 1) / (tolerance * ratio + 1) for ratio in RATIOS])
+    total = total + pairs.only_candidate * np.log1p(stakes) + pairs.only_champion * np.log1p(-tolerance * stakes)
+    total = total + pairs.each_badly * np.log1p((1 - tolerance) * stakes)
     return _log_mean(np.broadcast_to(total, (*np.shape(total)[:-1], len(RATIOS))))
 
 
@@ -108,7 +117,9 @@ def worse_by(strata: Sequence[Stratum], pairs: Pairs, *, difference: Floats) -> 
     wealth = np.zeros((len(tested), len(STAKES), len(CENTRES)))
     for each in strata:
         here, there = 1 / each.share, -1 / (1 - each.share)
-        bets = stakes / np.maximum((1 - centres) * here, -centres * there)
+        largest = np.maximum((1 - centres) * here, -centres * there)
+        # Tested against less than nothing, a bet loses even where `z` is 0: it is smaller, so that it never owes.
+        bets = stakes / np.maximum(largest, largest - tested)
         for count, is_bad, weight in (
             (each.candidate - each.bad_candidate, 0.0, here),
             (each.champion - each.bad_champion, 0.0, there),
@@ -118,7 +129,7 @@ def worse_by(strata: Sequence[Stratum], pairs: Pairs, *, difference: Floats) -> 
             wealth += _grown(count, bets * (tested - (is_bad - centres) * weight))
     same = pairs.both - pairs.only_candidate - pairs.only_champion
     for count, seen in ((same, 0.0), (pairs.only_candidate, 1.0), (pairs.only_champion, -1.0)):
-        wealth += _grown(count, stakes * (tested - seen))
+        wealth += _grown(count, stakes / np.maximum(1, 1 - tested) * (tested - seen))
     return _log_mean(wealth.reshape(len(tested), -1))
 
 
@@ -179,11 +190,8 @@ def _odds_share(share: float, ratio: float) -> float:
 
 
 def _grown(count: float, gain: Floats) -> Floats:
-    """The logarithm of what `count` bets make of 1; a bet that could lose all, and more, counts as lost."""
-    if not count:
-        return np.zeros_like(gain)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(gain > -1, count * np.log1p(np.maximum(gain, -1)), -np.inf)
+    """The logarithm of what `count` bets make of 1."""
+    return count * np.log1p(gain)
 
 
 def _log_mean(logs: Any) -> Floats:

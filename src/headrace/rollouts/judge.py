@@ -13,7 +13,7 @@ from datetime import datetime
 
 from headrace.domain.guard_rule import GuardRule, Need
 from headrace.domain.rollout import Rollout, RolloutState
-from headrace.domain.rollout_figures import Figures, GuardFigures, GuardFinding, Judgement, Marks, Verdict
+from headrace.domain.rollout_figures import Figures, GuardFigures, GuardFinding, Judgement, Verdict
 from headrace.rollouts.evidence import (
     difference_between,
     excess,
@@ -63,9 +63,7 @@ def _harm(rule: GuardRule, figures: GuardFigures) -> float:
     """The logarithm of the evidence; what was seen in shadow and what was seen in canary are one process."""
     if not rule.compares:
         return float(excess(figures.pairs.only_candidate, figures.pairs.both, limit=rule.limit))
-    # Of the keys that only one release answered badly in shadow, each is the one as likely as the other: a fair coin.
-    in_shadow = Marks(0.5, figures.pairs.only_candidate, figures.pairs.only_champion)
-    return float(harm([*figures.marks, in_shadow], tolerance=rule.tolerance))
+    return float(harm(figures.marks, figures.pairs, tolerance=rule.tolerance))
 
 
 def _is_waited_for(rule: GuardRule, figures: GuardFigures) -> bool:
