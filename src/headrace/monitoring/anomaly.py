@@ -27,13 +27,11 @@ FIT = 300
 MOST_SCORES = 4_000
 DIRECTIONS = 64
 """Directions that have a deviation of their own: of 256, no more far-out inputs are found by all of them."""
-GLANCES = 16
-"""The widest directions, one by one, that most inputs are seen by to be ordinary."""
 TOGETHER = 32
-"""Inputs that are ranked at a time, once enough are: one product of matrices instead of many of a vector."""
+"""Scores that are ranked at a time, once enough are: the ranks are copied for it, as others look at them meanwhile."""
 _SHRINK = 0.5
-_FAR = 1e12
-_ROUNDING = 1e-4
+_FARTHEST = 1e70
+"""Squares of distances from here on are infinite: products in single precision would be."""
 
 
 class AnomalyMemory(msgspec.Struct):
@@ -61,9 +59,8 @@ class AnomalyDetector:
         self._mean = np.array(memory.mean, np.float32)
         self._scale = np.array(memory.scale, np.float32)
         self._directions = np.array(memory.directions, np.float32).reshape(len(memory.directions), len(memory.mean))
-        self._widest = list(self._directions[::-1][:GLANCES])
         self._scores = array("d", sorted(memory.scores))
-        self._unranked: list[Singles] = []
+        self._unranked: list[float] = []
         self._lock = Lock()
 
     @property
@@ -77,20 +74,12 @@ class AnomalyDetector:
             self._rank()
         return self._p_of(self.score(embedding))
 
-    def unlikeness(self, away: Singles | None, *, least: float) -> float | None:
-        """The share of normal inputs that are less unusual than what lies so far `away`, if that is `least` or more.
+    def unlikeness(self, score: float | None, *, least: float) -> float | None:
+        """The share of normal inputs that are less unusual than one of this score, if that is `least` or more.
 
-        None for all others, of which most are told by a glance: the whole product gives the interpreter's lock away,
-        and under load its way back takes more time than the sums. What was learned last may not be ranked yet.
+        None for all others. What was learned last may not be ranked yet.
         """
-        scores = self._scores
-        if away is None or not self._is_enough(len(scores)):
-            return None
-        # So many normal inputs may be as far out, rounding aside, which the comparison at the end settles.
-        most = int((1 - least) * (len(scores) + 1) + 1e-6) - 1
-        if most < 0 or (most < len(scores) and self._is_nearer(away, scores[len(scores) - 1 - most])):
-            return None
-        p = self._p_of(self._score(away))
+        p = self._p_of(score)
         return None if p is None or 1 - p < least else 1 - p
 
     def is_anomalous(self, embedding: Sequence[float]) -> bool:
@@ -98,10 +87,10 @@ class AnomalyDetector:
         p = self.p_value(embedding)
         return p is not None and p <= self.level
 
-    def learn(self, embedding: Sequence[float] | Floats | Singles, away: Singles | None = None) -> None:
+    def learn(self, embedding: Sequence[float] | Floats | Singles, score: float | None = None) -> None:
         """Takes in an input that is held to be normal: first for the mean, then for the ranks, then no more.
 
-        `away` is how far it was found to be, where that is known.
+        `score` is what it has, where that is known.
         """
         if len(self._scores) >= MOST_SCORES or not len(embedding):
             return
@@ -112,12 +101,15 @@ class AnomalyDetector:
                     self._lessons.append(lesson)
                 if len(self._lessons) >= FIT:
                     self._fit()
-            elif (away := self.away(embedding) if away is None else away) is not None:
-                self._unranked.append(away)
-                known = len(self._scores)
-                are_enough_now = not self._is_enough(known) and self._is_enough(known + len(self._unranked))
-                if are_enough_now or len(self._unranked) >= TOGETHER:
-                    self._rank()
+                return
+            score = self.score(embedding) if score is None else score
+            if score is None or score == math.inf:
+                return
+            self._unranked.append(score)
+            known = len(self._scores)
+            are_enough_now = not self._is_enough(known) and self._is_enough(known + len(self._unranked))
+            if are_enough_now or len(self._unranked) >= TOGETHER:
+                self._rank()
 
     def memory(self) -> AnomalyMemory:
         """What has to be stored to go on from here."""
@@ -132,34 +124,18 @@ class AnomalyDetector:
             )
 
     def score(self, embedding: Sequence[float] | Floats | Singles) -> float | None:
-        """How far it is from the mean; None while that is not known, infinity for what is not finite."""
-        away = self.away(embedding)
-        return None if away is None else self._score(away)
+        """How far it is from the mean, infinity without measure; None while that is not known or of another length.
 
-    def away(self, embedding: Sequence[float] | Floats | Singles) -> Singles | None:
-        """Where it lies from the mean, in deviations, (width,); None while that is not known or of another length."""
+        One pass over the directions: numpy's `dot` would give the interpreter's lock away, and under load get it back
+        late, which takes more time than the sums.
+        """
         if len(self._mean) == 0 or len(embedding) != len(self._mean):
             return None
-        return (single(embedding) - self._mean) * self._scale
-
-    def _score(self, away: Singles) -> float:
-        score = _length(away) - _length(self._directions.dot(away))
-        return score if math.isfinite(score) else math.inf
-
-    def _is_nearer(self, away: Singles, bound: float) -> bool:
-        """Whether its score is surely below `bound`; what goes along the widest directions is taken off bit by bit.
-
-        Products of two vectors as short as these keep the interpreter's lock.
-        """
+        away = (single(embedding) - self._mean) * self._scale
         length = _length(away)
-        if not length < _FAR:
-            return False
-        bound -= _ROUNDING * length
-        for direction in self._widest:
-            if length < bound:
-                return True
-            length -= float(direction @ away) ** 2
-        return length < bound
+        if not length < _FARTHEST:
+            return math.inf
+        return length - _length(np.vecdot(self._directions, away))
 
     def _p_of(self, score: float | None) -> float | None:
         scores = self._scores
@@ -175,14 +151,10 @@ class AnomalyDetector:
         """Ranks what was learned since; whoever calls it holds the lock."""
         if not self._unranked:
             return
-        rows = np.array(self._unranked)
-        self._unranked = []
-        with np.errstate(over="ignore", invalid="ignore"):
-            along = rows @ self._directions.T
-            found = np.square(rows, dtype=np.float64).sum(axis=1) - np.square(along, dtype=np.float64).sum(axis=1)
         scores = self._scores[:]
-        for score in found[np.isfinite(found)][: MOST_SCORES - len(scores)].tolist():
+        for score in self._unranked[: MOST_SCORES - len(scores)]:
             insort(scores, score)
+        self._unranked = []
         # Others look at them meanwhile without a lock.
         self._scores = scores
 
@@ -199,14 +171,13 @@ class AnomalyDetector:
         weights = np.sqrt(np.maximum(1 - rest / sizes[few:], 0.0))
         self._directions = np.ascontiguousarray((directions[:, few:] * weights).T, np.float32)
         self._scale = (1 / (own * np.sqrt(rest))).astype(np.float32)
-        self._widest = list(self._directions[::-1][:GLANCES])
         self._mean = rows.mean(axis=0).astype(np.float32)
         self._lessons = []
 
 
 def _length(vector: Singles) -> float:
     """The square of its length, in double precision: what is far out overflows a single one, of which numpy warns."""
-    return float(np.add.reduce(np.multiply(vector, vector, dtype=np.float64)))
+    return float(np.vecdot(vector, vector, dtype=np.float64))
 
 
 def single(embedding: Sequence[float] | Floats | Singles) -> Singles:

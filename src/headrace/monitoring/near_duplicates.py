@@ -14,7 +14,7 @@ from array import array
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from itertools import combinations, pairwise
+from itertools import chain, combinations, pairwise
 from threading import Lock
 from typing import Protocol
 
@@ -148,9 +148,9 @@ class RecentTexts:
                     self._add(other, ELSEWHERE)
             if (same := self._same.get(mark.whole)) is not None:
                 return self._texts[same][1]
-            alike = {number for key in mark.keys for number in self._numbers.get(key, ())}
+            alike = [*filter(None, map(self._numbers.get, mark.keys))]
             mine: set[int] = set()
-            for number in sorted(alike, reverse=True):
+            for number in sorted({*chain.from_iterable(alike)}, reverse=True):
                 other, name = self._texts[number]
                 if _is_much_longer(mark.hashes, other.hashes):
                     continue
@@ -175,8 +175,11 @@ class RecentTexts:
         self._added += 1
         self._texts[self._added] = mark, name
         self._same[mark.whole] = self._added
+        alone = (self._added,)
         for key in mark.keys:
-            self._numbers[key] = (*self._numbers.get(key, ()), self._added)[-NEWEST:]
+            # Most have keys that no other has.
+            if (known := self._numbers.setdefault(key, alone)) is not alone:
+                self._numbers[key] = (*known, self._added)[-NEWEST:]
         if len(self._texts) > self._bound:
             self._forget_oldest()
         return True

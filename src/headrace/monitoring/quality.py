@@ -97,13 +97,13 @@ class Inspector:
     def inspect(self, facts: Facts) -> Inspection:
         """The verdict; an input that is not quarantined is remembered as one of the recent, an `ok` one as normal."""
         mark = fingerprint(facts.get("text") or "") if self._marks else None
-        away = None
+        score = None
         facts = {**facts, "mark": mark, "unlikeness": None}
         embedding = facts.get("embedding") if self._least_unlikeness < math.inf else None
         if embedding is not None:
             embedding = facts["embedding"] = single(embedding)
-            away = self._anomaly.away(embedding)
-            facts["unlikeness"] = self._anomaly.unlikeness(away, least=self._least_unlikeness)
+            score = self._anomaly.score(embedding)
+            facts["unlikeness"] = self._anomaly.unlikeness(score, least=self._least_unlikeness)
         verdict, findings = Verdict.OK, []
         for look, least, rule in self._rules:
             value = look(facts)
@@ -117,7 +117,7 @@ class Inspector:
             self._recent.add(mark, str(facts.get("name") or "an earlier input"))
         # Anomalies are learned from too: to leave them out would make the next ones look rarer than they are.
         if embedding is not None and all(found.code == "anomaly" for found in findings):
-            self._anomaly.learn(embedding, away)
+            self._anomaly.learn(embedding, score)
         return Inspection(verdict, tuple(findings))
 
 
