@@ -6,7 +6,8 @@ from contextlib import nullcontext
 
 from headrace.gateway.app import Bounds, Gateway
 from headrace.gateway.inference import Desk, Offer, routes
-from headrace.gateway.server import Place, Server
+from headrace.gateway.place import Place
+from headrace.gateway.server import Server
 from headrace.serving.inference import face_of
 from headrace.serving.pool import Pool
 from headrace.serving.runtimes.remote import RemoteReplicas
@@ -21,7 +22,7 @@ class Distant:
         self._places = [Place("127.0.0.1", 0) for _ in built]
         faces = {name: face_of(method) for name, method in kind.methods.items()}
         self._servers = [
-            Server(_gateway(Offer("echo", pool, faces)), host=place.host, port=place.port)
+            Server(_gateway(Offer("echo", pool, faces)), place)
             for pool, place in zip(self._pools, self._places, strict=True)
         ]
         urls = [place.url for place in self._places]

@@ -14,7 +14,8 @@ from authored import Echo
 from headrace import Unreadable, Upload, pipeline
 from headrace.assembly import Platform, Running
 from headrace.assembly.gateway import gateway_of
-from headrace.gateway.server import Place, Server
+from headrace.gateway.place import Place
+from headrace.gateway.server import Server
 from headrace.settings import load_settings
 from headrace.storage.memory import MemoryDecisions
 
@@ -82,7 +83,7 @@ async def served(tmp_path, *, pipelines=(Mill,), overrides=None) -> AsyncIterato
         async with platform.running(
             settings, decisions=MemoryDecisions(), tell=lambda event, facts: told.append((event, dict(facts)))
         ) as running:
-            server = Server(gateway_of(running), host=place.host, port=place.port)
+            server = Server(gateway_of(running), place)
             await server.start()
             try:
                 async with httpx.AsyncClient(base_url=place.url, timeout=30, trust_env=False) as client:

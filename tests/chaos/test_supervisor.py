@@ -74,6 +74,19 @@ def test_a_process_that_holds_too_much_is_relieved_by_a_fresh_one_that_is_ready_
         assert len(server.members()) == 1
 
 
+def test_a_process_that_hangs_takes_no_new_clients_with_it(tmp_path):
+    with raised(tmp_path, "--processes", 2, "--only", "gateway") as server:
+        server.wait_for("ready")
+        for hanging in server.members():
+            os.kill(hanging, signal.SIGSTOP)
+            try:
+                for _ in range(12):
+                    with server.client() as client:
+                        assert grind(client).json()["output"] == "wheat"
+            finally:
+                os.kill(hanging, signal.SIGCONT)
+
+
 def test_killing_the_parent_ends_the_whole_tree_with_its_workers(tmp_path):
     with raised(tmp_path, "--processes", 2, "--only", "gateway", app="millapp:guarded") as server:
         tree = descendants_of(server.process.pid)

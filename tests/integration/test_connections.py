@@ -13,9 +13,10 @@ from headrace.gateway.app import Bounds, Gateway
 from headrace.gateway.caller import Access
 from headrace.gateway.exchange import UNREAD_BYTES
 from headrace.gateway.operation import Operation
+from headrace.gateway.place import Place
 from headrace.gateway.response import Response, Stream, text_response
 from headrace.gateway.route import Route
-from headrace.gateway.server import Place, Server
+from headrace.gateway.server import Server
 from headrace.telemetry import Metrics
 
 WAIT_S = 60
@@ -107,9 +108,10 @@ async def listening():
         counter.routes(), metrics=Metrics(), tell=lambda *facts: told.append(facts), bounds=Bounds(read_s=5)
     )
     place = Place("127.0.0.1", 0)
-    server = Server(gateway, host=place.host, port=place.port)
+    place.seat(2)
+    server = Server(gateway, place)
     await server.start()
-    counter.port, counter.server, counter.told = place.port, server, told
+    counter.port, counter.place, counter.server, counter.told = place.port, place, server, told
     try:
         yield counter
     finally:
@@ -301,6 +303,20 @@ async def test_old_clients_know_the_end_by_that_of_the_connection(it):
     assert bodies(whole) == [b"a"]
     assert b"transfer-encoding" not in streamed
     assert streamed.endswith(b"\r\n\r\n000000\n000001\n")
+
+
+async def test_what_is_left_to_a_process_that_never_takes_it_is_taken_all_the_same(it):
+    it.place.tell(1, 0)
+    call_and_end = call("GET", "/name?of=a", headers="Connection: close\r\n")
+    streams = [await asyncio.open_connection("127.0.0.1", it.port) for _ in range(100)]
+
+    for _, writer in streams:
+        writer.write(call_and_end)
+    answers = [await asyncio.wait_for(reader.read(), WAIT_S) for reader, _ in streams]
+
+    assert all(answer.startswith(b"HTTP/1.1 200") for answer in answers)
+    for _, writer in streams:
+        writer.close()
 
 
 async def test_old_clients_may_ask_to_be_kept(it):

@@ -17,8 +17,8 @@ from headrace import Service, batched, pipeline
 from headrace.assembly.gateway import gateway_of
 from headrace.errors import Malformed
 from headrace.gateway.grpc_server import GrpcServer
+from headrace.gateway.place import Place
 from headrace.gateway.protobuf_form import question_body
-from headrace.gateway.server import Place
 
 
 class Scale(Service):

@@ -16,7 +16,8 @@ from headrace.domain.guard_rule import ACCURACY, DEGRADED, DISAGREEMENT, ERRORS,
 from headrace.domain.model import CHAMPION
 from headrace.domain.rollout import CHALLENGER, RolloutPlan, RolloutState
 from headrace.errors import InvalidConfiguration, ServiceFailed
-from headrace.gateway.server import Place, Server
+from headrace.gateway.place import Place
+from headrace.gateway.server import Server
 
 DEADLINE_S = 60
 WATCHED = {ERRORS, DEGRADED, LOW_CONFIDENCE, ACCURACY, DISAGREEMENT}
@@ -205,7 +206,7 @@ async def test_a_rollback_in_one_process_is_followed_in_the_other(tmp_path):
 @asynccontextmanager
 async def http_to(running):
     with closing(Place("127.0.0.1", 0)) as place:
-        server = Server(gateway_of(running), host=place.host, port=place.port)
+        server = Server(gateway_of(running), place)
         await server.start()
         try:
             async with httpx.AsyncClient(base_url=place.url, timeout=30, trust_env=False) as client:

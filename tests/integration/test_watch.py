@@ -29,7 +29,8 @@ from headrace.cli.monitor import monitor
 from headrace.cli.monitor_page import html_page, markdown
 from headrace.domain.feedback import outcome_of
 from headrace.domain.report import Alert, Severity, WatchState
-from headrace.gateway.server import Place, Server
+from headrace.gateway.place import Place
+from headrace.gateway.server import Server
 from headrace.monitoring.alerts import Change
 from headrace.monitoring.memory import memory_from
 from headrace.settings import load_settings
@@ -117,7 +118,7 @@ async def watched(tmp_path, overrides=None, *, pipelines=(Mill,)):
     platform = Platform(*pipelines, checks=[DRY])
     with closing(Place("127.0.0.1", 0)) as place:
         async with platform.running(settings, tell=lambda event, facts: told.append((event, dict(facts)))) as running:
-            server = Server(gateway_of(running), host=place.host, port=place.port)
+            server = Server(gateway_of(running), place)
             await server.start()
             role = asyncio.create_task(control(running))
             try:

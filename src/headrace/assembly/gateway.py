@@ -38,6 +38,7 @@ from headrace.gateway import (
 )
 from headrace.gateway.app import Authenticate, Bounds, Gateway, open_to_all
 from headrace.gateway.auth import Keys, OpenHere, is_loopback
+from headrace.gateway.place import Place
 from headrace.gateway.preferences import answering_by_preference
 from headrace.gateway.route import Route
 from headrace.gateway.server import Server
@@ -183,7 +184,9 @@ async def serve(running: Running) -> None:
     if needs_keys(settings) and not await asyncio.to_thread(running.keys.listed):
         running.tell("no_keys_yet", {"remedy": "Callers need an API key: headrace keys create."})
     gateway = gateway_of(running)
-    server, beside = Server(gateway, host=settings.host, port=settings.port), _grpc_server(gateway, running.settings)
+    siblings = running.siblings
+    place = siblings.place or Place(settings.host, settings.port)
+    server, beside = Server(gateway, place, seat=siblings.seat), _grpc_server(gateway, running.settings)
     await server.start()
     if beside is not None:
         await beside.start()

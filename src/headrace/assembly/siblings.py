@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+from headrace.gateway.place import Place
 from headrace.serving.own_folder import OwnFolder, abandoned_folders
 from headrace.serving.turns import Turns
 from headrace.telemetry.summing import summed
@@ -21,22 +22,31 @@ MOST_BYTES = 64 * 1024 * 1024
 class Siblings:
     """`folder` is private to the processes of one server and holds a socket of each; None for one that is alone.
 
-    They compute in turn where there are `turns`. `held` keeps the folder, for whoever founded it, until `remove`.
+    They compute in turn where there are `turns`, and take connections at one `place`, each from its own seat. `held`
+    keeps the folder, for whoever founded it, until `remove`.
     """
 
     def __init__(
-        self, folder: Path | None = None, turns: Turns | None = None, *, held: OwnFolder | None = None
+        self,
+        folder: Path | None = None,
+        turns: Turns | None = None,
+        *,
+        place: Place | None = None,
+        held: OwnFolder | None = None,
     ) -> None:
         self._folder = folder
         self._held = held
         self.turns = turns
+        self.place = place
+        self.seat = 0
+        """Whichever process this is, by number."""
         self.quota = None if folder is None else folder / "quota"
         """Where the processes count together how often callers ask; None for one that is alone."""
         self.texts = folder
         """Where the processes tell each other of the texts that they have seen; None for one that is alone."""
 
     @classmethod
-    def founded(cls, *, cores: int) -> Siblings:
+    def founded(cls, *, cores: int, place: Place | None = None) -> Siblings:
         """What the processes of a new server share; what servers left that were killed as a whole is removed."""
         for left in abandoned_folders(PREFIX):
             with suppress(OSError):
@@ -45,7 +55,7 @@ class Siblings:
         folder, turns = Path(held.path), Turns.opened(cores=cores)
         if turns is not None:
             (folder / TURNS).write_text(turns.name, encoding="utf-8")
-        return cls(folder, turns, held=held)
+        return cls(folder, turns, place=place, held=held)
 
     @property
     def _own(self) -> Path | None:

@@ -83,13 +83,16 @@ class Supervisor:
 
     A member that ends by itself is replaced, after a wait that grows while it keeps failing. One that ends before it
     was ever ready ends everything: what is wrong with the start will not mend itself. One that wants relief goes on
-    until its successor is ready. `grace_s` is how long members may take to end.
+    until its successor is ready. `grace_s` is how long members may take to end; `on_stop` is called before they do.
     """
 
-    def __init__(self, members: Sequence[Member], *, tell: Tell, grace_s: float) -> None:
+    def __init__(
+        self, members: Sequence[Member], *, tell: Tell, grace_s: float, on_stop: Callable[[], None] = lambda: None
+    ) -> None:
         self._seats = [_Seat(member) for member in members]
         self._tell = tell
         self._grace_s = grace_s
+        self._on_stop = on_stop
         self._lifeline = (-1, -1)
         self._told_ready = False
 
@@ -174,6 +177,7 @@ class Supervisor:
 
     def _end(self) -> None:
         """Ends all: asked first, after the grace or a second signal told."""
+        self._on_stop()
         self._signal_all(signal.SIGTERM)
         deadline = monotonic() + self._grace_s
         while living := [seat for seat in self._seats if seat.pids]:

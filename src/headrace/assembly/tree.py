@@ -19,6 +19,7 @@ from headrace.assembly.siblings import Siblings
 from headrace.assembly.stores import upgrade_store
 from headrace.assembly.supervisor import Member, Supervisor, Voice
 from headrace.errors import HeadraceError, InvalidConfiguration
+from headrace.gateway.place import Place
 from headrace.serving.cores import usable_cores
 from headrace.settings import Settings
 
@@ -31,8 +32,10 @@ WORKER = "worker"
 OnError = Callable[[HeadraceError], None]
 
 
-def supervised(platform: Platform, settings: Settings, names: Sequence[str], *, tell: Tell, on_error: OnError) -> int:
-    """Serves with the roles `names` until it is told to stop; the exit code.
+def supervised(
+    platform: Platform, settings: Settings, names: Sequence[str], *, place: Place, tell: Tell, on_error: OnError
+) -> int:
+    """Serves at `place` with the roles `names` until it is told to stop; the exit code.
 
     Jobs run in a process of their own; `[server] processes` answer HTTP, one of which takes the other roles as well.
     `on_error` is told, in the process that failed, what a person should read. The store is brought up to date first.
@@ -44,15 +47,18 @@ def supervised(platform: Platform, settings: Settings, names: Sequence[str], *, 
         upgraded = aside.submit(upgrade_store, settings)
         preload = Preload(platform, settings, only=services_in(roles))
     upgraded.result()
-    siblings = Siblings.founded(cores=usable_cores())
+    place.seat(len(shares))
+    siblings = Siblings.founded(cores=usable_cores(), place=place)
     try:
         life = _Life(platform, settings, preload, tell=tell, on_error=on_error, siblings=siblings, parent=os.getpid())
         members = [
-            Member(name, partial(life.lived, share), waits=name == WORKER and len(shares) > 1) for name, share in shares
+            Member(name, partial(life.lived, share, number), waits=name == WORKER and len(shares) > 1)
+            for number, (name, share) in enumerate(shares)
         ]
         settled()
         grace_s = settings.server.drain_s + GRACE_S
-        return Supervisor(members, tell=tell, grace_s=grace_s).run()
+        # Who comes when it is over is turned away at once: the socket ends with the last process that has it.
+        return Supervisor(members, tell=tell, grace_s=grace_s, on_stop=place.close).run()
     finally:
         siblings.remove()
 
@@ -95,8 +101,11 @@ class _Life:
     siblings: Siblings
     parent: int
 
-    def lived(self, roles: Sequence[str], voice: Voice) -> int:
+    def lived(self, roles: Sequence[str], number: int, voice: Voice) -> int:
         """The life of one process; its exit code."""
+        self.siblings.seat = number
+        if set(roles) == {WORKER} and self.siblings.place is not None:
+            self.siblings.place.close()
         try:
             with asyncio.Runner(loop_factory=loop_factory()) as runner:
                 runner.run(self._until_told(roles, voice))

@@ -12,7 +12,7 @@ from headrace.assembly import check_lock_here, settings_here, supervised
 from headrace.assembly.pools import Tell
 from headrace.cli.application import DEFAULT, load_application
 from headrace.cli.failure import tell_error
-from headrace.gateway.server import Place
+from headrace.gateway.place import Place
 from headrace.telemetry import configured_logs
 
 EXAMPLE = "Example: [bold]headrace up --port 8000[/bold], then curl -F file=@a.pdf http://127.0.0.1:8000/v1/..."
@@ -38,7 +38,7 @@ def up(
         platform = load_application(app).platform
         check_lock_here(platform.pipelines, settings)
         tell("starting", {"app": app, "url": place.url})
-        code = supervised(platform, settings, roles, tell=tell, on_error=tell_error)
+        code = supervised(platform, settings, roles, place=place, tell=tell, on_error=tell_error)
         tell("stopped", {"exit_code": code})
     if code:
         raise typer.Exit(code)

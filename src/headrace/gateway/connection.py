@@ -19,6 +19,8 @@ HEAD_BYTES = 64 * 1024
 HEADER_READ_S = 15.0
 IDLE_S = 75.0
 """A connection without a call is kept so long."""
+IN_USE_S = 2.0
+"""So long after its last call a client counts as one that asks."""
 TAKING_S = 60.0
 """A client that takes nothing of its answer for so long is given up."""
 LINGER_S = 2.0
@@ -91,6 +93,10 @@ class Connection(asyncio.Protocol):
     def is_busy(self) -> bool:
         """Whether a call has begun to come, or is being answered."""
         return self._serving is not None or self._arriving is not None or bool(self._waiting)
+
+    def is_in_use(self, now: float) -> bool:
+        """Whether it has a call, or had one a moment ago."""
+        return self.is_busy or now - self._since < IN_USE_S
 
     @property
     def date(self) -> str:

@@ -17,10 +17,10 @@ from tritonclient.grpc import service_pb2_grpc as service
 from headrace.errors import HeadraceError, ServiceFailed
 from headrace.gateway.app import Gateway
 from headrace.gateway.inference import HEADER_LENGTH
+from headrace.gateway.place import PortUnavailable
 from headrace.gateway.problems import kind_of
 from headrace.gateway.protobuf_form import answer_message, metadata_message, question_body
 from headrace.gateway.request import Outflow
-from headrace.gateway.server import PortUnavailable
 
 STATUSES: Mapping[int, grpc.StatusCode] = {
     400: grpc.StatusCode.INVALID_ARGUMENT, 401: grpc.StatusCode.UNAUTHENTICATED,
