@@ -27,6 +27,7 @@ from headrace.monitoring.window import (
     reference_read,
     reference_written,
 )
+from headrace.monitoring.window import segments_of as watched_as
 from headrace.registry.registry import ModelRegistry
 
 CALIBRATION = "calibration.json"
@@ -106,7 +107,8 @@ def segments_of(decision: Decision) -> tuple[str, ...]:
     """The segments that a decision belongs to: all, its variant, and the tags that were given with the request."""
     body: Mapping[str, Any] = msgspec.json.decode(decision.body)
     tags = {"variant": decision.variant, **body.get("tags", {})}
-    return (EVERYTHING, *(f"{name}={value}" for name, value in sorted(tags.items())))
+    # Under the names that the watch gives them, or labels and outcomes would be of segments that nobody has seen.
+    return watched_as({name: value for name, value in sorted(tags.items()) if value})
 
 
 def _label(stores: Stores, said: Feedback) -> Label | None:

@@ -14,7 +14,7 @@ from headrace.assembly.siblings import Siblings
 from headrace.domain.decision import new_id
 from headrace.domain.report import QualityFinding, QuarantinedInput, QuarantineState, Verdict
 from headrace.domain.report_store import ReportStore
-from headrace.errors import Conflict, HeadraceError, NotFound, Quarantined, Unreadable
+from headrace.errors import Conflict, HeadraceError, InvalidConfiguration, NotFound, Quarantined, Unreadable
 from headrace.monitoring.anomaly import AnomalyDetector
 from headrace.monitoring.near_duplicates import RecentTexts
 from headrace.monitoring.quality import Inspection, Inspector, QualityRule, configured, default_rules
@@ -111,6 +111,11 @@ class Doorkeeper:
         self._inspectors: dict[str, Inspector] = {}
         self._store: ReportStore | None = None
         # Said now and not at the first document: a rule that is misspelt must not go unnoticed.
+        if not 0 < settings.anomalies < 1:
+            raise InvalidConfiguration(
+                f"[quality] anomalies = {settings.anomalies} is no share of inputs to be flagged.",
+                remedy="Write 0.01; to look for none, turn the rule off: anomaly = {} in [quality.rules].",
+            )
         self._rules(AnomalyDetector(level=settings.anomalies))
 
     def open(self, store: ReportStore) -> None:

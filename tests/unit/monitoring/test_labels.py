@@ -20,7 +20,7 @@ from headrace.storage.reports import SqlReports
 NOW = datetime.now(UTC)
 
 
-def decided(number):
+def decided(number, tags=None):
     return Decision(
         id=f"dec_{number:03d}",
         created_at=NOW - timedelta(hours=1),
@@ -28,7 +28,7 @@ def decided(number):
         release="sha256:a",
         variant="champion",
         input_digest="",
-        body=msgspec.json.encode({"label": "wheat"}),
+        body=msgspec.json.encode({"label": "wheat", "tags": tags or {}}),
         duration_ms=1.0,
         confidence=0.9,
     )
@@ -68,6 +68,19 @@ def test_of_labels_that_contradict_each_other_the_last_wins_in_what_the_watch_te
 
         assert first == (8, 0.0)
         assert realised(reports) == (8, 0.75)
+
+
+def test_the_segments_of_a_label_have_the_names_under_which_the_watch_saw_them(tmp_path):
+    tags = {"source": "erp", "empty": "", "tenant": "a name that is longer than eighty characters " * 3}
+    decision = decided(1, tags=tags)
+    with closing(opened_stores(Settings(data=str(tmp_path)))) as stores:
+        stores.decisions.add([decision])
+        told(stores, [decision], "rye", at=timedelta(minutes=-30))
+        ((_, label),) = labels_of(stores)("")
+
+    seen = Seen.of(Observation(tags={"variant": "champion", **tags}))
+
+    assert set(label.segments) == set(seen.segments)
 
 
 def test_a_label_that_was_told_just_now_waits_for_those_that_are_on_their_way(tmp_path):

@@ -3,8 +3,9 @@
 import math
 
 import pytest
+from scipy import stats
 
-from headrace.monitoring.scorecard import Cost, Outcome, OutcomeMetric, Prices, Scoring, worth_of_thresholds
+from headrace.monitoring.scorecard import Cost, Outcome, OutcomeMetric, Prices, Scoring, student, worth_of_thresholds
 
 SAVED = OutcomeMetric("minutes_saved", unit="min", worth=0.5, currency="EUR", within_s=100)
 
@@ -20,9 +21,14 @@ def test_the_value_of_a_decision_is_the_mean_worth_of_its_outcomes_with_its_inte
     assert (everything.group, everything.decisions, everything.outcomes, everything.tokens) == ("all", 3, 3, 15)
     assert everything.cost_s == pytest.approx(0.3)
     assert everything.value.value == pytest.approx(2.0)
-    assert everything.value.high - everything.value.value == pytest.approx(1.96 * 1.0 / math.sqrt(3))
+    assert everything.value.high - everything.value.value == pytest.approx(stats.t.ppf(0.975, 2) * 1.0 / math.sqrt(3))
     assert canary.value is None
     assert scoring.card().unit == "EUR"
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 3, 4, 7, 30, 1_000, 10_000_000])
+def test_the_width_of_intervals_agrees_with_scipy(freedom):
+    assert student(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=1.25e-3)
 
 
 def test_tokens_cost_what_a_million_of_them_read_and_written_does():
