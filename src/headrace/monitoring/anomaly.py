@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_left, insort
+from collections import Counter
 from collections.abc import Sequence
 from threading import Lock
 from typing import cast
@@ -100,6 +101,8 @@ class AnomalyDetector:
                 if np.isfinite(lesson).all():
                     self._lessons.append(lesson)
                 if len(self._lessons) >= FIT:
+                    self._keep_the_commonest_length()
+                if len(self._lessons) >= FIT:
                     self._fit()
                 return
             score = self.score(embedding) if score is None else score
@@ -158,9 +161,14 @@ class AnomalyDetector:
         # Others look at them meanwhile without a lock.
         self._scores = scores
 
+    def _keep_the_commonest_length(self) -> None:
+        """Where a few inputs have an embedding of another kind, these are not what is normal."""
+        length = Counter(map(len, self._lessons)).most_common(1)[0][0]
+        self._lessons = [lesson for lesson in self._lessons if len(lesson) == length]
+
     def _fit(self) -> None:
-        length = len(self._lessons[-1])
-        rows = np.array([row for row in self._lessons if len(row) == length])
+        rows = np.array(self._lessons)
+        length = rows.shape[1]
         covariance = np.atleast_2d(np.cov(rows, rowvar=False))
         own = np.sqrt(np.maximum(np.diag(covariance), 1e-9))
         shrunk = (1 - _SHRINK) * covariance / np.outer(own, own) + _SHRINK * np.eye(length)

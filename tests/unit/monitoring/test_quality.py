@@ -307,6 +307,17 @@ def test_an_embedding_without_measure_is_the_most_unusual_of_all(value):
     assert detector.p_value([value, 0.0, 0.0, 1.0]) == pytest.approx(1 / 201)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_few_inputs_of_another_kind_of_embedding_are_not_taken_for_what_is_normal():
+    rng = np.random.default_rng(12)
+    detector = AnomalyDetector(level=0.05)
+    for number in range(FIT + 40):
+        detector.learn(rng.normal(size=5 if number in {7, FIT - 1} else 3))
+
+    assert detector.is_anomalous([9.0, 9.0, 9.0])
+    assert detector.p_value([0.0] * 5) is None
+
+
 def test_nothing_is_unusual_before_enough_is_known():
     detector = AnomalyDetector()
     for _ in range(FIT + 50):
