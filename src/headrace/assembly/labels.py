@@ -23,6 +23,7 @@ from headrace.monitoring.window import (
     CONFIDENCE_BINS,
     EVERYTHING,
     WindowSketch,
+    is_share,
     reference_of,
     reference_read,
     reference_written,
@@ -117,7 +118,8 @@ def _label(stores: Stores, said: Feedback) -> Label | None:
     if former is not None and former.label == said.label:
         return None
     decision = stores.decisions.find(said.decision_id)
-    if decision is None or decision.confidence is None:
+    # What is no confidence is none to the watch, and may fall into no bin at all.
+    if decision is None or decision.confidence is None or not is_share(decision.confidence):
         return None
     body: Mapping[str, Any] = msgspec.json.decode(decision.body)
     predicted = _predicted(body)

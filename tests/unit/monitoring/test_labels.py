@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import numpy as np
+import pytest
 
 from headrace.assembly.labels import SETTLED_S, labels_of
 from headrace.assembly.stores import opened_stores
@@ -20,7 +21,7 @@ from headrace.storage.reports import SqlReports
 NOW = datetime.now(UTC)
 
 
-def decided(number, tags=None):
+def decided(number, tags=None, confidence=0.9):
     return Decision(
         id=f"dec_{number:03d}",
         created_at=NOW - timedelta(hours=1),
@@ -30,7 +31,7 @@ def decided(number, tags=None):
         input_digest="",
         body=msgspec.json.encode({"label": "wheat", "tags": tags or {}}),
         duration_ms=1.0,
-        confidence=0.9,
+        confidence=confidence,
     )
 
 
@@ -81,6 +82,22 @@ def test_the_segments_of_a_label_have_the_names_under_which_the_watch_saw_them(t
     seen = Seen.of(Observation(tags={"variant": "champion", **tags}))
 
     assert set(label.segments) == set(seen.segments)
+
+
+@pytest.mark.parametrize("confidence", [float("inf"), 87.0, -0.5])
+def test_a_label_of_an_answer_whose_confidence_is_none_says_nothing_and_stops_nothing(tmp_path, confidence):
+    decisions = [decided(1, confidence=confidence), decided(2)]
+    with closing(opened_stores(Settings(data=str(tmp_path)))) as stores:
+        stores.decisions.add(decisions)
+        told(stores, decisions, "rye", at=timedelta(minutes=-30))
+        reports = SqlReports(stores.database)
+        monitor = Monitor(
+            reports, MonitorOptions(), now=lambda: NOW, rng=np.random.default_rng(1), labels=labels_of(stores)
+        )
+        monitor.look()
+        monitor.save()
+
+        assert Reporter(reports, now=lambda: NOW).labels("sha256:a") == 1
 
 
 def test_a_label_that_was_told_just_now_waits_for_those_that_are_on_their_way(tmp_path):
