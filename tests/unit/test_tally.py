@@ -36,3 +36,11 @@ def test_means_stay_within_their_sequence_at_all_times():
     assert missed / 300 <= 0.1 + 3 * np.sqrt(0.09 / 300)
     assert mean_between(Tally(3, 1.0, 1.0), level=0.1) is None
     assert Tally().mean is None
+
+
+def test_values_that_are_all_the_same_give_no_interval_without_width():
+    same = added(*({Measure("a", "x"): Tally.of(0.9)} for _ in range(30)))[Measure("a", "x")]
+
+    assert mean_between(same, level=0.1) is None
+    assert mean_between(Tally(30), level=0.1) is None
+    assert mean_between(same.plus(Tally.of(0.8)), level=0.1) is not None

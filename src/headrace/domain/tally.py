@@ -18,6 +18,9 @@ OUTCOME_VALUE, DURATION = "outcome:", "duration_ms:"
 EDGES_MS = tuple(round(10 ** (place / 12), 3) for place in range(-3, 61))
 """Upper ends of the buckets of durations, each a fifth larger than the last: from 0.6 ms to 100 s."""
 
+_ROUNDING = 1e-12
+"""Of equal values the mean of squares may differ by so much from the square of the mean, of either."""
+
 
 class Measure(NamedTuple):
     """What is added up, and for which variant."""
@@ -90,12 +93,15 @@ def mean_between(tally: Tally, *, level: float) -> tuple[float, float] | None:
     """An asymptotic confidence sequence for a mean: at any time, however often one looks, once there are some tens.
 
     Source: Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas (2024), "Time-uniform central limit theory and asymptotic
-    confidence sequences", Annals of Statistics 52(6), theorem 2.2, tightest near 500 values. None for less than 10.
+    confidence sequences", Annals of Statistics 52(6), theorem 2.2, tightest near 500 values. None for less than 10, and
+    for values that are all the same: their spread is not seen yet, and it would have no width.
     """
     if tally.count < 10:
         return None
     mean = tally.total / tally.count
-    variance = max(0.0, tally.squares / tally.count - mean * mean)
+    variance = tally.squares / tally.count - mean * mean
+    if not variance > _ROUNDING * mean * mean:
+        return None
     rho_squared = (-2 * math.log(level) + math.log(-2 * math.log(level) + 1)) / 500
     spread = tally.count * rho_squared
     width = math.sqrt(2 * (spread + 1) / (tally.count * spread) * math.log(math.sqrt(spread + 1) / level) * variance)
