@@ -24,7 +24,6 @@ _Z = 1.96
 _TOLERANCE = 0.03
 """An estimate may be this far off before it is called wrong."""
 _BETS = np.array([-0.9, -0.5, -0.2, 0.2, 0.5, 0.9])
-_PARTED = "\x1f"
 _MOST_LOG = 400.0
 FEWEST_TO_RECALIBRATE = 50
 
@@ -51,7 +50,9 @@ class Truth(msgspec.Struct):
     right: int = 0
     counts: dict[int, int] = {}
     hits: dict[int, int] = {}
-    pairs: HeavyCounts = msgspec.field(default_factory=HeavyCounts)
+    said: HeavyCounts = msgspec.field(default_factory=HeavyCounts)
+    proved: HeavyCounts = msgspec.field(default_factory=HeavyCounts)
+    agreed: HeavyCounts = msgspec.field(default_factory=HeavyCounts)
     betting: list[float] = msgspec.field(default_factory=lambda: [0.0] * len(_BETS))
     highest: float = 1.0
     is_revised: bool = False
@@ -65,7 +66,10 @@ class Truth(msgspec.Struct):
         self.right += is_right
         self.counts[place] = self.counts.get(place, 0) + 1
         self.hits[place] = self.hits.get(place, 0) + is_right
-        self.pairs.add(_name(answer.predicted, answer.actual))
+        self.said.add(answer.predicted)
+        self.proved.add(answer.actual)
+        if is_right:
+            self.agreed.add(answer.actual)
 
     def revise(self, answer: Labelled, former: str) -> None:
         """Takes in a further label of an answer in place of `former`."""
@@ -74,8 +78,12 @@ class Truth(msgspec.Struct):
         self.is_revised = True
         self.right += moved
         self.hits[place] = self.hits.get(place, 0) + moved
-        self.pairs.take_back(_name(answer.predicted, former))
-        self.pairs.add(_name(answer.predicted, answer.actual))
+        self.proved.take_back(former)
+        self.proved.add(answer.actual)
+        if answer.predicted == former:
+            self.agreed.take_back(former)
+        if answer.predicted == answer.actual:
+            self.agreed.add(answer.actual)
 
     def evidence(self, calibration: Calibration) -> float:
         """The capital against the estimate, as high as it was by first labels and as it is by the last; it began at 1.
@@ -104,17 +112,12 @@ class Truth(msgspec.Struct):
         return Measured(share, max(0.0, middle - half), min(1.0, middle + half))
 
     def macro_f1(self) -> float | None:
-        """The mean over labels of their F1; None without labels."""
-        pairs = [(*_pair(name), times) for name, times in self.pairs.counts.items()]
-        names = sorted({name for predicted, actual, _ in pairs for name in (predicted, actual)})
-        if not names:
+        """The mean over labels of their F1; None without labels, and where there are more kinds than are counted."""
+        said, proved, agreed = (each.counts for each in (self.said, self.proved, self.agreed))
+        names = sorted({*said, *proved})
+        if not names or self.said.others or self.proved.others:
             return None
-        figures = []
-        for name in names:
-            hits = sum(times for predicted, actual, times in pairs if predicted == actual == name)
-            said = sum(times for predicted, _, times in pairs if predicted == name)
-            was = sum(times for _, actual, times in pairs if actual == name)
-            figures.append(2 * hits / (said + was))
+        figures = [2 * agreed.get(name, 0) / (said.get(name, 0) + proved.get(name, 0)) for name in names]
         return float(np.mean(figures))
 
     def calibration_error(self) -> float | None:
@@ -145,15 +148,6 @@ def _bounds(calibration: Calibration) -> tuple[Floats, Floats]:
     chance, deviation = calibration.expected()
     slack = _TOLERANCE + 2 * deviation
     return np.minimum(chance + slack, 1.0), np.maximum(chance - slack, 0.0)
-
-
-def _name(predicted: str, actual: str) -> str:
-    return f"{predicted}{_PARTED}{actual}"
-
-
-def _pair(name: str) -> tuple[str, str]:
-    predicted, _, actual = name.partition(_PARTED)
-    return predicted, actual
 
 
 class Estimator(msgspec.Struct):

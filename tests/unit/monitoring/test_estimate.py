@@ -90,15 +90,39 @@ def test_an_estimate_without_a_calibration_may_not_act_and_says_why():
     assert "No calibration" in estimator.estimate("all", windowed([0.9])).note
 
 
-def test_the_f1_is_that_of_scikit_learn():
+@pytest.mark.parametrize(
+    "labels", [["a", "b", "c"], [f"{number}, {'a rather long name of a label ' * 3}" for number in range(40)]]
+)
+def test_the_f1_is_that_of_scikit_learn_however_many_pairs_of_labels_are_taken_for_each_other(labels):
     rng = np.random.default_rng(5)
-    actual, predicted = rng.choice(list("abc"), 300), rng.choice(list("abc"), 300, p=[0.6, 0.3, 0.1])
+    shares = np.arange(1, len(labels) + 1) / (len(labels) * (len(labels) + 1) / 2)
+    actual, predicted = rng.choice(labels, 600), rng.choice(labels, 600, p=shares)
     truth = Truth()
     for was, said in zip(actual, predicted, strict=True):
         truth.add(Labelled(said, was, 0.5), Calibration())
 
     assert truth.macro_f1() == pytest.approx(f1_score(actual, predicted, average="macro"))
     assert truth.realised().value == pytest.approx((actual == predicted).mean())
+
+
+def test_the_f1_of_more_labels_than_are_counted_is_not_told():
+    truth = Truth()
+    for number in range(300):
+        truth.add(Labelled(f"label {number}", f"label {number}", 0.5), Calibration())
+
+    assert truth.macro_f1() is None
+    assert truth.realised().value == 1.0
+
+
+def test_the_f1_follows_the_last_label_of_an_answer():
+    truth, rng = Truth(), np.random.default_rng(6)
+    predicted, first, last = rng.choice(list("abc"), (3, 200))
+    for said, was in zip(predicted, first, strict=True):
+        truth.add(Labelled(said, was, 0.5), Calibration())
+    for said, was, now in zip(predicted, first, last, strict=True):
+        truth.revise(Labelled(said, now, 0.5), was)
+
+    assert truth.macro_f1() == pytest.approx(f1_score(last, predicted, average="macro"))
 
 
 def test_the_calibration_error_of_sure_and_wrong_answers_is_their_confidence():
