@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from stores import emptied
 
 from headrace.domain.job import AttemptOutcome, Job, JobState, RetryPolicy
-from headrace.errors import GiveUp, Overloaded, Retry
+from headrace.errors import GiveUp, Overloaded, Retry, ServiceFailed
 from headrace.jobs.attempt import JobAnswer, LeftToOthers, Work
 from headrace.jobs.broker import Broker, BrokerUnavailable, Ticket
 from headrace.jobs.brokers.embedded import EmbeddedBroker
@@ -337,6 +337,28 @@ async def test_a_ticket_that_comes_twice_leads_to_one_answer(mill):
     await broker.close()
 
     assert len(job.attempts) == 1
+
+
+class CancellingBroker(EmbeddedBroker):
+    """Cancels who acknowledges first, as a library may that ends its own tasks."""
+
+    has_cancelled = False
+
+    async def acknowledge(self, _deliveries) -> None:
+        if not self.has_cancelled:
+            self.has_cancelled = True
+            raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize("mill", PAIRS[:1], indirect=True)
+async def test_a_worker_of_which_a_part_ended_drains_and_fails_and_does_not_live_on(mill):
+    mill.broker = lambda: CancellingBroker(mill.store)
+    job = await mill.submit()
+
+    with pytest.raises(ServiceFailed, match="A part of the worker ended by itself"):
+        await asyncio.wait_for(mill.worker(echo).run(), DEADLINE_S)
+
+    assert (await mill.queue.look_up(job.id)).state is JobState.SUCCEEDED
 
 
 async def test_progress_is_told_as_it_comes_and_never_falls(mill):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine, Mapping
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 from headrace.assembly.jobs import broker_of, is_embedded
 from headrace.assembly.labels import calibration_by, labels_of, reference_by
@@ -13,7 +15,7 @@ from headrace.assembly.platform import Running
 from headrace.assembly.webhooks import deliver
 from headrace.assembly.worker import note_dead, policy_of, telling_of
 from headrace.domain.job import Job, JobState
-from headrace.errors import HeadraceError
+from headrace.errors import HeadraceError, ServiceFailed
 from headrace.jobs.broker import PRIORITIES
 from headrace.jobs.job_queue import utc_now
 from headrace.jobs.relay import Relay
@@ -25,21 +27,45 @@ FORGET_S = 600.0
 
 async def control(running: Running) -> None:
     """Runs until it is cancelled. Any number of processes may take this role: each step is safe beside others."""
+    works = {
+        "sweeper": _sweeper(running).run(),
+        "figures": _tell_figures(running),
+        "retention": _forget(running),
+        "webhooks": deliver(running),
+        "batches": running.jobs.batches.run(),
+    }
+    if running.settings.monitoring.enabled:
+        works["monitoring"] = _watch(running)
+    if not is_embedded(running.settings):
+        works["relay"] = _relay(running)
+    await together(works)
+
+
+async def together(works: Mapping[str, Coroutine[Any, Any, None]]) -> None:
+    """Runs all of them until it is cancelled.
+
+    Raises:
+        ExceptionGroup: one ended by itself, in whatever way, by which the others are ended too.
+    """
     async with asyncio.TaskGroup() as group:
-        group.create_task(_sweeper(running).run())
-        group.create_task(_tell_figures(running))
-        group.create_task(_forget(running))
-        group.create_task(deliver(running))
-        group.create_task(running.jobs.batches.run())
-        group.create_task(_watch(running))
-        if not is_embedded(running.settings):
-            group.create_task(_relay(running))
+        for name, work in works.items():
+            group.create_task(_for_ever(name, work))
+
+
+async def _for_ever(name: str, work: Coroutine[Any, Any, None]) -> None:
+    # A group takes no notice of a task that returns or is cancelled from within: the rest would live on without it.
+    try:
+        await work
+    except asyncio.CancelledError as cancelled:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise ServiceFailed(f"The part {name} of the role control was cancelled from within.") from cancelled
+    raise ServiceFailed(f"The part {name} of the role control ended by itself.")
 
 
 async def _watch(running: Running) -> None:
     watch = running.settings.monitoring
-    if not watch.enabled:
-        return
     monitor = partial(
         monitor_of,
         running.settings,

@@ -91,7 +91,8 @@ async def run_roles(
             task.cancel()
             await asyncio.wait({task})
         for name in ended:
-            raise ServiceFailed(f"The role {name} ended by itself.") from tasks[name].exception()
+            cause = None if tasks[name].cancelled() else tasks[name].exception()
+            raise ServiceFailed(f"The role {name} ended by itself.") from cause
 
 
 async def _tell_ready(

@@ -98,11 +98,21 @@ class Worker:
         return len(self._running)
 
     async def run(self) -> None:
-        """Works until it is cancelled, then drains."""
-        keepers = [asyncio.create_task(each) for each in (self._beat(), self._acknowledge_all())]
+        """Works until it is cancelled, then drains.
+
+        Raises:
+            ServiceFailed: a part of it ended by itself; it has drained, and another is to take its place.
+        """
+        loops = (self._take_all(), self._beat(), self._acknowledge_all())
+        taking, *keepers = [asyncio.create_task(each) for each in loops]
         try:
-            await self._take_all()
+            ended, _ = await asyncio.wait({taking, *keepers}, return_when=asyncio.FIRST_COMPLETED)
+            for each in ended:
+                failure = asyncio.CancelledError() if each.cancelled() else each.exception()
+                raise ServiceFailed(f"A part of the worker ended by itself: {failure!r}.") from failure
         finally:
+            taking.cancel()
+            await asyncio.wait({taking})
             await self._drain()
             for keeper in keepers:
                 keeper.cancel()

@@ -30,6 +30,7 @@ _FRAME = Struct(">BHI")
 _LONG = Struct(">Q")
 _PUBLISH, _RETURN, _DELIVER = b"\0\x3c\0\x28", b"\0\x3c\0\x32", b"\0\x3c\0\x3c"
 _ACK, _NACK = b"\0\x3c\0\x50", b"\0\x3c\0\x78"
+_BLOCKED, _UNBLOCKED = b"\0\x0a\0\x3c", b"\0\x0a\0\x3d"
 _MANDATORY, _MULTIPLE, _REQUEUE = b"\x01", 1, 2
 _PERSISTENT = b"\x10\x00\x02"
 """The flags of the properties that follow, which say that the mode of delivery alone does, and that: on the disc."""
@@ -98,11 +99,15 @@ class _Content:
 
 
 class TicketReader:
-    """Stands between the stream and the library: what `lines` and `confirms` are for, by channel, it gives to them."""
+    """Stands between the stream and the library: what `lines` and `confirms` are for, by channel, it gives to them.
+
+    `blocked` is why the server takes no messages now, as "low on disk"; empty while it does.
+    """
 
     def __init__(self, reader: asyncio.StreamReader) -> None:
         self.lines: dict[int, Bring] = {}
         self.confirms: dict[int, Confirms] = {}
+        self.blocked = ""
         self._reader = reader
         self._raw = bytearray()
         self._passed = bytearray()
@@ -171,6 +176,10 @@ class TicketReader:
     def _is_our_method(self, channel: int, at: int) -> bool:
         raw = self._raw
         method = bytes(raw[at : at + 4])
+        if channel == 0 and method in {_BLOCKED, _UNBLOCKED}:
+            reason = raw[at + 5 : at + 5 + raw[at + 4]] if method == _BLOCKED else b""
+            self.blocked = reason.decode(errors="replace")
+            return False
         if method == _DELIVER and (bring := self.lines.get(channel)) is not None:
             (tag,) = _LONG.unpack_from(raw, at + 5 + raw[at + 4])
             self._contents[channel] = _Content(bring, tag)
@@ -193,13 +202,24 @@ class TicketTransport(TransportFactory):
     """Connects as the library does, with a `TicketReader` in between, which is there once it is connected."""
 
     reader: TicketReader
+    _writer: asyncio.StreamWriter | None = None
 
     async def create(self, url: URL, **options: Any) -> tuple[Any, asyncio.StreamWriter]:
         """A stream that is read by way of our reader."""
         plain = TLSTransportFactory() if url.scheme == "amqps" else TCPTransportFactory()
         reader, writer = await plain.create(url, **options)
-        self.reader = TicketReader(reader)
+        self.reader, self._writer = TicketReader(reader), writer
         return self.reader, writer
+
+    @property
+    def blocked(self) -> str:
+        """Why the server takes no messages now; empty while it does, and before it is connected."""
+        return "" if self._writer is None else self.reader.blocked
+
+    def abort(self) -> None:
+        """Drops what is still to be sent and ends the connection at once, at both ends; safe to call again."""
+        if self._writer is not None:
+            self._writer.transport.abort()
 
 
 def frame(kind: int, channel: int, payload: bytes) -> bytes:

@@ -27,6 +27,8 @@ LOOK_S = 5.0
 AGAIN_S = 20.0
 """A line that could not be listened to is tried again so much later."""
 
+_FAILURES = (AMQPError, OSError, TimeoutError, RuntimeError, EOFError, StopAsyncIteration)
+
 
 class RabbitBroker:
     """Keeps the broker promise on RabbitMQ.
@@ -88,7 +90,7 @@ class RabbitBroker:
                 self._confirms = self._reader.confirms[channel.number] = Confirms()
                 await self._declare(channel)
             except BaseException:
-                await connection.close()
+                await self._hang_up(connection)
                 raise
             connection.closing.add_done_callback(lambda _: self._lose(connection))
             self._connection, self._publishing = connection, channel
@@ -112,7 +114,16 @@ class RabbitBroker:
         self._confirms.fail("The connection was closed.")
         if connection is not None:
             async with self._answering():
-                await connection.close()
+                await self._hang_up(connection)
+
+    async def _hang_up(self, connection: Connection) -> None:
+        """Takes leave where the server still listens; one that does not is left all the same, and soon."""
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._timeout_s / 2):
+                    await connection.close()
+        finally:
+            self._transport.abort()
 
     async def publish(self, tickets: Sequence[Ticket]) -> None:
         """Returns when the broker has confirmed all of them."""
@@ -284,12 +295,20 @@ class RabbitBroker:
         try:
             async with asyncio.timeout(self._timeout_s):
                 yield
-        except (AMQPError, OSError, TimeoutError, RuntimeError) as failure:
+        except (Exception, asyncio.CancelledError) as failure:
+            if not _is_of_the_connection(failure):
+                raise
             self._is_stale = self._is_stale or is_all
             raise BrokerUnavailable(
-                f"RabbitMQ does not answer as a broker: {failure!s}.",
+                f"RabbitMQ does not answer as a broker: {self._told(failure)}.",
                 remedy="Jobs are kept and go on when it is back; check [broker] url and the server.",
             ) from failure
+
+    def _told(self, failure: BaseException) -> str:
+        if not isinstance(failure, TimeoutError):
+            return str(failure) or "the connection ended"
+        reason = self._transport.blocked
+        return f"it takes no messages, for it is {reason}" if reason else f"no answer within {self._timeout_s:g} s"
 
 
 class Line:
@@ -337,6 +356,18 @@ class Line:
             raise _closed_meanwhile()
         if payload:
             await _send(self._channel, payload)
+
+
+def _is_of_the_connection(failure: BaseException) -> bool:
+    """Whether it says that a connection does not work.
+
+    The library ends who waits for an answer by what ended its own tasks: a bare Exception, or a cancellation that
+    nobody asked for, which would end the caller's task without a sound.
+    """
+    if isinstance(failure, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is None or not task.cancelling()
+    return isinstance(failure, _FAILURES) or type(failure) is Exception
 
 
 async def _send(channel: AbstractChannel, payload: bytes) -> None:
