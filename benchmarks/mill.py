@@ -45,6 +45,12 @@ KEEPERS = {
 }
 """Each keeper as a store and a broker."""
 
+SHARED = {
+    "embedded": "embedded",
+    "redis": "redis://127.0.0.1:6379/9",
+    "rabbitmq": "amqp://guest:guest@127.0.0.1:5672/",
+}
+"""The brokers that run on this machine anyway."""
 
 ORPHANS = (
     "SELECT count(*) FROM outbox WHERE job_id NOT IN (SELECT id FROM jobs WHERE state = 'queued')",
@@ -52,31 +58,53 @@ ORPHANS = (
 )
 
 
-class Server:
-    """A server of one's own on a port of its own, which may be killed and started again."""
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What is said to a server at `port`, and how the answer of one that does its work begins."""
 
-    def __init__(self, command: list[str], port: int, environment: dict[str, str] | None = None) -> None:
+    port: int
+    said: bytes
+    answered: bytes
+
+    def is_answered(self) -> bool:
+        """Whether it is now, within a few seconds."""
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1) as place:
+            place.settimeout(5)
+            place.sendall(self.said)
+            return place.recv(len(self.answered)) == self.answered
+        return False
+
+
+class Server:
+    """A server of one's own on a port of its own, which may be killed and started again; `log` has what it prints."""
+
+    def __init__(
+        self, command: list[str], greeting: Greeting, log: Path, *, environment: dict[str, str] | None = None
+    ) -> None:
         self._command = command
-        self._port = port
+        self._greeting = greeting
+        self._log = log
         self._environment = {**os.environ, **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, *, within_s: float = 120.0) -> None:
-        """Returns when it takes connections."""
-        self._process = subprocess.Popen(
-            self._command,
-            env=self._environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        """Returns when it answers as such a server does, and not only takes connections.
+
+        Raises:
+            TimeoutError: it does not, or has ended.
+        """
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, env=self._environment, stdout=log, stderr=log, start_new_session=True
+            )
         deadline = time.monotonic() + within_s
-        while time.monotonic() < deadline:
-            with suppress(OSError), socket.create_connection(("127.0.0.1", self._port), timeout=1):
+        while time.monotonic() < deadline and self._process.poll() is None:
+            if self._greeting.is_answered():
                 return
             time.sleep(0.1)
+        code = self._process.poll()
         self.kill()
-        raise TimeoutError(f"{self._command[0]} did not start.")
+        raise TimeoutError(f"{self._command[0]} {'did not start' if code is None else f'ended with {code}'}.")
 
     def kill(self) -> None:
         """SIGKILL to all of it."""
@@ -99,7 +127,10 @@ def redis_server(folder: Path, *, fsync: str = "everysec") -> tuple[Server, str]
     port = free_port()
     folder.mkdir(parents=True, exist_ok=True)
     options = ["--port", str(port), "--dir", str(folder), "--appendonly", "yes", "--appendfsync", fsync, "--save", ""]
-    return Server([shutil.which("redis-server") or "redis-server", *options], port), f"redis://127.0.0.1:{port}/0"
+    command = [shutil.which("redis-server") or "redis-server", *options]
+    # While it reads its file it answers with an error.
+    greeting = Greeting(port, b"PING\r\n", b"+PONG")
+    return Server(command, greeting, folder / "redis.log"), f"redis://127.0.0.1:{port}/0"
 
 
 def rabbitmq_server(folder: Path) -> tuple[Server, str]:
@@ -115,9 +146,15 @@ def rabbitmq_server(folder: Path) -> tuple[Server, str]:
         "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
         "RABBITMQ_CONF_ENV_FILE": str(folder / "none"),
         "RABBITMQ_CONFIG_FILE": str(folder / "none"),
+        # It takes no messages while less is free on its disk, which is that of all temporary files.
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-rabbit disk_free_limit 1000000",
         "HOME": str(folder),
     }
-    return Server([RABBITMQ], port, environment), f"amqp://guest:guest@127.0.0.1:{port}/"
+    # An open connection begins with a frame of a method, `connection.start`.
+    server = Server(
+        [RABBITMQ], Greeting(port, b"AMQP\0\0\x09\x01", b"\x01"), folder / "boot.log", environment=environment
+    )
+    return server, f"amqp://guest:guest@127.0.0.1:{port}/"
 
 
 @contextmanager
@@ -268,17 +305,12 @@ def grounds(keeper: str, *, own_broker: bool) -> Iterator[tuple[Path, str, str, 
     """A folder, the urls of store and broker of a keeper, and the broker's server where it may be killed."""
     store, broker = KEEPERS[keeper]
     with tempfile.TemporaryDirectory(prefix="mill-") as name:
-        folder, server, broker_url = Path(name), None, "embedded"
-        if broker != "embedded":
-            own = redis_server(folder / "redis") if broker == "redis" else rabbitmq_server(folder / "rabbitmq")
-            if own_broker:
-                server, broker_url = own
-                server.start()
-            else:
-                broker_url = {"redis": "redis://127.0.0.1:6379/9", "rabbitmq": "amqp://guest:guest@127.0.0.1:5672/"}[
-                    broker
-                ]
+        folder, server, broker_url = Path(name), None, SHARED[broker]
         try:
+            if own_broker and broker != "embedded":
+                own = redis_server if broker == "redis" else rabbitmq_server
+                server, broker_url = own(folder / broker)
+                server.start()
             if store == "postgres":
                 with postgres_database() as url:
                     yield folder, url, broker_url, server
@@ -293,8 +325,8 @@ def grounds(keeper: str, *, own_broker: bool) -> Iterator[tuple[Path, str, str, 
 
 
 def _last_words(folder: Path) -> str:
-    """What all logs of a folder end with: the folder does not outlive the failure."""
-    ends = []
+    """What all logs of a folder end with, and how full its disk is: the folder does not outlive the failure."""
+    ends = [f"--- {shutil.disk_usage(folder).free // 1_000_000} MB are free on the disk of {folder}"]
     for log in sorted(folder.rglob("*.log")):
         with suppress(OSError):
             ends.append(f"--- {log.relative_to(folder)}\n{log.read_text(errors='replace')[-4000:]}")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import chaos
 import pytest
-from mill import RABBITMQ
+from mill import RABBITMQ, Greeting, Server, free_port, grounds
 from sqlalchemy import event
 
 from headrace.domain.stores import JobFilter
@@ -41,6 +41,29 @@ def _answers(port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def test_a_server_that_ends_at_its_start_is_told_at_once(tmp_path):
+    server = Server(["false"], Greeting(free_port(), b"", b"x"), tmp_path / "boot.log")
+
+    with pytest.raises(TimeoutError, match="false ended with 1"):
+        server.start(within_s=60)
+
+
+def test_a_failure_tells_what_the_logs_of_all_processes_end_with():
+    def fail() -> None:
+        with grounds("sqlite", own_broker=True) as (folder, *_):
+            (folder / "rabbitmq").mkdir()
+            for place, word in (("worker-0.log", "first"), ("rabbitmq/node.log", "second")):
+                (folder / place).write_text(word, encoding="utf-8")
+            raise LookupError("a job")
+
+    with pytest.raises(LookupError) as failed:
+        fail()
+
+    (note,) = failed.value.__notes__
+    assert "--- rabbitmq/node.log\nsecond" in note
+    assert "--- worker-0.log\nfirst" in note
 
 
 async def verdict_of(case: str, keeper: str) -> chaos.Verdict:
