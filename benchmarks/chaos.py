@@ -25,7 +25,7 @@ from pathlib import Path
 
 import psycopg
 from figures import Figures
-from mill import KEEPERS, SEARCH_PATH, Mill, Server, grounds
+from mill import KEEPERS, SEARCH_PATH, Mill, Server, grounds, last_words
 from mill_app import Book, Nap, noted
 
 from headrace.domain.job import AttemptOutcome, Job, JobRequest, JobState
@@ -88,6 +88,12 @@ class Verdict:
     innocents_dead: int
     recovery_s: float = 0.0
     facts: dict[str, float] | None = None
+    last_words: str = ""
+
+    @property
+    def is_good(self) -> bool:
+        """Whether nothing was lost, stuck, answered twice or blamed for nothing."""
+        return not (self.lost or self.stuck or self.twice or self.innocents_dead)
 
 
 def judged(ids: list[str], jobs: list[Job], kills: list[datetime], *, guilty: frozenset[str] = frozenset()) -> Verdict:
@@ -295,7 +301,10 @@ async def run_case(case: str, keeper: str, size: Size) -> Verdict | None:
         mill = Mill(folder, store_url, broker_url, size.lease_s)
         scene = Scene(keeper, mill, server, size, random.Random(7))
         try:
-            return await CASES[case](scene)
+            verdict = await CASES[case](scene)
+            if verdict is not None and not verdict.is_good:
+                verdict.last_words = last_words(folder)
+            return verdict
         finally:
             await mill.close()
 

@@ -36,6 +36,7 @@ from headrace.storage.schema import opened_database
 HERE = Path(__file__).resolve().parent
 SEARCH_PATH = os.pathsep.join([str(HERE), str(HERE.parent / "src")])
 POSTGRES = "postgresql://root@127.0.0.1:5432/{}"
+LAST_CHARACTERS = 8000
 RABBITMQ = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 KEEPERS = {
     "sqlite": ("sqlite", "embedded"),
@@ -317,17 +318,17 @@ def grounds(keeper: str, *, own_broker: bool) -> Iterator[tuple[Path, str, str, 
             else:
                 yield folder, f"sqlite:///{folder}/headrace.db", broker_url, server
         except BaseException as failure:
-            failure.add_note(_last_words(folder))
+            failure.add_note(last_words(folder))
             raise
         finally:
             if server is not None:
                 server.kill()
 
 
-def _last_words(folder: Path) -> str:
+def last_words(folder: Path) -> str:
     """What all logs of a folder end with, and how full its disk is: the folder does not outlive the failure."""
     ends = [f"--- {shutil.disk_usage(folder).free // 1_000_000} MB are free on the disk of {folder}"]
     for log in sorted(folder.rglob("*.log")):
         with suppress(OSError):
-            ends.append(f"--- {log.relative_to(folder)}\n{log.read_text(errors='replace')[-4000:]}")
+            ends.append(f"--- {log.relative_to(folder)}\n{log.read_text(errors='replace')[-LAST_CHARACTERS:]}")
     return "\n".join(ends)

@@ -70,7 +70,8 @@ async def verdict_of(case: str, keeper: str) -> chaos.Verdict:
     needs(keeper)
     verdict = await chaos.run_case(case, keeper, SIZE)
     assert verdict is not None
-    assert (verdict.lost, verdict.stuck, verdict.twice, verdict.innocents_dead) == (0, 0, 0, 0)
+    found = (verdict.lost, verdict.stuck, verdict.twice, verdict.innocents_dead)
+    assert found == (0, 0, 0, 0), verdict.last_words
     return verdict
 
 
