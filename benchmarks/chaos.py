@@ -336,6 +336,8 @@ def main() -> None:
             verdict = asyncio.run(run_case(case, keeper, size))
             if verdict is None:
                 continue
+            if verdict.last_words:
+                print(verdict.last_words, file=sys.stderr)
             facts = {"case": case, "keeper": keeper, **(verdict.facts or {})}
             for name in ("lost", "stuck", "twice", "innocents_dead"):
                 value = getattr(verdict, name)

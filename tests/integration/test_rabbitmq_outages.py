@@ -13,6 +13,7 @@ from servers import server_url
 
 from headrace.jobs.broker import Broker, BrokerUnavailable, Ticket
 from headrace.jobs.brokers import rabbitmq
+from headrace.jobs.brokers.frames import acknowledged
 from headrace.jobs.brokers.rabbitmq import RabbitBroker
 
 __all__ = ["server_url"]
@@ -146,3 +147,19 @@ async def test_a_server_that_stops_is_left_soon(way):
         await broker.close()
 
     assert not await broker.is_healthy()
+
+
+async def test_a_line_whose_channel_the_server_ended_is_listened_to_anew(way):
+    _, broker = way
+    await published(broker)
+    await taken(broker)
+    line = broker._lines["interactive"]
+    # It closes the channel over a message that it has not brought.
+    await line._send(acknowledged(line._channel.number, [999]))
+    async with asyncio.timeout(DEADLINE_S):
+        while not line._channel.is_closed:
+            await asyncio.sleep(0.01)
+
+    await published(broker)
+
+    assert "job_1" in await taken(broker)

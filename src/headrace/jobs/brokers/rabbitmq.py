@@ -256,6 +256,9 @@ class RabbitBroker:
             channel.on_consumer_cancel_callbacks.add(lambda _: self._forget_line(priority, line))
             await channel.basic_consume(self._queue_name(priority), line.bring_message, timeout=self._timeout_s)
             self._lines[priority] = line
+            # The server ends a channel, and nothing else, over an acknowledgement that it knows nothing of or that took
+            # longer than its consumer timeout.
+            channel.closing.add_done_callback(lambda _: self._forget_line(priority, line))
 
     def _forget_line(self, priority: str, line: Line) -> None:
         """The server brings nothing more by it: the next call listens anew."""
