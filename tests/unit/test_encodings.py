@@ -46,11 +46,11 @@ ENCODINGS = {
     "es": ["latin-1", "cp1252", "cp850"],
     "pt": ["latin-1", "cp1252"],
     "sv": ["latin-1", "cp1252"],
-    "pl": ["cp1250", "iso8859-2"],
-    "cs": ["cp1250", "iso8859-2"],
-    "hu": ["cp1250", "iso8859-2"],
+    "pl": ["cp1250", "iso8859-2", "cp852"],
+    "cs": ["cp1250", "iso8859-2", "cp852"],
+    "hu": ["cp1250", "iso8859-2", "cp852"],
     "tr": ["cp1254", "iso8859-9"],
-    "ru": ["cp1251", "koi8-r", "cp866", "iso8859-5"],
+    "ru": ["cp1251", "koi8-r", "cp866", "iso8859-5", "mac_cyrillic"],
     "el": ["cp1253", "iso8859-7"],
     "he": ["cp1255", "iso8859-8"],
     "ar": ["cp1256", "iso8859-6"],
@@ -155,3 +155,16 @@ def test_a_name_is_taken_for_what_senders_mean_by_it(name, encoding, words):
 @pytest.mark.parametrize("name", ["x-none", "base64", "utf-32", "ascii", "idna\0"])
 def test_a_name_that_its_bytes_deny_says_nothing(name):
     assert decoded_as("Größe!".encode(), name) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("港口的修缮工程将于下月初开始。所有船只必须在五月之前移走。", "gb18030"),
+        ("港口的修繕工程將於下月初開始。", "big5"),
+        ("品名;数量;備考\n鎖;40;亜鉛\n浮標;3;赤い", "cp932"),
+        ("항구 보수 공사는 다음 달", "cp949"),
+    ],
+)
+def test_a_few_ideographs_or_syllables_are_told_by_which_are_used_most(text, encoding):
+    assert decoded(text.encode(encoding)) == text

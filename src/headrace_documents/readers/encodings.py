@@ -163,17 +163,16 @@ def _likeness(text: str) -> float:
 
 
 def _worth(character: str) -> float:
-    category = unicodedata.category(character)
-    if _script(character) == "THAI":
-        return 1.5 if character in _OFTEN["THAI"] else 0.2
+    category, script = unicodedata.category(character), _script(character)
+    often = _OFTEN.get(script)
+    if often is not None and script in _OF_EITHER:
+        return _OF_EITHER[script][character not in often]
     if category in {"Cc", "Cn", "Co", "Cs"}:
         return -10.0
     if category in {"Pd", "Pi", "Pf", "Ps", "Pe", "Po", "Zs", "Sc", "Mn"}:
         return 0.4
     if not category.startswith("L"):
         return -0.5
-    script = _script(character)
-    often = _OFTEN.get(script)
     if often is None:
         return _WORTH.get(script, 0.3)
     return 1.4 if character in often else 0.8 if character.lower() in often else 0.4
@@ -228,17 +227,35 @@ def _script(character: str) -> str:
 _CANDIDATES = (
     *("gb18030", "cp932", "euc_jp", "big5", "cp949", "cp1251", "koi8_r", "cp1252", "iso8859_7", "cp1250", "iso8859_2"),
     *("cp1255", "iso8859_8", "cp1256", "iso8859_6", "cp1254", "cp1253", "iso8859_5", "cp866", "cp1257", "cp850"),
-    *("mac_roman", "cp437", "cp874", "koi8_u", "cp1258"),
+    *("mac_roman", "cp437", "cp874", "koi8_u", "cp1258", "cp852", "mac_cyrillic"),
 )
 _EAST = {"HIRAGANA", "KATAKANA", "CJK", "HANGUL"}
+_IDEOGRAPHS = (
+    "的一是不了在人有我他這这個个们們中来來上大為为和国國地到以说說时時要就出会會可也你对對生能而子那得于於着著下自之年过過发發発后後作里用道行所然家种種事成方"
+    "多经經経么去法学學如都同现現当當没沒动動面起看定天分还還进進好小部其些主样樣様理心她本前开開但因只从從想实實実日军軍者意无無力它与與长長把机機十民第公此已"
+    "工使情明性知全三又关關関点點正业業外将將两兩高间間由问問很最重并物手应應応战戰戦向头頭文体體政美相见見被利什二等产產産或新己制身果加西斯月话話合回特代内內"
+    "信表化老给給世位次度门門任常先海通教儿兒原东東声聲提立及比员員解水名真论論处處走义義各入几幾口认認条條平系气氣気题題活更别別打女变變変四神总總何电電数數安"
+    "少报報才结結反受目太量再感建务務做接必场場件计計管期市直德资資命山金指许許统統区區保至队隊形社便空决決治展马馬科司五基眼书書非则則听聽白却卻界达達光放强強"
+    "即像难難且权權思王象完设設式色路记記南品住告类類求据據程北边邊死张張该該交规規万萬取望觉覺术術领領共确確传傳师師观觀清今切院让讓识識候带帶导導争爭运運"
+    "語京駅私読週車議始続込店円番号所有港船必須須书料価格注送付請納税担様御確認売買件備考"
+)
+"""The ideographs that are used most in Chinese of either form and in Japanese: two of three in a text are of these."""
+_SYLLABLES = (
+    "이다는의가을에를로은고하지도한서자기리사시대해나인어그아수있정라일부상면장전보국게들니원제동만구조안여성주중위으스습오것년과적때내했더금명데계요용무공관"
+    "생비선화신연진소세거와까각경방재물말모우유회체치저교양호발할했야월두없음식실행당결통분매품단간간차업입모든되되었된됩"
+)
 # What a letter beyond ASCII is worth: text in a wrong encoding is mostly rare ideographs, half-width katakana, box
 # drawings and accented capitals; where a script has few letters, those that are used most tell it from the others.
-_WORTH = {"HIRAGANA": 2.0, "KATAKANA": 1.8, "CJK": 1.2, "HANGUL": 1.6, "LATIN": 1.0, "HALFWIDTH": -1.0}
+_WORTH = {"HIRAGANA": 2.0, "KATAKANA": 1.8, "LATIN": 1.0, "HALFWIDTH": -1.0}
+# Those of many signs, by whether a sign is one of those that are used most.
+_OF_EITHER = {"CJK": (1.6, 0.9), "HANGUL": (1.9, 1.1), "THAI": (1.5, 0.2)}
 _OFTEN = {
     "CYRILLIC": frozenset("оеаинтсрвлкмдпуяы"),
     "GREEK": frozenset("αοιετσνηυρπκμλςω"),
     "HEBREW": frozenset("יוהלאתרמבשנדכע"),
     "ARABIC": frozenset("اليمنوترةبدعهسفك"),
+    "CJK": frozenset(_IDEOGRAPHS),
+    "HANGUL": frozenset(_SYLLABLES),
     "THAI": frozenset("านรอกเงมยลวดทสตะปบคหแจพชขใไ่้ีัิ็ุูื์ำโถศ"),
 }
 # Letters beyond ASCII of languages in Latin script: the ones of a text are all of one of them.
