@@ -20,3 +20,19 @@ def test_figures_one_below_the_other_are_words_of_their_own():
 
     check_places(text)
     assert text.characters.split()[:6] == ["1", "2", "3", "4", "5", "6"]
+
+
+def test_letters_that_are_each_drawn_by_themselves_are_words_in_lines():
+    widths = {"K": 0.667, "i": 0.222, "l": 0.222, " ": 0.278, ",": 0.278}
+    lines = ["Kiel and 20", "and 2, 20", *["20"] * 8]
+    content = ""
+    for row, line in enumerate(lines):
+        x = 72.0
+        for letter in line:
+            content += shown(round(x, 2), 700 - 11 * row, letter, size=12) if letter != " " else ""
+            x += 12 * widths.get(letter, 0.556)
+
+    text = extracted(page_pdf(content + shown(400, 700, "1", size=12)))
+
+    check_places(text)
+    assert [word for word in text.characters.split() if word != "1"] == " ".join(lines).split()

@@ -74,6 +74,13 @@ def place_of(raw: engine.FPDF_TEXTPAGE, index: int) -> tuple[float, float, float
     return (left.value, bottom.value, right.value, top.value) if is_placed else None
 
 
+def room_of(raw: engine.FPDF_TEXTPAGE, index: int) -> tuple[float, float, float, float] | None:
+    """As `place_of`, with all the room that a character takes in its line: its advance, and the height of its font."""
+    box = engine.FS_RECTF()
+    is_placed = engine.FPDFText_GetLooseCharBox(raw, index, box)
+    return (box.left, box.bottom, box.right, box.top) if is_placed else None
+
+
 def turn_of(
     raw: engine.FPDF_TEXTPAGE, characters: list[tuple[int, int]], lines: npt.NDArray[np.int32], rotation: int
 ) -> int:

@@ -8,22 +8,37 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from headrace_documents.readers.mending import CharacterPlace, WordColumns
 
-TOUCHING, LEVEL = 0.2, 0.6
-"""Pieces closer than this, in the height of the higher one, are one word if they share this much of the lower one's."""
+NEAR, TOUCHING, LEVEL = 0.8, 0.1, 0.3
+"""Words nearer than this stand in one line, and nearer than that are one word, if their feet are this close: all by the
+room that their letters take, in its height."""
+LOST = 0.25
+"""A page of which this share of the words was broken has no lines at all."""
 
 
-def relined(columns: WordColumns, stacked: Sequence[int], place_of: CharacterPlace) -> WordColumns:
+def relined(
+    columns: WordColumns, stacked: Sequence[int], place_of: CharacterPlace, room_of: CharacterPlace
+) -> WordColumns:
     """The words of an upright page, each in one line and whole; `stacked` are those that stand in several lines."""
     if stacked:
         columns = _parted(columns, set(stacked), place_of)
-    broken = _broken(columns)
-    return _healed(columns, set(broken)) if broken else columns
+    gaps = _gaps(columns, room_of)
+    broken = {index for index, gap in gaps.items() if abs(gap) < TOUCHING and not columns.joined[index]}
+    if not broken:
+        return columns
+    if len(broken) > LOST * len(columns.words):
+        is_new = [index > 0 and line != columns.lines[index - 1] for index, line in enumerate(columns.lines)]
+        numbers = np.cumsum([new and index not in gaps for index, new in enumerate(is_new)])
+        # Words that go on right where the one before ended are given a line of their own until they are one with it.
+        lines = (numbers + np.cumsum([index in broken for index in range(len(is_new))])).tolist()
+        columns = replace(columns, lines=lines)
+    return _healed(columns, broken)
 
 
 def _parted(columns: WordColumns, several: set[int], place_of: CharacterPlace) -> WordColumns:
@@ -46,17 +61,24 @@ def _parted(columns: WordColumns, several: set[int], place_of: CharacterPlace) -
     return found
 
 
-def _broken(columns: WordColumns) -> list[int]:
-    """The words at the beginning of a line that go on right where the last of the line before ended."""
+def _gaps(columns: WordColumns, room_of: CharacterPlace) -> dict[int, float]:
+    """How far the words at the beginning of a line are from the one before, of those that stand right after it."""
     boxes = columns.boxes
     starts = np.flatnonzero(np.diff(columns.lines)) + 1
     before, own = boxes[starts - 1], boxes[starts]
-    heights = np.stack((before[:, 3] - before[:, 1], own[:, 3] - own[:, 1]))
-    shared = np.minimum(before[:, 3], own[:, 3]) - np.maximum(before[:, 1], own[:, 1])
-    is_one = (shared > LEVEL * heights.min(axis=0)) & (
-        np.abs(own[:, 0] - before[:, 2]) < TOUCHING * heights.max(axis=0)
-    )
-    found: list[int] = starts[is_one].tolist()
+    height = np.maximum(before[:, 3] - before[:, 1], own[:, 3] - own[:, 1])
+    is_level = np.abs(before[:, 1] + before[:, 3] - own[:, 1] - own[:, 3]) < 2 * height
+    is_close = np.abs(own[:, 0] - before[:, 2]) < 2 * NEAR * height
+    found = {}
+    for index in starts[is_level & is_close].tolist():
+        first, size = columns.characters[index - 1]
+        left, right = room_of(first + size - 1), room_of(columns.characters[index][0])
+        if left is None or right is None:
+            continue
+        room = max(left[3] - left[1], right[3] - right[1], 1.0)
+        gap = (right[0] - left[2]) / room
+        if abs(right[1] - left[1]) < LEVEL * room and -TOUCHING < gap < NEAR:
+            found[index] = gap
     return found
 
 
@@ -67,7 +89,7 @@ def _healed(columns: WordColumns, broken: set[int]) -> WordColumns:
     lost = 0
     for index, word in enumerate(columns.words):
         box, (first, size) = columns.boxes[index], columns.characters[index]
-        if index in broken and not columns.joined[index]:
+        if index in broken:
             lost += 1
             begin, _ = found.characters[-1]
             found.words[-1] += word

@@ -21,7 +21,7 @@ from headrace import Unreadable, checkpointed, report_progress
 from headrace_documents.readers.annotations import annotated, has_annotations, own_text, settled
 from headrace_documents.readers.containers import ENCRYPTED
 from headrace_documents.readers.drawn_lines import lines_of
-from headrace_documents.readers.engine_text import boxes_of, place_of, text_of, turn_of
+from headrace_documents.readers.engine_text import boxes_of, place_of, room_of, text_of, turn_of
 from headrace_documents.readers.frames import Frame, frames_of
 from headrace_documents.readers.hyphens import is_broken, with_compounds
 from headrace_documents.readers.layout import runs_down
@@ -248,7 +248,7 @@ def words_of(page: pdfium.PdfPage, own: str | None = None) -> tuple[PageWords, U
         if turn == 0 and own is not None and text.startswith(own.rstrip()):
             columns = settled(columns, sum(start < len(own.rstrip()) for start, _ in spans))
         elif turn == 0 and page.get_rotation() == 0:
-            columns = relined(columns, stacked, partial(place_of, raw))
+            columns = relined(columns, stacked, partial(place_of, raw), partial(room_of, raw))
         if turn == 0:
             columns = _by_script(raw, columns, text, is_annotated=own is not None)
     finally:
