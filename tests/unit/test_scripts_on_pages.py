@@ -9,7 +9,7 @@ from extracted import check_places, extracted
 from headrace_documents.readers.layout import runs_down
 from headrace_documents.readers.page_text import PageWords, passage_of
 from headrace_documents.readers.reader import cleaned
-from headrace_documents.readers.right_to_left import _Glyph, _logical
+from headrace_documents.readers.right_to_left import _Glyph, _logical, _words
 
 
 def test_vertical_lines_are_known_by_their_shape_and_script():
@@ -39,6 +39,23 @@ def test_a_number_in_a_word_from_the_right_keeps_its_order(seen, written):
     glyphs = [_Glyph(each, x0, 0.0, x1, 9.0, 0.0, at, x0, x1) for at, (each, x0, x1) in enumerate(places)]
 
     assert _logical(glyphs) == written
+
+
+@pytest.mark.parametrize(
+    ("seen", "written"),
+    [
+        (".2024 יאמב", "במאי 2024."),
+        ("ףוס (למנה לש) הדעוה", "הועדה (של הנמל) סוף"),
+        ("ףוס )למנה לש( הדעוה", "הועדה (של הנמל) סוף"),
+        (".Python תפש", "שפת Python."),
+    ],
+)
+def test_marks_beside_numbers_and_brackets_are_read_as_written(seen, written):
+    places = [(each, 10.0 * at, 10.0 * at + 9) for at, each in enumerate(seen) if each != " "]
+    glyphs = [_Glyph(each, x0, 0.0, x1, 9.0, 0.0, at, x0, x1) for at, (each, x0, x1) in enumerate(places)]
+    below = [_Glyph("ב", 10.0 * len(seen) - 10, -40.0, 10.0 * len(seen) - 1, -31.0, -40.0, 99, 0.0, 0.0)]
+
+    assert " ".join(_words(glyphs + below).words[:-1]) == written
 
 
 def test_soft_hyphens_are_not_read():

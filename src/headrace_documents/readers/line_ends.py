@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from headrace_documents.readers.mending import CharacterPlace, WordColumns
 
-NEAR, TOUCHING, LEVEL = 0.8, 0.1, 0.3
+NEAR, TOUCHING, LEVEL, SIZE = 0.8, 0.1, 0.3, 0.9
 """Words nearer than this stand in one line, and nearer than that are one word, if their feet are this close: all by the
-room that their letters take, in its height."""
+room that their letters take, in its height. Marks of notes are smaller than that share of the words beside them."""
 LOST = 0.25
 """A page of which this share of the words was broken has no lines at all."""
 
@@ -28,7 +28,7 @@ def relined(
     """The words of an upright page, each in one line and whole; `stacked` are those that stand in several lines."""
     if stacked:
         columns = _parted(columns, set(stacked), place_of)
-    gaps = _gaps(columns, room_of)
+    gaps = _gaps(columns, place_of, room_of)
     broken = {index for index, gap in gaps.items() if abs(gap) < TOUCHING and not columns.joined[index]}
     if not broken:
         return columns
@@ -61,7 +61,7 @@ def _parted(columns: WordColumns, several: set[int], place_of: CharacterPlace) -
     return found
 
 
-def _gaps(columns: WordColumns, room_of: CharacterPlace) -> dict[int, float]:
+def _gaps(columns: WordColumns, place_of: CharacterPlace, room_of: CharacterPlace) -> dict[int, float]:
     """How far the words at the beginning of a line are from the one before, of those that stand right after it."""
     boxes = columns.boxes
     starts = np.flatnonzero(np.diff(columns.lines)) + 1
@@ -72,10 +72,15 @@ def _gaps(columns: WordColumns, room_of: CharacterPlace) -> dict[int, float]:
     found = {}
     for index in starts[is_level & is_close].tolist():
         first, size = columns.characters[index - 1]
-        left, right = room_of(first + size - 1), room_of(columns.characters[index][0])
+        ends = first + size - 1, columns.characters[index][0]
+        left, right = map(room_of, ends)
         if left is None or right is None:
             continue
-        room = max(left[3] - left[1], right[3] - right[1], 1.0)
+        rooms = left[3] - left[1], right[3] - right[1]
+        room = max(*rooms, 1.0)
+        # Of the letters of a ligature no room is known but what they fill.
+        if min(rooms) < SIZE * room and left != place_of(ends[0]) and right != place_of(ends[1]):
+            continue
         gap = (right[0] - left[2]) / room
         if abs(right[1] - left[1]) < LEVEL * room and -TOUCHING < gap < NEAR:
             found[index] = gap

@@ -28,6 +28,8 @@ SPACE = 0.15
 SAME_ROW = 0.35
 ALIGNED_POINTS = 3.0
 _RTL = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
+_OPENING, _CLOSING = "([{\u00ab<", ")]}\u00bb>"
+_MIRRORED = str.maketrans(_OPENING + _CLOSING, _CLOSING + _OPENING)
 _BETWEEN_FIGURES = ".,:/-+"
 _ENDS = ".,;:!?\u061f\u060c\u061b\u05c3"
 
@@ -122,14 +124,17 @@ def _words(glyphs: list[_Glyph]) -> RowsOfWords:
         _attach(mark, rows, size)
     is_ltr = _aligns_left(rows)
     words: list[str] = []
+    turned: list[bool] = []
     numbers: list[int] = []
     boxes: list[tuple[float, float, float, float]] = []
     for number, row in enumerate(rows):
         for token in _read(_tokens(row, size), is_ltr=is_ltr):
-            words.append(_logical(token))
+            words.append(_logical(token) if is_ltr else _ended(token, _logical(token)))
+            turned.append(_kind(token) == "R" or not (is_ltr or _kind(token) == "L"))
             numbers.append(number)
             left, bottom = min(each.x0 for each in token), min(each.y0 for each in token)
             boxes.append((left, bottom, max(each.x1 for each in token), max(each.y1 for each in token)))
+    words = _unmirrored(words, turned)
     return RowsOfWords(words, numbers, np.array(boxes, dtype=np.float64).reshape(-1, 4))
 
 
@@ -279,6 +284,39 @@ def _logical(token: list[_Glyph]) -> str:
         run = [text for _, text in found]
         pieces += run[::-1] if is_foreign else run
     return "".join(pieces)
+
+
+def _ended(token: list[_Glyph], text: str) -> str:
+    """The `text` of a number or foreign word in a row from the right: marks that stand left of it come after it."""
+    if _kind(token) == "R" or len(text) < 2:
+        return text
+    first = next((at for at, each in enumerate(text) if each not in _ENDS + "()[]"), 0)
+    after, rest = text[:first], text[first:]
+    core = rest.rstrip("()[]")
+    return rest[len(core) :] + core + after[::-1]
+
+
+def _unmirrored(words: list[str], turned: list[bool]) -> list[str]:
+    """The words with the brackets of those that run from the right as written, where the page says how they look.
+
+    Some programs note for a bracket what was written, others what is seen, which looks the other way: the one that
+    gives more pairs is believed.
+    """
+    written = "".join(each for word, is_turned in zip(words, turned, strict=True) if is_turned for each in word)
+    if _pairs(written.translate(_MIRRORED)) <= _pairs(written):
+        return words
+    return [word.translate(_MIRRORED) if is_turned else word for word, is_turned in zip(words, turned, strict=True)]
+
+
+def _pairs(text: str) -> int:
+    """How many brackets are closed after they were opened."""
+    opened = count = 0
+    for each in text:
+        if each in _OPENING:
+            opened += 1
+        elif each in _CLOSING and opened:
+            opened, count = opened - 1, count + 1
+    return count
 
 
 def _runs_left(text: str) -> bool:
