@@ -8,13 +8,15 @@ from contextlib import asynccontextmanager, suppress
 class Proxy:
     """Carries bytes both ways to the server at `port`; `url` leads to it by this way.
 
-    What the server says is held back from its byte `hold_from` on, counted over all connections, until `release`.
+    What the server says is held back from its byte `hold_from` on, counted over all connections, until `release`. While
+    it `is_deaf` nothing of what clients say is read.
     """
 
     def __init__(self, port: int) -> None:
         self.hold_from: int | None = None
         self.said = 0
         self.holds = asyncio.Event()
+        self.is_deaf = False
         self._port = port
         self._released = asyncio.Event()
         self._writers: list[asyncio.StreamWriter] = []
@@ -49,6 +51,8 @@ class Proxy:
     async def _to_server(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             while said := await reader.read(65_536):
+                if self.is_deaf:
+                    await self._released.wait()
                 writer.write(said)
         writer.close()
 

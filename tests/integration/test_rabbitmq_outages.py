@@ -163,3 +163,13 @@ async def test_a_line_whose_channel_the_server_ended_is_listened_to_anew(way):
     await published(broker)
 
     assert "job_1" in await taken(broker)
+
+
+async def test_a_server_that_reads_nothing_is_left_soon_with_much_unsent(way):
+    proxy, broker = way
+    await broker.open()
+    proxy.is_deaf = True
+    with pytest.raises(BrokerUnavailable):
+        await broker.publish(TICKET * 200_000)
+
+    await asyncio.wait_for(broker.close(), 5 * TIMEOUT_S)

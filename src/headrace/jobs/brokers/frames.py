@@ -71,6 +71,8 @@ class Confirms:
         for publication in failed.values():
             if not publication.future.done():
                 publication.future.set_exception(ConnectionError(detail))
+                # Who sent in vain does not wait for it any more, and the loop is not to tell of that.
+                publication.future.exception()
 
 
 @dataclass(slots=True, eq=False)

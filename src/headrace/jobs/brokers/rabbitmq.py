@@ -118,12 +118,16 @@ class RabbitBroker:
 
     async def _hang_up(self, connection: Connection) -> None:
         """Takes leave where the server still listens; one that does not is left all the same, and soon."""
+        transport = self._transport
+        # Closing waits for what is unsent, however it is cancelled: against a server that reads nothing, for ever.
+        leaving = asyncio.get_running_loop().call_later(self._timeout_s / 2, transport.abort)
         try:
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._timeout_s / 2):
+                async with asyncio.timeout(self._timeout_s):
                     await connection.close()
         finally:
-            self._transport.abort()
+            leaving.cancel()
+            transport.abort()
 
     async def publish(self, tickets: Sequence[Ticket]) -> None:
         """Returns when the broker has confirmed all of them."""
