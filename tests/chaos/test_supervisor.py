@@ -124,6 +124,24 @@ def test_a_stopped_server_answers_all_that_it_was_asked(tmp_path):
         assert children_of(server.process.pid) == []
 
 
+def test_a_server_that_is_paused_and_continued_goes_on(tmp_path):
+    with raised(tmp_path) as server:
+        tree = [server.process.pid, *descendants_of(server.process.pid)]
+        for pid in tree:
+            os.kill(pid, signal.SIGSTOP)
+        # What is tested is that much more time passes than one look at the members takes.
+        time.sleep(3.0)
+        for pid in tree:
+            os.kill(pid, signal.SIGCONT)
+
+        with server.client() as client:
+            assert grind(client).status_code == 200
+        time.sleep(1.5)
+
+        assert server.process.poll() is None
+        assert not [each for each in server.told if each.get("event") in {"drained", "stopped", "member_died"}]
+
+
 def failed_start(tmp_path, *arguments: object, **options: object) -> str:
     done = subprocess.run(
         command("up", "millapp:app", *arguments),

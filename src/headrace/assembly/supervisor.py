@@ -21,7 +21,8 @@ from time import monotonic
 from headrace.assembly.pools import Tell
 
 _PR_SET_PDEATHSIG = 1
-_WATCHED = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+_STOPPING = (signal.SIGTERM, signal.SIGINT)
+_WATCHED = (*_STOPPING, signal.SIGCHLD)
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S, STEADY_S = 0.1, 10.0, 60.0
 LOOK_S, STEADY_LOOK_S = 0.1, 1.0
 """How often its members are looked at, and how often while all do their work: the end of one is told at once anyway."""
@@ -116,8 +117,7 @@ class Supervisor:
     def _watch(self) -> int:
         while True:
             is_steady = all(seat.is_ready and not seat.outgoing for seat in self._seats)
-            found = signal.sigtimedwait(_WATCHED, STEADY_LOOK_S if is_steady else LOOK_S)
-            if found is not None and found.si_signo != signal.SIGCHLD:
+            if _told_to_stop(STEADY_LOOK_S if is_steady else LOOK_S):
                 return 0
             for seat in self._seats:
                 self._look_at(seat)
@@ -181,8 +181,7 @@ class Supervisor:
         self._signal_all(signal.SIGTERM)
         deadline = monotonic() + self._grace_s
         while living := [seat for seat in self._seats if seat.pids]:
-            found = signal.sigtimedwait(_WATCHED, LOOK_S)
-            if monotonic() > deadline or (found is not None and found.si_signo != signal.SIGCHLD):
+            if _told_to_stop(LOOK_S) or monotonic() > deadline:
                 self._signal_all(signal.SIGKILL)
             for seat in living:
                 if seat.outgoing and _ended(seat.outgoing) is not None:
@@ -231,6 +230,14 @@ def _follow(lifeline: int, grace_s: float) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(grace_s)
     os._exit(ORPHANED)
+
+
+def _told_to_stop(wait_s: float) -> bool:
+    """Waits for at most `wait_s`, until a member ends or somebody asks for an end; whether somebody did."""
+    found = signal.sigtimedwait(_WATCHED, wait_s)
+    # A wait during which this process was stopped and continued (Ctrl-Z, a paused container) for longer than `wait_s`
+    # gives what happened to lie on the stack of CPython, and no signal.
+    return found is not None and found.si_signo in _STOPPING
 
 
 def _heard(readable: int) -> bytes:
