@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 import msgspec
 
@@ -21,9 +21,16 @@ from headrace.errors import InvalidConfiguration
 
 FILE = "headrace.toml"
 PREFIX = "HEADRACE_"
-_SIZE = re.compile(r"\s*([\d_.]+)\s*([KMGT]i?B|B)?\s*", re.IGNORECASE)
+_SIZE = re.compile(r"\s*(\d[\d_]*(?:\.\d+)?)\s*([KMGT]i?B|B)?\s*", re.IGNORECASE | re.ASCII)
 _UNITS = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 _UNITS |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
+
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
+Size = Annotated[str | int, msgspec.Meta(description="a number of bytes, or a text such as 50 MiB")]
 
 
 class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,8 +45,8 @@ class ServerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     port: int = 8000
     auth: Literal["auto", "keys", "off"] = "auto"
     processes: str | int = 1
-    grpc_port: int = 0
-    drain_s: float = 30.0
+    grpc_port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
+    drain_s: NotNegative = 30.0
     allowed_url_hosts: tuple[str, ...] = ()
     allowed_private_url_hosts: tuple[str, ...] = ()
 
@@ -48,8 +55,8 @@ class StoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[store]`. What decisions are kept in, for how long and how many of them at most."""
 
     url: str = "sqlite:///{data}/headrace.db"
-    keep_days: float = 30.0
-    keep_decisions: int = 1_000_000
+    keep_days: Positive = 30.0
+    keep_decisions: AtLeastOne = 1_000_000
 
 
 class DecisionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,8 +66,8 @@ class DecisionSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     inputs: str = "full"
-    keep: str | int = "10 GiB"
-    journal: str | int = "1 GiB"
+    keep: Size = "10 GiB"
+    journal: Size = "1 GiB"
 
 
 class ArtifactSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -71,7 +78,7 @@ class ArtifactSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     url: str = "{data}/models"
     copies: str = "{data}/copies"
-    cache: str | int = "512 MiB"
+    cache: Size = "512 MiB"
 
 
 class BrokerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -93,12 +100,12 @@ class JobSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     concurrency: str | int = "auto"
-    lease_s: float = 10.0
-    attempts: int = 5
-    deaths: int = 5
-    job_seconds: float = 3600.0
-    drain_s: float = 20.0
-    keep_days: float = 7.0
+    lease_s: Positive = 10.0
+    attempts: AtLeastOne = 5
+    deaths: AtLeastOne = 5
+    job_seconds: Positive = 3600.0
+    drain_s: NotNegative = 20.0
+    keep_days: Positive = 7.0
     release_gone: Literal["rebind", "fail"] = "rebind"
     artifacts: str = "{data}/artifacts"
 
@@ -112,7 +119,7 @@ class WebhookSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     allowed_hosts: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     source: str = "/headrace"
-    timeout_s: float = 15.0
+    timeout_s: Positive = 15.0
 
 
 class MonitoringSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -123,15 +130,15 @@ class MonitoringSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     """
 
     enabled: bool = True
-    alpha: float = 0.01
-    reference_decisions: int = 500
-    learn: int = 200
-    window_s: float = 300.0
-    flush_s: float = 5.0
-    look_s: float = 5.0
-    calm_s: float = 60.0
-    share: float = 0.02
-    keep_days: float = 30.0
+    alpha: Share = 0.01
+    reference_decisions: AtLeastOne = 500
+    learn: Count = 200
+    window_s: Positive = 300.0
+    flush_s: Positive = 5.0
+    look_s: Positive = 5.0
+    calm_s: NotNegative = 60.0
+    share: Share = 0.02
+    keep_days: Positive = 30.0
 
 
 class QualitySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -141,24 +148,24 @@ class QualitySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     languages: tuple[str, ...] = ()
-    anomalies: float = 0.01
+    anomalies: Share = 0.01
     rules: dict[str, dict[str, float]] = {}
 
 
 class AlertRuleSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[alerts.<name>]`: a figure with a bound; see `docs/how-to/watch-for-drift.md` for the figures."""
+    """`[alerts.<name>]`. A figure with a bound; see `docs/how-to/watch-for-drift.md` for the figures."""
 
     figure: str
     above: float | None = None
     below: float | None = None
     severity: str = "warning"
-    for_s: float = 0.0
-    calm_s: float = 60.0
+    for_s: NotNegative = 0.0
+    calm_s: NotNegative = 60.0
     recovers_at: float | None = None
 
 
 class OutcomeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`[outcomes.<metric>]`: what the business goes by. `worth` of one unit in `currency`; below 0 it is a cost.
+    """`[outcomes.<metric>]`. What the business goes by. `worth` of one unit in `currency`; below 0 it is a cost.
 
     With `cost_of_a_person`, what a decision by a person costs, reports say what other thresholds would have been worth.
     """
@@ -167,15 +174,15 @@ class OutcomeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     direction: str = "up"
     worth: float = 1.0
     currency: str = ""
-    within_days: float = 30.0
+    within_days: Positive = 30.0
     cost_of_a_person: float | None = None
 
 
 class CostSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[costs]`. What a million tokens that language models read (`prompt_million`) or write cost, in `currency`."""
 
-    prompt_million: float = 0.0
-    completion_million: float = 0.0
+    prompt_million: NotNegative = 0.0
+    completion_million: NotNegative = 0.0
     currency: str = ""
 
 
@@ -184,7 +191,7 @@ class TelemetrySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
     otlp: str = ""
     headers: dict[str, str] = {}
-    share: float = 1.0
+    share: Share = 1.0
 
 
 class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -195,14 +202,14 @@ class LimitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     that a process keeps for who asks the same again; 0 keeps none.
     """
 
-    upload: str | int = "50 MiB"
-    archive: str | int = "4 GiB"
-    pages: int = 2000
-    document_seconds: float = 60.0
-    request_seconds: float = 120.0
+    upload: Size = "50 MiB"
+    archive: Size = "4 GiB"
+    pages: AtLeastOne = 2000
+    document_seconds: Positive = 60.0
+    request_seconds: Positive = 120.0
     inflight: str | int = "auto"
-    requests_per_minute: int = 0
-    answers: str | int = 0
+    requests_per_minute: Count = 0
+    answers: Size = 0
 
     @property
     def archive_bytes(self) -> int:
@@ -233,9 +240,9 @@ class ReplicaSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     replicas: str | int = "auto"
-    memory: str | int = ""
+    memory: Size = ""
     fallback: tuple[str, ...] | None = None
-    timeout_s: float | None = None
+    timeout_s: Positive | None = None
     url: str = ""
     host: str = ""
     key: str = ""
@@ -318,13 +325,13 @@ def checked(table: Mapping[str, Any], kind: type[Any], *, at: str) -> Any:
         raise InvalidConfiguration(f"{where}{error}.", remedy=f"Mend it in {FILE} or in the environment.") from error
 
 
-def size_bytes(size: str | int) -> int:
-    """`"50 MiB"` as a number of bytes."""
-    if isinstance(size, int):
+def size_bytes(size: str | int, *, of: str = "") -> int:
+    """`"50 MiB"` as a number of bytes; `of` says in the error what it is the size of."""
+    if isinstance(size, int) and size >= 0:
         return size
-    found = _SIZE.fullmatch(size)
+    found = _SIZE.fullmatch(str(size))
     if not found:
-        raise InvalidConfiguration(f"{size!r} is no size.", remedy='Write it as "50 MiB".')
+        raise InvalidConfiguration(f"{of}{size!r} is no size.", remedy='Write it as "50 MiB".')
     return int(float(found[1].replace("_", "")) * _UNITS[(found[2] or "B").lower()])
 
 
@@ -335,6 +342,9 @@ def _file(path: Path) -> dict[str, Any]:
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidConfiguration(f"{path.name} cannot be read: {error}.", remedy="It has to be TOML.") from error
+    except OSError as error:
+        remedy = "It has to be a file that this user may read."
+        raise InvalidConfiguration(f"{path.name} cannot be read: {error.strerror}.", remedy=remedy) from error
 
 
 def _environment(environ: Mapping[str, str]) -> list[tuple[str, Any]]:
@@ -377,6 +387,8 @@ def _check_keys(table: Mapping[str, Any], kind: type[Any], at: str) -> None:
         inner = known[key]
         if isinstance(value, Mapping) and _fields_of(inner):
             _check_keys(value, inner, f"{at}.{key}" if at else key)
+        elif inner == Size and isinstance(value, str | int) and value != "":
+            size_bytes(value, of=f"[{at}] {key} = ")
 
 
 def _fields_of(kind: Any) -> dict[str, Any]:

@@ -7,9 +7,10 @@ import msgspec
 import pytest
 
 from headrace.gateway.problem_kinds import KINDS
-from headrace.settings import ReplicaSettings, Settings
+from headrace.settings import AlertRuleSettings, OutcomeSettings, ReplicaSettings, Settings
 
-REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
+DOCS = Path(__file__).parents[2] / "docs"
+REFERENCE = DOCS / "reference"
 
 
 def problems():
@@ -40,6 +41,8 @@ def configuration():
     for field in msgspec.structs.fields(Settings):
         if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
             lines += section(f"[{field.encode_name}]", field.type)
+    lines += section("[alerts.<name>]", AlertRuleSettings)
+    lines += section("[outcomes.<metric>]", OutcomeSettings)
     lines += section("[services.<name>]", ReplicaSettings)
     return "\n".join(lines)
 
@@ -47,10 +50,15 @@ def configuration():
 def section(title, kind):
     told = " ".join((kind.__doc__ or "").split()).removeprefix(f"`{title}`. ")
     lines = [f"## `{title}`", "", told, "", "| key | default |", "|---|---|"]
-    for field in msgspec.structs.fields(kind):
-        default = msgspec.json.encode(field.default).decode() if field.default is not msgspec.NODEFAULT else "(made)"
-        lines.append(f"| `{field.encode_name}` | `{default}` |")
-    return [*lines, ""]
+    rows = [f"| `{field.encode_name}` | {default_of(field)} |" for field in msgspec.structs.fields(kind)]
+    return [*lines, *rows, ""]
+
+
+def default_of(field):
+    if field.required:
+        return "has to be given"
+    made = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+    return f"`{msgspec.json.encode(made).decode()}`"
 
 
 @pytest.mark.parametrize(("name", "written"), [("problems", problems), ("configuration", configuration)])
@@ -61,3 +69,10 @@ def test_a_page_of_the_reference_says_what_the_code_says(name, written):
         page.write_text(written(), encoding="utf-8")
 
     assert page.read_text(encoding="utf-8") == written()
+
+
+def test_every_page_is_found_from_the_first_one():
+    index = (DOCS / "README.md").read_text(encoding="utf-8")
+    pages = [path.relative_to(DOCS).as_posix() for path in sorted(DOCS.rglob("*.md")) if path.parent != DOCS]
+
+    assert not [page for page in pages if f"({page})" not in index]

@@ -18,3 +18,27 @@ def test_a_variable_that_names_no_section_is_somebody_elses(tmp_path):
 def test_a_mistyped_setting_is_refused_with_the_nearest(tmp_path, name):
     with pytest.raises(InvalidConfiguration, match=r"Did you mean '(server|port)'"):
         load_settings(tmp_path, {name: "8123"}, {})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("HEADRACE_LIMITS__UPLOAD", "-1", r"\[limits\] upload = -1 is no size"),
+        ("HEADRACE_LIMITS__UPLOAD", "50 Mb!", r"\[limits\] upload = '50 Mb!' is no size"),
+        ("HEADRACE_DECISIONS__KEEP", ".", r"\[decisions\] keep = '.' is no size"),
+        ("HEADRACE_JOBS__LEASE_S", "-1", r"> 0.* at `\$.jobs.lease_s`"),
+        ("HEADRACE_JOBS__ATTEMPTS", "0", r">= 1 .* at `\$.jobs.attempts`"),
+        ("HEADRACE_LIMITS__REQUEST_SECONDS", "0", r"> 0.* at `\$.limits.request_seconds`"),
+        ("HEADRACE_TELEMETRY__SHARE", "1.5", r"<= 1.* at `\$.telemetry.share`"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_refused_at_the_start(tmp_path, variable, value, told):
+    with pytest.raises(InvalidConfiguration, match=told):
+        load_settings(tmp_path, {variable: value}, {})
+
+
+def test_a_file_that_cannot_be_opened_is_named(tmp_path):
+    (tmp_path / "headrace.toml").mkdir()
+
+    with pytest.raises(InvalidConfiguration, match=r"headrace.toml cannot be read: Is a directory"):
+        load_settings(tmp_path, {}, {})

@@ -19,7 +19,7 @@ from headrace.assembly.platform import Platform, Running
 from headrace.assembly.pools import Tell
 from headrace.assembly.siblings import Siblings
 from headrace.assembly.worker import work
-from headrace.errors import InvalidInput, ServiceFailed
+from headrace.errors import HeadraceError, InvalidInput, ServiceFailed
 from headrace.serving.shared_work import Shelf
 from headrace.settings import Settings
 
@@ -92,7 +92,10 @@ async def run_roles(
             await asyncio.wait({task})
         for name in ended:
             cause = None if tasks[name].cancelled() else tasks[name].exception()
-            raise ServiceFailed(f"The role {name} ended by itself.") from cause
+            if isinstance(cause, HeadraceError):
+                raise cause
+            why = "." if cause is None else f": {cause!r}."
+            raise ServiceFailed(f"The role {name} ended by itself{why}") from cause
 
 
 async def _tell_ready(
