@@ -230,6 +230,22 @@ async def test_a_page_of_no_size_is_malformed(mill, limit):
     assert response.status_code == 400
 
 
+@pytest.mark.parametrize("cursor", ["zzz", "\x00", "dec_1", "9" * 30])
+async def test_what_no_page_gave_as_next_is_malformed(mill, cursor):
+    response = await mill.client.get("/v1/decisions", params={"cursor": cursor})
+
+    assert response.status_code == 400
+    assert "`next` of the page before" in response.json()["detail"]
+
+
+async def test_a_filter_that_a_list_does_not_know_is_refused_with_the_nearest(mill):
+    mistyped = await mill.client.get("/v1/jobs", params={"stat": "failed"})
+    foreign = await mill.client.get("/v1/decisions", params={"state": "failed", "limit": 2})
+
+    assert mistyped.status_code == foreign.status_code == 400
+    assert mistyped.json()["detail"] == "There is no parameter 'stat' here. Did you mean 'state'?"
+
+
 async def test_a_decision_that_nobody_gave_is_not_found(mill):
     for path in ("/v1/decisions/dec_1", "/v1/decisions/dec_1/text", "/v1/decisions/dec_1/explanation"):
         assert (await mill.client.get(path)).status_code == 404

@@ -50,6 +50,7 @@ class _Target:
     route: Route
     body_limit: int
     seconds: Any
+    query_names: frozenset[str] = frozenset()
     statuses: dict[int, Any] = field(default_factory=dict)
 
 
@@ -109,6 +110,8 @@ class Gateway:
         try:
             if isinstance(found, Found):
                 request.caller = await self._authenticate(request, target.route.access)
+                if target.query_names and request.has_query:
+                    request.refuse_all_but(target.query_names)
                 return await target.route.handle(request)
             return problem_response(_nothing_there(request, found), request_id=request.id)
         except HeadraceError as error:
@@ -159,7 +162,8 @@ class Gateway:
 
     def _target(self, route: Route) -> _Target:
         limit = self._bounds.body_bytes if route.body_limit is None else route.body_limit
-        return _Target(route, limit, self._metrics.request_seconds.labels(route.path))
+        names = frozenset(each.name for each in route.operation.parameters if each.where == "query")
+        return _Target(route, limit, self._metrics.request_seconds.labels(route.path), names)
 
     def _target_of_unknown_paths(self) -> _Target:
         # Paths that nobody knows share one label: a scanner must not fill the metrics.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from difflib import get_close_matches
 from random import getrandbits
 from typing import IO, Any, Protocol, cast
 from urllib.parse import parse_qsl
@@ -149,6 +150,11 @@ class Request:
         return value
 
     @property
+    def has_query(self) -> bool:
+        """Whether anything stands behind the path."""
+        return bool(self._exchange.query_string)
+
+    @property
     def query(self) -> Mapping[str, str]:
         """The values in the query, each name's last one; raises `Malformed` for too many."""
         if self._query is None:
@@ -158,6 +164,13 @@ class Request:
                 raise Malformed(f"The query cannot be read: {error}.", remedy="Send fewer parameters.") from error
             self._query = dict(pairs)
         return self._query
+
+    def refuse_all_but(self, known: Collection[str]) -> None:
+        """Raises `Malformed` for a name in the query that is not `known`: a filter that is passed over lies."""
+        for name in self.query:
+            if name not in known:
+                near = get_close_matches(name, known, n=1, cutoff=0.0)
+                raise Malformed(f"There is no parameter {name[:80]!r} here.", remedy=f"Did you mean {near[0]!r}?")
 
     def number(self, name: str, *, default: int, least: int, most: int) -> int:
         """A whole number in the query; raises `Malformed` when it is none or out of bounds."""
