@@ -142,6 +142,13 @@ async def test_a_wrong_length_of_the_header_is_refused(mill, length):
     assert response.status_code == 400
 
 
+async def test_probes_are_answered_in_the_words_of_the_protocol(mill):
+    told = {path: (await mill.client.get(f"/v2/{path}")).json() for path in ("health/live", "health/ready")}
+
+    assert told == {"health/live": {"live": True}, "health/ready": {"ready": True}}
+    assert (await mill.client.get("/v2/models/echo/ready")).json() == {"name": "echo", "ready": True}
+
+
 async def test_another_version_than_the_one_that_answers_is_not_found(mill):
     ready = await mill.client.get("/v2/models/echo/versions/sha256:0/ready")
     ours = await mill.client.get("/v2/models/echo/versions/1/ready")

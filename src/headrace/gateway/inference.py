@@ -102,8 +102,21 @@ class InferenceError(msgspec.Struct):
 
 
 class Live(msgspec.Struct):
-    """The answer of the probes."""
+    """Whether the server lives."""
 
+    live: bool
+
+
+class Ready(msgspec.Struct):
+    """Whether every service is warm."""
+
+    ready: bool
+
+
+class ModelReady(msgspec.Struct):
+    """Whether one service is warm."""
+
+    name: str
     ready: bool
 
 
@@ -127,12 +140,12 @@ class Desk:
 
 def routes(desk: Desk) -> list[Route]:
     """All calls of the protocol; errors are of its form, with ours in their parameters."""
-    said = Content(ModelMetadata)
+    said, warm = Content(ModelMetadata), Content(ModelReady)
     model, versioned = "/v2/models/{model}", "/v2/models/{model}/versions/{version}"
     found = [
         Route("GET", "/v2", _server(desk), _told("The server", Content(ServerMetadata)), Access.OPEN),
         Route("GET", "/v2/health/live", _live, _told("Does it live", Content(Live)), Access.OPEN),
-        Route("GET", "/v2/health/ready", _ready(desk), _told("Is every service warm", Content(Live)), Access.OPEN),
+        Route("GET", "/v2/health/ready", _ready(desk), _told("Is every service warm", Content(Ready)), Access.OPEN),
     ]
     for path, names in ((model, (_NAME,)), (versioned, (_NAME, _VERSION))):
         infer = Operation(
@@ -147,7 +160,7 @@ def routes(desk: Desk) -> list[Route]:
         )
         found += [
             Route("GET", path, _by_protocol(_metadata(desk)), _told("A service", said, *names)),
-            Route("GET", f"{path}/ready", _by_protocol(_model_ready(desk)), _told("Is it warm", Content(Live), *names)),
+            Route("GET", f"{path}/ready", _by_protocol(_model_ready(desk)), _told("Is it warm", warm, *names)),
             Route("POST", f"{path}/infer", _by_protocol(_infer(desk)), infer, Access.WRITE),
         ]
     return found
@@ -158,7 +171,7 @@ _OCTETS = {"type": "string", "contentMediaType": "application/octet-stream"}
 
 def _told(summary: str, content: Content, *parameters: Parameter) -> Operation:
     gives: dict[int, Content | None] = {200: content}
-    if content.schema is Live:
+    if content.schema in {Ready, ModelReady}:
         gives[503] = content
     errors = (NotFound,) if parameters else ()
     form = Content(InferenceError) if parameters else None
@@ -197,15 +210,16 @@ def _server(desk: Desk) -> Handler:
 def _ready(desk: Desk) -> Handler:
     async def ready(_request: Request) -> Response:
         is_ready = all(offer.is_ready for offer in desk.offers.values())
-        return json_response(Live(is_ready), status=200 if is_ready else 503)
+        return json_response(Ready(is_ready), status=200 if is_ready else 503)
 
     return ready
 
 
 def _model_ready(desk: Desk) -> Handler:
     async def ready(request: Request) -> Response:
-        is_ready = _offer(desk, request).is_ready
-        return json_response(Live(is_ready), status=200 if is_ready else 503)
+        offer = _offer(desk, request)
+        is_ready = offer.is_ready
+        return json_response(ModelReady(offer.name, is_ready), status=200 if is_ready else 503)
 
     return ready
 
