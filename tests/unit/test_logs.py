@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -32,3 +33,19 @@ def test_a_failure_is_told_with_its_trace():
     (told,) = map(json.loads, stream.getvalue().splitlines())
     assert told["exception"].splitlines()[-1].startswith("ValueError: ")
     assert "test_logs.py" in told["exception"]
+
+
+def test_what_a_library_warns_of_is_a_line_like_all_others():
+    stream = io.StringIO()
+    root = logging.getLogger()
+    before = list(root.handlers)
+    configured_logs(stream).hear_libraries()
+    try:
+        logging.getLogger("millstone").warning("worn by %s", "grit")
+        logging.getLogger("millstone").info("turning")
+    finally:
+        root.handlers = before
+
+    (told,) = map(json.loads, stream.getvalue().splitlines())
+    assert told["event"] == "library_warned"
+    assert (told["library"], told["message"], told["level"]) == ("millstone", "worn by grit", "info")

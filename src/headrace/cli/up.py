@@ -50,6 +50,7 @@ up.__doc__ = f"{up.__doc__}\n\n{EXAMPLE}"
 def telling() -> Tell:
     """Tells of events by structured lines on standard error."""
     logger = configured_logs()
+    logger.hear_libraries()
 
     def tell(event: str, facts: Mapping[str, Any]) -> None:
         (logger.error if event in FAILURES else logger.info)(event, **facts)

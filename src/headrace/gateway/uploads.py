@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from email.message import Message
 from typing import Any
@@ -18,6 +19,9 @@ MOST_PARTS = 32
 MOST_PART_HEADERS = 16 * 1024
 FRAMING_BYTES = 64 * 1024
 """What multipart may add to a file, beyond the limit of the file itself."""
+
+# The parser tells the log of each body that it cannot read, which the answer tells whoever sent it.
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
 
 Fetch = Callable[[str], Awaitable[Upload]]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import traceback
@@ -28,6 +29,10 @@ class Logger:
         """What an operator has to know."""
         self._write("error", event, facts)
 
+    def hear_libraries(self) -> None:
+        """Writes what libraries warn of in lines of this form too; Python would write it as plain text beside them."""
+        logging.getLogger().addHandler(_Heard(self))
+
     def _write(self, level: str, event: str, facts: dict[str, Any]) -> None:
         moment = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         failure = facts.pop("exc_info", None)
@@ -36,6 +41,20 @@ class Logger:
         line = msgspec.json.encode(facts | {"event": event, "level": level, "timestamp": moment}, enc_hook=str)
         self._stream.write(line.decode() + os.linesep)
         self._stream.flush()
+
+
+class _Heard(logging.Handler):
+    """Passes on what is logged by libraries, from warnings upwards."""
+
+    def __init__(self, logger: Logger) -> None:
+        super().__init__(logging.WARNING)
+        self._logger = logger
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """As an error what the library calls one."""
+        write = self._logger.error if record.levelno >= logging.ERROR else self._logger.info
+        failure = record.exc_info[1] if record.exc_info else None
+        write("library_warned", library=record.name, message=record.getMessage(), exc_info=failure)
 
 
 def configured_logs(stream: TextIO | None = None) -> Logger:
