@@ -30,6 +30,7 @@ SHOWN_DIFFERENCES, SHOWN_CHARACTERS = 20, 60
 decisions = typer.Typer(
     help="Look up what was answered, and why.",
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )

@@ -21,6 +21,7 @@ from headrace.errors import HeadraceError, InvalidInput, NotFound, Unreadable
 feedback = typer.Typer(
     help="Say what answers should have been, and what came of them.",
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )

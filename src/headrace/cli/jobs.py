@@ -21,6 +21,7 @@ from headrace.errors import HeadraceError, InvalidInput
 jobs = typer.Typer(
     help="List, watch, cancel and retry jobs.",
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )

@@ -19,6 +19,7 @@ from headrace.errors import NotFound
 keys = typer.Typer(
     help="Make, list and revoke API keys.",
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )

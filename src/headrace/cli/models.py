@@ -27,6 +27,7 @@ from headrace.registry.registry import ModelRegistry
 models = typer.Typer(
     help="List, register, verify and pin the versions of models.",
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )

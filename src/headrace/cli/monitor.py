@@ -22,6 +22,7 @@ from headrace.errors import InvalidInput, NotFound
 monitor = typer.Typer(
     help="Say what has changed, where, and how right the answers are.",
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )

@@ -20,6 +20,7 @@ from headrace.errors import InvalidInput, NotFound
 releases = typer.Typer(
     help="List and compare the versions of whole pipelines.",
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )

@@ -25,6 +25,7 @@ from headrace.rollouts.report import Estimate, RolloutReport, VariantReport
 rollouts = typer.Typer(
     help="Move traffic to another release, by evidence.",
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )

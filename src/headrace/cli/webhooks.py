@@ -17,6 +17,7 @@ from headrace.client.asynchronous import USUAL_URL
 webhooks = typer.Typer(
     help="Tell addresses of events, and see how that went.",
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
