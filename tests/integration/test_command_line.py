@@ -191,13 +191,42 @@ def test_standard_input_is_a_document(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["analyze"], ["analyze", "a", "--colour"], ["frobnicate"], ["train", ".", "--budget", "soon"]]
+    "arguments",
+    [
+        ["analyze"],
+        ["analyze", "a", "--colour"],
+        ["frobnicate"],
+        ["train", ".", "--budget", "soon"],
+        ["monitor", "report", "--window", "1y"],
+        ["monitor", "report", "--out", "report.pdf"],
+    ],
 )
 def test_a_wrong_call_ends_with_2(tmp_path, arguments):
     done = headrace(*arguments, cwd=tmp_path)
 
     assert done.returncode == 2
     assert "Usage" in done.stderr
+
+
+def test_a_mistyped_command_is_answered_with_the_nearest(tmp_path):
+    done = headrace("analyse", "a.pdf", cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert "Did you mean 'analyze'?" in done.stderr
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path):
+    done = headrace("models", "lock", "--out", "no/such/folder.lock", cwd=tmp_path)
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("Error: no/such/folder.lock cannot be used: No such file")
+
+
+def test_a_server_whose_address_is_none_is_not_asked(tmp_path):
+    done = headrace("jobs", "list", "--server", "localhost:8000", cwd=tmp_path)
+
+    assert done.returncode == 1
+    assert "'localhost:8000' is no address of a server. Write http://host:port." in done.stderr
 
 
 @pytest.mark.parametrize("command", ["analyze", "train", "doctor"])

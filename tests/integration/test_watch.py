@@ -398,9 +398,11 @@ async def test_outcomes_that_come_too_late_are_counted_apart_and_shown_by_the_co
     shown = CliRunner().invoke(monitor, ["report", "--json", "--data", "data"])
     page = CliRunner().invoke(monitor, ["report", "--data", "data", "--out", "report.html"])
     glance = CliRunner().invoke(monitor, ["status", "--data", "data"])
+    elsewhere = CliRunner().invoke(monitor, ["report", "--data", "data", "--segment", "moon"])
 
     (card,) = json.loads(shown.stdout)["scorecards"]
     assert (card["rows"][0]["outcomes"], card["rows"][0]["value"]["value"], card["late"]) == (1, 4.0, 1)
+    assert "No decision in the window tells of 'moon'." in elsewhere.stderr
     assert page.exit_code == 0
     assert "4.00 min" in (tmp_path / "report.html").read_text()
     assert "minutes_saved: 4.00 min, 1 outcomes" in glance.output

@@ -7,6 +7,7 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -53,6 +54,8 @@ class Commands(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The real command, imported now."""
+        if args and args[0] not in COMMANDS and (near := get_close_matches(args[0], COMMANDS, n=1)):
+            ctx.fail(f"There is no command {args[0]!r}. Did you mean {near[0]!r}?")
         name, stand_in, rest = super().resolve_command(ctx, args)
         return name, None if stand_in is None else _imported(str(name)), rest
 
@@ -106,14 +109,22 @@ def run(arguments: Sequence[str] | None = None) -> None:
         _give_up_output()
         sys.exit(1)
     except OSError as error:
-        if error.errno not in FULL:
+        told = _told(error)
+        if told is None:
             raise
-        where = "What was written" if error.filename is None else str(error.filename)
-        tell_error(
-            HeadraceError(f"{where} is incomplete: {error.strerror}.", remedy="Make room on its disc and run it again.")
-        )
+        tell_error(told)
         _give_up_output()
         sys.exit(1)
+
+
+def _told(error: OSError) -> HeadraceError | None:
+    """What a person should read of it: a full disc, or a file that they named; None for what is a fault of ours."""
+    if error.errno in FULL:
+        where = "What was written" if error.filename is None else str(error.filename)
+        return HeadraceError(f"{where} is incomplete: {error.strerror}.", remedy="Make room on its disc and try again.")
+    if error.filename is None:
+        return None
+    return HeadraceError(f"{error.filename} cannot be used: {error.strerror}.", remedy="Check the path, and who may.")
 
 
 def _give_up_output() -> None:

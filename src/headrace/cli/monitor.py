@@ -15,9 +15,9 @@ from rich.table import Table
 from headrace.assembly import recalibrated, settings_here, stored_reports
 from headrace.cli.failure import clean
 from headrace.cli.monitor_page import html_page, markdown, took_of, verdict, worth_of
-from headrace.cli.terminal import answers
+from headrace.cli.terminal import answers, remarks
 from headrace.domain.report import Alert, Effect, Estimate, Measured, MonitorReport, MonitorStatus, Scorecard
-from headrace.errors import InvalidInput, NotFound
+from headrace.errors import NotFound
 
 monitor = typer.Typer(
     help="Say what has changed, where, and how right the answers are.",
@@ -34,6 +34,7 @@ RELEASE = Annotated[str | None, typer.Option(metavar="ID", help="The release; by
 OUT = Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page (.html) or Markdown (.md) there.")]
 _TIME = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_PAGES = (".html", ".md")
 _MOST_ROWS = 15
 _DAY_S = 86_400.0
 
@@ -75,6 +76,9 @@ def report(
 
     Example: [bold]headrace monitor report --window 6h --segment source --out report.html[/bold]
     """
+    window_s = seconds_of(window)
+    if out is not None and out.suffix not in _PAGES:
+        raise typer.BadParameter(f"{out} is no page. Name one that ends with .html or .md.", param_hint="--out")
     reporter, database = stored_reports(settings_here({"data": data}))
     try:
         known = reporter.releases()
@@ -83,10 +87,12 @@ def report(
         named = release or known[0]
         if named not in known:
             raise NotFound(f"Nothing was seen of the release {named!r}.", remedy=f"Known are {', '.join(known)}.")
-        found = reporter.report(named, window_s=seconds_of(window), field=segment)
+        found = reporter.report(named, window_s=window_s, field=segment)
         alerts = reporter.status(named)[0].open_alerts
     finally:
         database.close()
+    if segment and not any(each.segment.startswith(f"{segment}=") for each in found.estimates):
+        remarks().print(f"No decision in the window tells of {clean(segment)!r}.")
     if as_json:
         typer.echo(msgspec.json.encode(found).decode())
     elif out is not None:
@@ -108,10 +114,10 @@ def recalibrate(*, release: RELEASE = None, data: DATA = None) -> None:
 
 
 def seconds_of(window: str) -> float:
-    """`6h` as seconds; raises `InvalidInput` for what is no time."""
+    """`6h` as seconds; what is no time is a wrong call."""
     found = _TIME.fullmatch(window.strip())
     if not found or not float(found[1]):
-        raise InvalidInput(f"--window {window!r} is no time.", remedy="Write 30m, 6h or 7d.")
+        raise typer.BadParameter(f"{window!r} is no time. Write 30m, 6h or 7d.", param_hint="--window")
     return float(found[1]) * _SECONDS[found[2]]
 
 

@@ -40,6 +40,8 @@ class AsyncClient:
     """
 
     def __init__(self, url: str = USUAL_URL, *, key: str = "", timeout_s: float = USUAL_S, tries: int = TRIES) -> None:
+        if not url.lower().startswith(("http://", "https://")):
+            raise InvalidInput(f"{url!r} is no address of a server.", remedy="Write http://host:port.")
         self._tries = tries
         try:
             self._http = httpx.AsyncClient(
