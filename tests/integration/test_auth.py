@@ -103,6 +103,8 @@ async def test_revoking_a_key_that_nobody_made_is_not_found(guarded, admin):
         ({"Host": "127.0.0.1.evil.example"}, 403),
         ({"Origin": "https://evil.example"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "http://["}, 403),
+        ({"Origin": "http://"}, 403),
         ({"Origin": "http://localhost:3000"}, 200),
     ],
 )
@@ -111,6 +113,13 @@ async def test_an_open_server_refuses_what_foreign_pages_make_browsers_send(tmp_
         response = await mill.client.post(GRIND[0], json=GRIND[1], headers=headers)
 
     assert response.status_code == status
+
+
+async def test_a_page_that_is_refused_is_named(tmp_path):
+    async with served(tmp_path) as mill:
+        response = await mill.client.post(GRIND[0], json=GRIND[1], headers={"Origin": "https://evil.example"})
+
+    assert "by a page of 'https://evil.example'" in response.json()["detail"]
 
 
 async def test_the_key_of_the_caller_is_the_key_of_its_variant(guarded, admin):

@@ -223,6 +223,15 @@ async def test_decisions_are_listed_page_by_page(mill):
     assert second["next"] is None
 
 
+async def test_a_compressed_body_is_refused_and_an_identical_one_is_none(mill):
+    answered = {}
+    for coding in ("gzip", "identity"):
+        response = await mill.client.post("/v1/mill/grind", json={"corn": "rye"}, headers={"Content-Encoding": coding})
+        answered[coding] = response.status_code
+
+    assert answered == {"gzip": 415, "identity": 200}
+
+
 @pytest.mark.parametrize("limit", ["0", "x", "100000"])
 async def test_a_page_of_no_size_is_malformed(mill, limit):
     response = await mill.client.get("/v1/decisions", params={"limit": limit})

@@ -72,13 +72,20 @@ class OpenHere:
 
     async def __call__(self, request: Request, access: Access) -> Caller:
         """Anyone; raises `Forbidden` for a call that a foreign page has made."""
+        if access is Access.OPEN:
+            return ANYONE
         origin = request.header("origin")
-        if access is not Access.OPEN and not (_is_here(request.host) and (origin is None or _is_of_here(origin))):
-            raise Forbidden(
-                f"This server is open to this machine alone, and the call was made for {request.host or origin!r}.",
-                remedy='Call it as localhost, or set [server] auth = "keys".',
-            )
+        if not _is_here(request.host):
+            raise _refused(f"the call was made for {request.host!r}", "Call it as localhost")
+        if origin is not None and not _is_of_here(origin):
+            raise _refused(f"the call was made by a page of {origin[:100]!r}", "Call it from a page of localhost")
         return ANYONE
+
+
+def _refused(why: str, remedy: str) -> Forbidden:
+    return Forbidden(
+        f"This server is open to this machine alone, and {why}.", remedy=f'{remedy}, or set [server] auth = "keys".'
+    )
 
 
 def is_loopback(host: str) -> bool:
@@ -104,7 +111,8 @@ def _secret(request: Request) -> str:
 
 
 def _is_of_here(origin: str) -> bool:
-    return _is_here(urlsplit(origin).netloc) if "://" in origin else False
+    host = origin.partition("://")[2]
+    return bool(host) and _is_here(host)
 
 
 @lru_cache(maxsize=1024)

@@ -7,7 +7,15 @@ from typing import Any
 
 import msgspec
 
-from headrace.errors import Forbidden, HeadraceError, Malformed, ServiceFailed, TooLarge, Unauthenticated
+from headrace.errors import (
+    Forbidden,
+    HeadraceError,
+    Malformed,
+    ServiceFailed,
+    TooLarge,
+    Unauthenticated,
+    UnsupportedType,
+)
 from headrace.gateway.caller import Access
 from headrace.gateway.operation import Content, Parameter
 from headrace.gateway.problems import MEDIA_TYPE, PAGE, kind_of
@@ -130,10 +138,10 @@ class _Writer:
 
 
 def _of_input(route: Route) -> tuple[type[HeadraceError], ...]:
-    """What may be wrong with whatever is sent: a body may be none, or too large; so may a value."""
+    """What may be wrong with whatever is sent: a body may be none, too large or compressed, and a value may be none."""
     told = route.operation
     if told.takes:
-        return (Malformed, TooLarge)
+        return (Malformed, TooLarge, UnsupportedType)
     return (Malformed,) if any(each.where != "path" for each in told.parameters) else ()
 
 

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from headrace.errors import Malformed, TooLarge
+from headrace.errors import Malformed, TooLarge, UnsupportedType
 from headrace.gateway.caller import ANYONE, Caller
 from headrace.telemetry import OpenSpan
 
@@ -191,6 +191,7 @@ class Request:
         """All of it, read once.
 
         Raises:
+            UnsupportedType: it is compressed, as its `Content-Encoding` says.
             TooLarge: it is over the limit; said before anything is read where the sender names the size.
             Malformed: it ended before its end, or did not come in time.
         """
@@ -237,6 +238,9 @@ class Request:
         call.cancel()
 
     async def _read(self) -> bytes:
+        coding = self.header("content-encoding")
+        if coding and coding.strip().lower() != "identity":
+            raise UnsupportedType(f"The body is encoded as {coding[:80]!r}.", remedy="Send it as it is.")
         length = self.content_length
         if length == 0:
             return b""
