@@ -51,6 +51,13 @@ def test_services_apart_answer_as_they_do_together(homes):
     assert apart == together
 
 
+def test_a_host_of_a_service_may_have_the_settings_of_those_who_ask_it(tmp_path):
+    settings = {"HEADRACE_SERVICES__ECHO__URL": "http://127.0.0.1:9"}
+
+    with raised(tmp_path, "--only", "service:echo", app="millapp:app", **settings) as server, server.client() as client:
+        assert client.get("/v2/health/ready").json() == {"ready": True}
+
+
 def test_a_service_that_is_no_part_of_the_application_is_named(tmp_path):
     with pytest.raises(AssertionError, match="nothing"):
         with raised(tmp_path, "--only", "service:nothing", app=APP):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from difflib import get_close_matches
 from typing import Any
@@ -78,8 +78,13 @@ class Part:
         )
 
 
-def parts_of(instances: Sequence[object], settings: Settings) -> dict[str, Part]:
-    """The services of all pipelines by attribute name; two that share a name and a class share their replicas."""
+def parts_of(
+    instances: Sequence[object], settings: Settings, *, only: Collection[str] | None = None
+) -> dict[str, Part]:
+    """The services of all pipelines by attribute name; two that share a name and a class share their replicas.
+
+    Those in `only` live in this process: it is the host that their `url` means, where all hosts have the same settings.
+    """
     found: dict[str, list[Service]] = {}
     for instance in instances:
         for name, services in services_of(instance).items():
@@ -94,7 +99,8 @@ def parts_of(instances: Sequence[object], settings: Settings) -> dict[str, Part]
     for name in settings.services:
         if name not in found:
             raise _unknown(f"[services] {name!r} is no service of this platform", name, found)
-    return {name: _part(name, services, settings) for name, services in found.items()}
+    parts = {name: _part(name, services, settings) for name, services in found.items()}
+    return parts | {name: replace(parts[name], url="") for name in only or () if name in parts}
 
 
 def _part(name: str, services: Sequence[Service], settings: Settings) -> Part:

@@ -134,7 +134,7 @@ class Platform:
         """
         registry = opened_registry(settings)
         instances = [instance_of(pipeline) for pipeline in self.pipelines]
-        parts = parts_of(instances, settings)
+        parts = parts_of(instances, settings, only=only)
         for name in only or ():
             if name not in parts:
                 raise NotFound(f"The application has no service {name!r}.", remedy=f"It has {', '.join(parts)}.")

@@ -29,7 +29,7 @@ class Preload:
         self.shelf = Shelf(bound_bytes=settings.cache_bytes)
         self._services: list[Service] = []
         instances = [pipeline() for pipeline in platform.pipelines]
-        parts = parts_of(instances, settings)
+        parts = parts_of(instances, settings, only=only)
         wanted = {
             name
             for name, part in parts.items()
