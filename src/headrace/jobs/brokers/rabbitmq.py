@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from itertools import count
 from time import monotonic
 
@@ -119,15 +119,21 @@ class RabbitBroker:
     async def _hang_up(self, connection: Connection) -> None:
         """Takes leave where the server still listens; one that does not is left all the same, and soon."""
         transport = self._transport
-        # Closing waits for what is unsent, however it is cancelled: against a server that reads nothing, for ever.
-        leaving = asyncio.get_running_loop().call_later(self._timeout_s / 2, transport.abort)
         try:
-            with suppress(TimeoutError):
+            with self._cutting(self._timeout_s / 2), suppress(TimeoutError):
                 async with asyncio.timeout(self._timeout_s):
                     await connection.close()
         finally:
-            leaving.cancel()
             transport.abort()
+
+    @contextmanager
+    def _cutting(self, after_s: float) -> Iterator[None]:
+        """Ends the connection when what is within does not: the library waits in places that no cancellation ends."""
+        cut = asyncio.get_running_loop().call_later(after_s, lambda: self._transport.abort())  # noqa: PLW0108 - of then
+        try:
+            yield
+        finally:
+            cut.cancel()
 
     async def publish(self, tickets: Sequence[Ticket]) -> None:
         """Returns when the broker has confirmed all of them."""
@@ -300,8 +306,9 @@ class RabbitBroker:
     async def _answering(self, *, is_all: bool = True) -> AsyncIterator[None]:
         """A failure says that the connection is to be made anew, unless it may be that of one line."""
         try:
-            async with asyncio.timeout(self._timeout_s):
-                yield
+            with self._cutting(2 * self._timeout_s):
+                async with asyncio.timeout(self._timeout_s):
+                    yield
         except (Exception, asyncio.CancelledError) as failure:
             if not _is_of_the_connection(failure):
                 raise
