@@ -232,6 +232,19 @@ async def test_a_compressed_body_is_refused_and_an_identical_one_is_none(mill):
     assert answered == {"gzip": 415, "identity": 200}
 
 
+async def test_every_answer_tells_what_is_left_of_the_quota_and_most_of_all_a_refusal(tmp_path):
+    async with served(tmp_path, overrides={"limits.requests_per_minute": 2}) as mill:
+        bodies = ({"corn": "rye"}, {"corn": 7}, {"corn": "rye"})
+        answers = [await mill.client.post("/v1/mill/grind", json=body) for body in bodies]
+
+    assert [answer.status_code for answer in answers] == [200, 400, 429]
+    assert [answer.headers["ratelimit"].partition(";t=")[0] for answer in answers] == [
+        '"minute";r=1', '"minute";r=0', '"minute";r=0',
+    ]  # fmt: skip
+    assert {answer.headers["ratelimit-policy"] for answer in answers} == {'"minute";q=2;w=60'}
+    assert 1 <= int(answers[-1].headers["ratelimit"].partition(";t=")[2]) <= 30
+
+
 @pytest.mark.parametrize("limit", ["0", "x", "100000"])
 async def test_a_page_of_no_size_is_malformed(mill, limit):
     response = await mill.client.get("/v1/decisions", params={"limit": limit})

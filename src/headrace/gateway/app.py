@@ -129,6 +129,7 @@ class Gateway:
             ("x-request-id", request.id),
             ("traceparent", request.trace_parent),
             *response.headers,
+            *request.told,
         ]
         if isinstance(response, Response):
             exchange.answer(response.status, headers, response.body)

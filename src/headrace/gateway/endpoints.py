@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from math import ceil
 from time import monotonic
 from typing import Any
 
@@ -14,6 +15,7 @@ from headrace.errors import (
     InvalidInput,
     Malformed,
     Overloaded,
+    OverQuota,
     Quarantined,
     TooLarge,
     Unreadable,
@@ -97,10 +99,14 @@ def _within_quota(quota: Quota | None, handle: Handle) -> Handle:
         return handle
 
     async def handle_within(request: Request) -> Response | Stream:
-        left = quota.take(request.caller.id)
-        response = await handle(request)
-        response.headers += [("ratelimit", left), ("ratelimit-policy", quota.policy)]
-        return response
+        # Told with refusals as well: who is turned away has to know it most.
+        policy = ("ratelimit-policy", quota.policy)
+        try:
+            request.told = (("ratelimit", quota.take(request.caller.id)), policy)
+        except OverQuota as error:
+            request.told = (("ratelimit", f'"minute";r=0;t={ceil(error.retry_after_s)}'), policy)
+            raise
+        return await handle(request)
 
     return handle_within
 

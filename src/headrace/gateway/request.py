@@ -82,7 +82,8 @@ class Exchange(Protocol):
 class Request:
     """One call. `params` are the values of the path, `caller` is who calls, `body_limit` in bytes.
 
-    `span` is there where spans are exported, `filename` once a file was read that has one.
+    `span` is there where spans are exported, `filename` once a file was read that has one. `told` are headers for the
+    answer, whatever it will be.
     """
 
     __slots__ = (
@@ -97,6 +98,7 @@ class Request:
         "params",
         "read_s",
         "span",
+        "told",
         "trace",
     )
 
@@ -117,6 +119,7 @@ class Request:
         self.trace: str = found[1] if found else f"{getrandbits(128):032x}"
         self.span: OpenSpan | None = None
         self.filename: str | None = None
+        self.told: tuple[tuple[str, str], ...] = ()
 
     def traced(self, span: OpenSpan) -> None:
         """`span` stands for this call from now on."""
