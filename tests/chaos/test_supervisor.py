@@ -5,6 +5,7 @@ import resource
 import signal
 import socket
 import subprocess
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -85,6 +86,33 @@ def test_a_process_that_hangs_takes_no_new_clients_with_it(tmp_path):
                         assert grind(client).json()["output"] == "wheat"
             finally:
                 os.kill(hanging, signal.SIGCONT)
+
+
+def test_a_process_that_is_told_to_end_turns_no_client_away(tmp_path):
+    answers: list[int] = []
+    over = threading.Event()
+
+    def come_and_go(url):
+        while not over.is_set():
+            # A client for each call, and so a connection.
+            answers.append(httpx.get(f"{url}/livez", trust_env=False, timeout=DEADLINE_S).status_code)
+
+    with raised(tmp_path, "--processes", 2, "--only", "gateway") as server:
+        server.wait_for("ready")
+        with ThreadPoolExecutor(4) as pool:
+            coming = [pool.submit(come_and_go, server.url) for _ in range(4)]
+            try:
+                for count in range(1, 4):
+                    os.kill(server.members()[0], signal.SIGTERM)
+                    server.wait_for("member_died", count=count)
+                    before = len(answers)
+                    wait_until(lambda before=before: len(answers) > before + 20 or any(each.done() for each in coming))
+            finally:
+                over.set()
+        for each in coming:
+            each.result()
+
+    assert set(answers) == {200}
 
 
 def test_killing_the_parent_ends_the_whole_tree_with_its_workers(tmp_path):

@@ -20,8 +20,10 @@ def test_a_process_is_crowded_while_another_that_takes_connections_has_fewer_by_
         assert place.is_crowded(0)
         assert not place.is_crowded(1)
 
+        assert not place.is_last(0)
         place.tell(1, NOBODY)
         assert not place.is_crowded(0)
+        assert place.is_last(0)
 
 
 def test_two_servers_cannot_listen_at_one_address_though_neither_did_when_both_came():

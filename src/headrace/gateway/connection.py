@@ -62,6 +62,7 @@ class Connection(asyncio.Protocol):
         "_is_deaf",
         "_is_last",
         "_is_lost",
+        "_is_new",
         "_listener",
         "_loop",
         "_parser",
@@ -88,6 +89,7 @@ class Connection(asyncio.Protocol):
         self._since = monotonic()
         self._unsent_bytes = 0
         self._is_deaf = self._is_last = self._is_lost = False
+        self._is_new = True
 
     @property
     def is_busy(self) -> bool:
@@ -159,6 +161,7 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         """A call begins."""
         self._arriving = Exchange(self)
+        self._is_new = False
         self._head_bytes = -1
         self._since = monotonic()
 
@@ -250,8 +253,8 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def stop(self) -> None:
-        """Takes no new calls; closes at once where none is being answered."""
-        if not self.is_busy:
+        """Takes no new calls; closes at once where none is being answered, and who has only now come may ask once."""
+        if not self.is_busy and not (self._is_new and monotonic() - self._since < LINGER_S):
             self._close()
 
     def abort(self) -> None:

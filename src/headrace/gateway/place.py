@@ -67,6 +67,10 @@ class Place:
         fewer = self._connections[seat] - 1
         return any(NOBODY < other < fewer for other in self._connections)
 
+    def is_last(self, seat: int) -> bool:
+        """Whether no other process takes connections."""
+        return all(other == NOBODY for number, other in enumerate(self._connections) if number != seat)
+
     def close(self) -> None:
         """Gives the address back, once all processes have; safe to call twice."""
         self._socket.close()

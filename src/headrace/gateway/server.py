@@ -62,11 +62,14 @@ class Server:
         """Takes no new connections, lets the calls that came in end, and closes; False when they took too long."""
         if self._listening is None:
             return True
-        # What has come already is taken and read first: it may be calls, also on connections that look idle.
         self._loop.remove_reader(self._listening)
         if self._resting is not None:
             self._resting.cancel()
-        self._take(BACKLOG)
+        # Who waits to be taken is left to the others, if there are any.
+        self._place.tell(self._seat, NOBODY)
+        if self._place.is_last(self._seat):
+            self._take(BACKLOG)
+        # What has come is read first: it may be calls, also on connections that look idle.
         await asyncio.gather(*self._arrivals, return_exceptions=True)
         await asyncio.sleep(0)
         self._listening, self.is_stopping = None, True
@@ -153,16 +156,16 @@ class Server:
 
     def _count(self, in_use: int) -> None:
         self._in_use = in_use
-        self._place.tell(self._seat, in_use)
+        if self._listening is not None:
+            self._place.tell(self._seat, in_use)
 
     def _look(self) -> None:
         """Looks after all connections at once: a timer for each would cost each call."""
         now, self.date = monotonic(), _date()
         for connection in list(self._connections):
             connection.look(now)
-        if self._listening is not None:
-            # Those that nobody uses are nobody's load: a process that was replaced would get all that come.
-            self._count(len(self._arrivals) + sum(each.is_in_use(now) for each in self._connections))
+        # Those that nobody uses are nobody's load: a process that was replaced would get all that come.
+        self._count(len(self._arrivals) + sum(each.is_in_use(now) for each in self._connections))
         self._looking = self._loop.call_later(LOOK_EVERY_S, self._look)
 
 
