@@ -10,7 +10,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
@@ -394,7 +394,4 @@ def _check_keys(table: Mapping[str, Any], kind: type[Any], at: str) -> None:
 def _fields_of(kind: Any) -> dict[str, Any]:
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return {field.name: field.type for field in msgspec.structs.fields(kind)}
-    if isinstance(kind, type) and hasattr(kind, "__dataclass_fields__"):
-        hints = get_type_hints(kind)
-        return {field.name: hints[field.name] for field in fields(kind)}
-    return {}
+    return get_type_hints(kind) if isinstance(kind, type) and is_dataclass(kind) else {}
