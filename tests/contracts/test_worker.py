@@ -16,6 +16,7 @@ from headrace.errors import GiveUp, Overloaded, Retry, ServiceFailed
 from headrace.jobs.attempt import JobAnswer, LeftToOthers, Work
 from headrace.jobs.broker import Broker, BrokerUnavailable, Ticket
 from headrace.jobs.brokers.embedded import EmbeddedBroker
+from headrace.jobs.brokers.enduring import EnduringBroker
 from headrace.jobs.brokers.rabbitmq import RabbitBroker
 from headrace.jobs.brokers.redis import RedisBroker
 from headrace.jobs.job_queue import INLINE_BYTES, JobQueue, Question, utc_now
@@ -497,3 +498,45 @@ class Flaky(Broker):
 
     async def close(self):
         await self._broker.close()
+
+
+@pytest.mark.parametrize("mill", PAIRS[3:], indirect=True, ids=["sqlite-redis", "postgres-rabbitmq"])
+@pytest.mark.parametrize("is_away", [False, True], ids=["silent", "away"])
+async def test_what_is_overdue_is_taken_from_the_store_while_the_broker_brings_nothing(mill, is_away):
+    # Nobody listens at port 1; and no relay hands tickets to the other.
+    server, mill.server = mill.server, f"{mill.server.partition(':')[0]}://127.0.0.1:1/" if is_away else mill.server
+    broker, told = mill.broker(), []
+    enduring = EnduringBroker(broker, mill.store, ticket_s=5.0, after_s=0.3, on_overdue=told.append)
+    jobs = [await mill.submit(f"grain {number}".encode()) for number in range(12)]
+    pace = Pace(least=4, most=4, first=4)
+    worker = Worker(mill.store, enduring, mill.artifacts, echo, pace=pace, rules=RULES)
+
+    task = asyncio.create_task(worker.run())
+    try:
+        found = [await mill.end_of(job) for job in jobs]
+    finally:
+        await ended(task)
+        mill.server = server
+
+    assert [job.state for job in found] == [JobState.SUCCEEDED] * 12
+    assert {len(job.attempts) for job in found} == {1}
+    assert told
+    assert told[0] >= 0.3
+
+
+@pytest.mark.parametrize("mill", PAIRS[3:], indirect=True, ids=["sqlite-redis", "postgres-rabbitmq"])
+async def test_the_broker_is_asked_again_once_nothing_is_overdue(mill):
+    told: list[float] = []
+    enduring = EnduringBroker(mill.broker(), mill.store, ticket_s=5.0, after_s=0.3, on_overdue=told.append)
+    worker = Worker(mill.store, enduring, mill.artifacts, echo, pace=Pace(least=4, most=4, first=4), rules=RULES)
+    first = await mill.submit(b"while nobody hands tickets out")
+    task = asyncio.create_task(worker.run())
+    try:
+        await mill.end_of(first)
+        async with mill.relaying():
+            second = [await mill.end_of(await mill.submit(f"grain {number}".encode())) for number in range(5)]
+    finally:
+        await ended(task)
+
+    assert len(told) == 1
+    assert {len(job.attempts) for job in second} == {1}

@@ -13,11 +13,13 @@ from opentelemetry.trace import SpanKind
 
 from headrace.assembly.binding import Binding, serving_variant
 from headrace.assembly.isolated import isolating, origin_of
-from headrace.assembly.jobs import broker_of
+from headrace.assembly.jobs import broker_of, is_embedded
 from headrace.assembly.platform import Running
 from headrace.domain.job import Job, RetryPolicy
 from headrace.errors import HeadraceError, InvalidConfiguration, NotFound
 from headrace.jobs.attempt import Answering, JobAnswer, Work
+from headrace.jobs.broker import Broker
+from headrace.jobs.brokers.enduring import EnduringBroker
 from headrace.jobs.colleagues import Colleagues
 from headrace.jobs.pace import Pace
 from headrace.jobs.worker import Worker, WorkerRules
@@ -65,7 +67,7 @@ def worker_of(running: Running, colleagues: Colleagues, *, is_isolated: bool = F
     origin = None if is_isolated else origin_of(running.platform)
     return Worker(
         jobs.store,
-        broker_of(settings, jobs.store),
+        _broker(running),
         jobs.artifacts,
         answering(running, binding),
         pace=pace,
@@ -75,6 +77,19 @@ def worker_of(running: Running, colleagues: Colleagues, *, is_isolated: bool = F
         on_dead=partial(note_dead, running),
         on_failure=telling_of(running, "worker_failed"),
     )
+
+
+def _broker(running: Running) -> Broker:
+    settings, store = running.settings, running.jobs.store
+    broker = broker_of(settings, store)
+    if is_embedded(settings):
+        return broker
+
+    def on_overdue(age_s: float) -> None:
+        remedy = "Jobs are taken from the store for now; check [broker] url, its server, and that a role control runs."
+        running.tell("broker_passed_over", {"overdue_s": round(age_s, 1), "remedy": remedy})
+
+    return EnduringBroker(broker, store, ticket_s=settings.jobs.lease_s, on_overdue=on_overdue)
 
 
 def rules_of(settings: JobSettings) -> WorkerRules:
