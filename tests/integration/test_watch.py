@@ -176,7 +176,7 @@ async def test_a_change_raises_an_alarm_that_names_it_and_tells_a_webhook_that_c
 
     assert calm == []
     assert alert["cause"]["feature"] in {"label", "weight", "source", "characters"}
-    assert any(word in alert["detail"] for word in ("rye new", "hill new", "to 10.", "characters"))
+    assert any(word in alert["detail"] for word in ("rye new", "hill new", "median 9.98", "characters"))
     assert len(alert["cause"]["decisions"]) == 10
     assert decision["answer"]["flour"] == "rye"
     headers, body = requests[0]
