@@ -151,6 +151,7 @@ async def test_a_store_that_is_read_only_refuses_and_names_the_remedy(tmp_path):
         await queue.submit(question(b"after"))
     assert (await queue.look_up(job.id)).id == job.id
     await store.close()
+    assert database.folder == tmp_path
 
 
 def question(content: bytes) -> Question:

@@ -166,7 +166,9 @@ def _engine(url: URL, *, in_memory: bool) -> Engine:
 
 
 def _folder(url: URL) -> Path | None:
-    return Path(url.database).absolute().parent if url.database and url.database != ":memory:" else None
+    # SQLite takes a URI as well: `file:/data/headrace.db?mode=ro`.
+    path = (url.database or "").removeprefix("file:").partition("?")[0]
+    return Path(path).absolute().parent if path and path != ":memory:" else None
 
 
 def _make_folder(folder: Path) -> None:
