@@ -12,10 +12,11 @@ from headrace.jobs.job_queue import utc_now
 
 AFTER_S = 10.0
 LOOK_S = 5.0
+"""So often the store is asked whether anything is overdue, by a worker that was brought nothing."""
 
 
 class EnduringBroker(Broker):
-    """For workers: takes from the store as well while a job has been due there for `after_s` without a ticket.
+    """For workers: takes from the store as well while a job has been due there for `after_s` seconds without a ticket.
 
     So jobs go on, if slower, when the broker is away, takes no messages or has lost a queue, and when nobody hands
     tickets to it. A ticket that comes later finds its job begun. `on_overdue` hears when that begins.
@@ -48,8 +49,10 @@ class EnduringBroker(Broker):
     async def close(self) -> None:
         """Of both."""
         self._from_store.clear()
-        await self._outbox.close()
-        await self._broker.close()
+        try:
+            await self._outbox.close()
+        finally:
+            await self._broker.close()
 
     async def publish(self, tickets: Sequence[Ticket]) -> None:
         """To the broker alone."""
@@ -109,6 +112,9 @@ class EnduringBroker(Broker):
 
     def _parted(self, deliveries: Sequence[Delivery]) -> tuple[list[Delivery], list[Delivery]]:
         """Those from the store, who are forgotten here, and those from the broker."""
-        ours = [each for each in deliveries if each.receipt in self._from_store]
+        ours: list[Delivery] = []
+        theirs: list[Delivery] = []
+        for each in deliveries:
+            (ours if each.receipt in self._from_store else theirs).append(each)
         self._from_store.difference_update(each.receipt for each in ours)
-        return ours, [each for each in deliveries if each not in ours]
+        return ours, theirs
