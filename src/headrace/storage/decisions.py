@@ -32,6 +32,7 @@ from sqlalchemy.engine import Row
 from headrace.domain.decision import Account, Decision, DegradedStep, Step, told
 from headrace.domain.stores import Forgotten, Listing
 from headrace.storage.database import Database, insert_into, metadata
+from headrace.storage.multirow import insert_tuples
 
 decisions = Table(
     "decisions",
@@ -148,7 +149,7 @@ def add_decisions(connection: Connection, added: Sequence[Decision]) -> None:
     """Those that are not there yet, within a transaction of the caller's; one that was not complete is completed."""
     rows = [_row(each) for each in added]
     if connection.dialect.name == "sqlite":
-        _upsert_in_sqlite(connection, rows)
+        insert_tuples(connection, _INSERTING, [_for_sqlite(row) for row in rows], _COMPLETING)
         return
     for start in range(0, len(rows), _ROWS_A_STATEMENT):
         part = rows[start : start + _ROWS_A_STATEMENT]
@@ -167,31 +168,6 @@ def _first_over(connection: Connection, keep_bytes: int) -> str | None:
     return found
 
 
-def _upsert_in_sqlite(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """A statement for many rows.
-
-    SQLite's driver gives the interpreter lock back for each row of an `executemany`, and takes it again when the event
-    loop lets it: with a busy loop a few hundred rows a second. To prepare a statement costs as much as to run it, so
-    there are few of them, each for twice as many rows as the one before, and the driver remembers them.
-    """
-    start, count = 0, _ROWS_A_STATEMENT
-    while start < len(rows):
-        while count > len(rows) - start:
-            count //= 2
-        values: list[Any] = []
-        for row in rows[start : start + count]:
-            values += row
-            values[_CREATED_AT - len(row)] = _sqlite_time(row[_CREATED_AT])
-        connection.exec_driver_sql(_sqlite_upsert(count), tuple(values))
-        start += count
-
-
-@cache
-def _sqlite_upsert(count: int) -> str:
-    places = ",".join([_PLACES] * count)
-    return f"INSERT INTO decisions ({_COLUMNS}) VALUES {places} {_COMPLETING}"  # noqa: S608 - our own names
-
-
 @cache
 def _upserting() -> Insert:
     """The same for Postgres, which the driver sends for many rows at once."""
@@ -208,7 +184,7 @@ _NAMES = tuple(column.name for column in decisions.columns)
 _CREATED_AT = _NAMES.index("created_at")
 _plain = attrgetter(*_NAMES[: _NAMES.index("head")])
 _COLUMNS = ", ".join(f'"{name}"' for name in _NAMES)
-_PLACES = f"({','.join('?' * len(_NAMES))})"
+_INSERTING = f"INSERT INTO decisions ({_COLUMNS})"
 _CHANGES = ", ".join(f'"{name}" = excluded."{name}"' for name in _NAMES if name != "id")
 _COMPLETING = (
     f"ON CONFLICT (id) DO UPDATE SET {_CHANGES} WHERE decisions.answer_digest = '' AND excluded.answer_digest <> ''"
@@ -221,9 +197,11 @@ _SETTLING = text(
 )
 
 
-def _sqlite_time(moment: datetime) -> str:
-    """As SQLAlchemy writes it: SQLite keeps no time zone."""
-    return moment.astimezone(UTC).isoformat(" ", "microseconds")[:26]
+def _for_sqlite(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """With the moment as SQLAlchemy writes it: SQLite keeps no time zone."""
+    moment: datetime = row[_CREATED_AT]
+    written = moment.astimezone(UTC).isoformat(" ", "microseconds")[:26]
+    return (*row[:_CREATED_AT], written, *row[_CREATED_AT + 1 :])
 
 
 def _row(decision: Decision) -> tuple[Any, ...]:

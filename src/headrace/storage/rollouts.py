@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Insert, Table, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from headrace.domain.exposure import (
@@ -28,7 +27,9 @@ from headrace.domain.rollout_figures import Figures, Judgement
 from headrace.domain.rollout_store import Manifests, NewsMove, RolloutListing
 from headrace.domain.tally import Measure, Tallies, Tally
 from headrace.errors import Conflict, NotFound
-from headrace.storage.database import Database, StoreUnavailable, insert_into
+from headrace.storage.database import Database, StoreUnavailable
+from headrace.storage.multirow import insert_rows, upserting
+from headrace.storage.prepared import among, those
 from headrace.storage.rollout_tables import (
     rollout_counts,
     rollout_exposures,
@@ -39,7 +40,15 @@ from headrace.storage.rollout_tables import (
     serving_releases,
 )
 
-KEYS_AT_ONCE = 400
+_BETWEEN, _BEHIND = "\t", "\n"
+_SEEN = (
+    select(
+        rollout_keys.c.share,
+        func.aggregate_strings(rollout_keys.c.key + _BETWEEN + rollout_keys.c.what, _BEHIND).label("names"),
+    )
+    .where(and_(rollout_keys.c.rollout_id == bindparam("rollout_id"), among(rollout_keys.c.key, "keys")))
+    .group_by(rollout_keys.c.share)
+)
 
 
 class SqlRollouts:
@@ -169,12 +178,7 @@ class SqlRollouts:
                 {"decision_id": decision_id, "rollout_id": rollout_id, "body": msgspec.json.encode(exposure)}
                 for decision_id, exposure in (exposures or {}).items()
             ]
-            if rows and news is not None:
-                # They were kept before, without what is told of them now.
-                known = rollout_exposures.c.decision_id.in_([row["decision_id"] for row in rows])
-                connection.execute(delete(rollout_exposures).where(known))
-            if rows:
-                connection.execute(insert(rollout_exposures), rows)
+            insert_rows(connection, upserting(rollout_exposures, connection.dialect.name), rows)
 
     def news_cursor(self, rollout_id: str) -> str:
         """One column."""
@@ -299,32 +303,25 @@ def _note(connection: Connection, judgement: Judgement) -> None:
 
 
 def _seen(connection: Connection, rollout_id: str, observations: Iterable[Observation]) -> dict[SeenAs, float]:
-    keys = sorted({name.key for name in wanted(observations)})
-    table = rollout_keys.c
-    found: dict[SeenAs, float] = {}
-    for begin in range(0, len(keys), KEYS_AT_ONCE):
-        part = keys[begin : begin + KEYS_AT_ONCE]
-        rows = connection.execute(
-            select(table.what, table.key, table.share).where(and_(table.rollout_id == rollout_id, table.key.in_(part)))
-        )
-        found |= {SeenAs(row.what, row.key): row.share for row in rows}
-    return found
+    """One row for each share, of which there are few: thousands would each wait for the interpreter, see `multirow`."""
+    keys = {name.key for name in wanted(observations)}
+    rows = connection.execute(_SEEN, {"rollout_id": rollout_id, "keys": those(connection, keys)})
+    return {
+        SeenAs(what, key): row.share
+        for row in rows
+        for key, _, what in (each.partition(_BETWEEN) for each in row.names.split(_BEHIND))
+    }
 
 
 def _keep_seen(
     connection: Connection, rollout_id: str, before: Mapping[SeenAs, float], after: Mapping[SeenAs, float]
 ) -> None:
-    changed = {name: share for name, share in after.items() if before.get(name) != share}
-    old = [{"b_id": rollout_id, "b_key": it.key, "b_what": it.what} for it in changed if it in before]
-    if old:
-        table = rollout_keys.c
-        same = and_(
-            table.rollout_id == bindparam("b_id"), table.key == bindparam("b_key"), table.what == bindparam("b_what")
-        )
-        connection.execute(delete(rollout_keys).where(same), old)
-    if changed:
-        rows = [{"rollout_id": rollout_id, "key": it.key, "what": it.what, "share": changed[it]} for it in changed]
-        connection.execute(insert(rollout_keys), rows)
+    rows = [
+        {"rollout_id": rollout_id, "key": it.key, "what": it.what, "share": share}
+        for it, share in after.items()
+        if before.get(it) != share
+    ]
+    insert_rows(connection, upserting(rollout_keys, connection.dialect.name), rows)
 
 
 def _add_counts(connection: Connection, rollout_id: str, counts: Mapping[CountOf, Count]) -> None:
@@ -336,8 +333,7 @@ def _add_counts(connection: Connection, rollout_id: str, counts: Mapping[CountOf
         }
         for what, count in counts.items()
     ]  # fmt: skip
-    if rows:
-        connection.execute(_adding(rollout_counts, connection.dialect.name), rows)
+    insert_rows(connection, upserting(rollout_counts, connection.dialect.name, is_adding=True), rows)
 
 
 def _add_tallies(connection: Connection, rollout_id: str, tallies: Tallies) -> None:
@@ -348,18 +344,4 @@ def _add_tallies(connection: Connection, rollout_id: str, tallies: Tallies) -> N
         }
         for measure, tally in tallies.items()
     ]  # fmt: skip
-    if rows:
-        connection.execute(_adding(rollout_tallies, connection.dialect.name), rows)
-
-
-@cache
-def _adding(table: Table, dialect: str) -> Insert:
-    """Rows grow by what is given, or begin with it; the caller holds the lock of the rollout.
-
-    One statement for all rows: one each would take longer than all else that a rollout costs.
-    """
-    fresh = insert_into(dialect)(table)
-    places = list(table.primary_key.columns)
-    grown = {each.name: each + fresh.excluded[each.name] for each in table.columns if not each.primary_key}
-    growing: Insert = fresh.on_conflict_do_update(index_elements=places, set_=grown)
-    return growing
+    insert_rows(connection, upserting(rollout_tallies, connection.dialect.name, is_adding=True), rows)

@@ -1,0 +1,78 @@
+"""Multirow: inserts many rows by few statements, for threads that share the interpreter with a busy event loop.
+
+SQLite's driver gives the interpreter lock back for each row of an `executemany`, and for each row that it reads, and
+takes it again when the event loop lets it: with a busy loop a few hundred rows a second. To prepare a statement costs
+as much as to run it, so there are few of them, each for half as many rows as the one before, and the driver remembers
+them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Connection, Insert, Table
+from sqlalchemy.dialects import sqlite
+
+from headrace.storage.database import insert_into
+
+PLACES_A_STATEMENT = 2048
+"""How many parameters a statement has at most; SQLite knows up to 32,766."""
+
+
+def insert_rows(connection: Connection, statement: Insert, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Runs `statement` for all `rows`, which have the same names; not at all without any.
+
+    Their values go to SQLite as they are: no type that SQLAlchemy would have to translate, like a moment, is among
+    them. Other drivers send many rows at once by themselves.
+    """
+    if not rows:
+        return
+    if connection.dialect.name != "sqlite":
+        connection.execute(statement, list(rows))
+        return
+    begin, names, end = _parts(statement, tuple(rows[0]))
+    insert_tuples(connection, begin, [tuple(row[name] for name in names) for row in rows], end)
+
+
+def insert_tuples(connection: Connection, begin: str, rows: Sequence[tuple[Any, ...]], end: str = "") -> None:
+    """`begin VALUES rows end` in SQLite; the rows have the same number of values."""
+    if not rows:
+        return
+    width = len(rows[0])
+    start, count = 0, 1 << (PLACES_A_STATEMENT // width).bit_length() - 1
+    while start < len(rows):
+        while count > len(rows) - start:
+            count //= 2
+        values = tuple(value for row in rows[start : start + count] for value in row)
+        connection.exec_driver_sql(_statement(begin, width, count, end), values)
+        start += count
+
+
+@cache
+def upserting(table: Table, dialect: str, *, is_adding: bool = False) -> Insert:
+    """An insert whose rows replace those with the same primary key, or, with `is_adding`, grow them."""
+    fresh = insert_into(dialect)(table)
+    new = {each.name: fresh.excluded[each.name] for each in table.columns if not each.primary_key}
+    changes = {name: table.c[name] + value for name, value in new.items()} if is_adding else new
+    statement: Insert = fresh.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=changes)
+    return statement
+
+
+@cache
+def _statement(begin: str, width: int, count: int, end: str) -> str:
+    places = ",".join([_places(width)] * count)
+    return f"{begin} VALUES {places} {end}"
+
+
+@cache
+def _parts(statement: Insert, names: tuple[str, ...]) -> tuple[str, Sequence[str], str]:
+    """What stands before and after the values, and the order of these."""
+    compiled = statement.compile(dialect=sqlite.dialect(), column_keys=names)
+    begin, _, end = str(compiled).partition(" VALUES (" + ", ".join("?" * len(names)) + ")")
+    return begin, tuple(compiled.positiontup or ()), end
+
+
+def _places(width: int) -> str:
+    return f"({','.join('?' * width)})"
