@@ -42,6 +42,24 @@ def test_a_page_turned_on_the_scanner_is_read_from_its_first_line(turn):
     assert_read(saved(page().rotate(turn, expand=True)))
 
 
+@pytest.mark.parametrize("degrees", [-14, 8, 188])
+def test_a_page_that_lies_askew_is_read(degrees):
+    assert_read(saved(page().rotate(degrees, expand=True, fillcolor=255)))
+
+
+def test_boxes_of_words_that_lean_are_around_them():
+    skewed = page().rotate(10, expand=True, fillcolor=255)
+
+    text = extracted(saved(skewed), "a.png")
+
+    covered = np.asarray(skewed) > 128
+    for word in text.each_word():
+        assert word.box is not None
+        x0, y0, x1, y1 = (round(side * 200 / 72) for side in word.box)
+        covered[y0 - 4 : y1 + 4, x0 - 4 : x1 + 4] = True
+    assert covered.all()
+
+
 def test_a_page_light_on_dark_is_read():
     assert_read(saved(page(ink=235, paper=20)))
 

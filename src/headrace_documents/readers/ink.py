@@ -9,10 +9,14 @@ from scipy import ndimage
 
 Pixels = npt.NDArray[np.bool_]
 
-MOST_SKEW = 4.0
-"""Degrees; scanners and cameras held by hand are rarely further off, and Tesseract copes with what is left."""
+MOST_SKEW, FARTHEST_SKEW = 4.0, 20.0
+"""Degrees; scanners and cameras held by hand are rarely further off than the one. Up to the other is looked for where
+lines are found nowhere else."""
 LEAST_SKEW = 0.1
 SKEW_STEPS = (0.25, 0.05)
+FARTHER_STEP = 0.5
+DISTINCT, FARTHER = 3.0, 2.0
+"""How much sharper lines are at their angle than at the usual one, and than at any that is nearer to level."""
 SAMPLED_PIXELS = 150_000
 FAINT_SHARE = 0.12
 """A line may be as faint as this share of the way from paper to ink."""
@@ -93,8 +97,13 @@ def skew_of(picture: Image.Image) -> float:
         sums = np.bincount(levels - levels.min()).astype(np.float64)
         return float(np.square(np.diff(sums)).sum())
 
-    best, reach = 0.0, MOST_SKEW
-    for step in SKEW_STEPS:
+    near = {float(angle): sharpness(angle) for angle in np.arange(-MOST_SKEW, MOST_SKEW + 0.01, SKEW_STEPS[0])}
+    best, reach = max(near, key=lambda angle: near[angle]), SKEW_STEPS[0]
+    if near[best] < DISTINCT * float(np.median(list(near.values()))):
+        beyond = np.arange(MOST_SKEW + FARTHER_STEP, FARTHEST_SKEW + 0.01, FARTHER_STEP)
+        far = float(max([*-beyond, *beyond], key=sharpness))
+        best, reach = (far, FARTHER_STEP) if sharpness(far) > FARTHER * near[best] else (best, reach)
+    for step in SKEW_STEPS[0 if abs(best) > MOST_SKEW else 1 :]:
         angles = best + np.arange(-reach, reach + step / 2, step)
         best = float(max(angles, key=sharpness))
         reach = step

@@ -6,15 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 from tesserocr import OEM, PSM, RIL, PyTessBaseAPI, iterate_level
 
 from headrace import current_context
 from headrace_documents.readers.blocks import downward, in_blocks
-from headrace_documents.readers.frames import Frame, frames_of
+from headrace_documents.readers.frames import Boxes, Frame, frames_of
 from headrace_documents.readers.hyphens import with_compounds
-from headrace_documents.readers.ink import Pixels, darkness_of, evened, paper_of, skew_of
+from headrace_documents.readers.ink import MOST_SKEW, Pixels, darkness_of, evened, paper_of, skew_of
 from headrace_documents.readers.page_text import PageWords, passage_of
 from headrace_documents.readers.reader import NOT_READ, Passage
 from headrace_documents.readers.ruled_tables import in_cells
@@ -75,7 +74,10 @@ class Ocr:
         turn, script = self._orientation(picture)
         upright = picture.rotate(turn, expand=True, fillcolor=255) if turn else picture
         skew = skew_of(upright)
-        straight = upright.rotate(skew, Image.Resampling.BICUBIC, fillcolor=255) if skew else upright
+        straight = _straightened(upright, skew)
+        if abs(skew) > MOST_SKEW:
+            # Letters that lean are easily taken for those of another script.
+            _, script = self._orientation(straight)
         dpi = 72 * picture.width / max(width, 1.0)
         clean, rulings = unruled(straight, dpi=dpi)
         frames = frames_of(rulings, dpi=dpi)
@@ -85,10 +87,8 @@ class Ocr:
         confidences = [word.confidence for word in seen]
         words = _columns_of(seen)
         words = in_cells(words, [*frames, *wrapped_frames(words, frames, is_seen=True)])
-        words = replace(words, boxes=_skewed_back(words.boxes, skew, upright.size))
-        passage = passage_of(
-            _turned_back(words, turn, picture.size, width, height), page=page, width=width, height=height, ocr=True
-        )
+        shown = _Shown(turn, skew, upright=upright.size, straight=straight.size, width=width, height=height)
+        passage = shown.passage_of(words, page=page)
         findings = []
         if confidences:
             passage = replace(passage, ocr_confidence=float(np.mean(confidences)) / 100)
@@ -280,31 +280,62 @@ def _unbroken(words: list[str], lines: list[int]) -> list[bool]:
     return joined
 
 
-def _skewed_back(boxes: npt.NDArray[np.float32], skew: float, size: tuple[int, int]) -> npt.NDArray[np.float32]:
-    """Boxes of the picture that was turned by `skew` degrees about its middle, in the picture before."""
+def _straightened(picture: Image.Image, skew: float) -> Image.Image:
+    """The picture turned so that its lines run level; what a larger turn would push over the edge is kept."""
     if not skew:
-        return boxes
-    middle = np.array([size[0] / 2, size[1] / 2], dtype=np.float32)
-    centres = (boxes[:, :2] + boxes[:, 2:]) / 2 - middle
-    cos, sin = np.cos(np.radians(skew)), np.sin(np.radians(skew))
-    before = np.stack((cos * centres[:, 0] - sin * centres[:, 1], sin * centres[:, 0] + cos * centres[:, 1]), axis=1)
-    halves = (boxes[:, 2:] - boxes[:, :2]) / 2
-    return np.concatenate((before + middle - halves, before + middle + halves), axis=1).astype(np.float32)
+        return picture
+    is_far = abs(skew) > MOST_SKEW
+    return picture.rotate(skew, Image.Resampling.BICUBIC, expand=is_far, fillcolor=paper_of(picture))
 
 
-def _turned_back(words: PageWords, turn: int, size: tuple[int, int], width: float, height: float) -> PageWords:
-    """Boxes in pixels of the upright picture as points of the page as it came."""
-    x0, y0, x1, y1 = words.boxes.T
-    across, down = size
-    if turn == 90:
-        turned = (across - y1, x0, across - y0, x1)
-    elif turn == 180:
-        turned = (across - x1, down - y1, across - x0, down - y0)
-    elif turn == 270:
-        turned = (y0, down - x1, y1, down - x0)
-    else:
-        turned = (x0, y0, x1, y1)
-    scale = np.array([width / across, height / down, width / across, height / down], dtype=np.float32)
-    boxes = np.stack(turned, axis=1).astype(np.float32) * scale
-    bounds = np.array([width, height, width, height], dtype=np.float32)
-    return replace(words, boxes=np.clip(boxes, 0.0, bounds), turn=turn)
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """How a page is shown, against how it is read: by how many degrees it was turned to be upright, then straight.
+
+    `upright` and `straight`: its sizes in pixels then. `width` and `height`: in points as shown.
+    """
+
+    turn: int
+    skew: float
+    upright: tuple[int, int]
+    straight: tuple[int, int]
+    width: float
+    height: float
+
+    def passage_of(self, words: PageWords, *, page: int) -> Passage:
+        """The passage of words whose boxes are pixels of the straight picture."""
+        across, down = (self.height, self.width) if self.turn in {90, 270} else (self.width, self.height)
+        scale = np.array([across / self.upright[0], down / self.upright[1]] * 2, dtype=np.float32)
+        wide, high = self.straight[0] * float(scale[0]), self.straight[1] * float(scale[1])
+        read = replace(words, boxes=words.boxes * scale)
+        passage = passage_of(read, page=page, width=wide, height=high, ocr=True)
+        passage = replace(passage, width=self.width, height=self.height)
+        if passage.places is None:
+            return passage
+        boxes = self._turned_back(self._skewed_back(passage.places.boxes, (wide, high), (across, down)))
+        bounds = np.array([self.width, self.height] * 2, dtype=np.float32)
+        return replace(passage, places=replace(passage.places, boxes=np.clip(boxes, 0.0, bounds)))
+
+    def _skewed_back(self, boxes: Boxes, straight: tuple[float, float], upright: tuple[float, float]) -> Boxes:
+        """Boxes of the page turned by `skew` degrees about its middle, around the same words before."""
+        if not self.skew:
+            return boxes
+        middles = (boxes[:, :2] + boxes[:, 2:] - np.array(straight, dtype=np.float32)) / 2
+        halves = (boxes[:, 2:] - boxes[:, :2]) / 2
+        cos, sin = np.cos(np.radians(self.skew)), np.sin(np.radians(self.skew))
+        turning = np.array([[cos, -sin], [sin, cos]])
+        before, around = middles @ turning.T + np.array(upright) / 2, halves @ np.abs(turning).T
+        return np.concatenate((before - around, before + around), axis=1).astype(np.float32)
+
+    def _turned_back(self, boxes: Boxes) -> Boxes:
+        """Boxes of the upright page on the page as it came."""
+        x0, y0, x1, y1 = boxes.T
+        if self.turn == 90:
+            turned = (self.width - y1, x0, self.width - y0, x1)
+        elif self.turn == 180:
+            turned = (self.width - x1, self.height - y1, self.width - x0, self.height - y0)
+        elif self.turn == 270:
+            turned = (y0, self.height - x1, y1, self.height - x0)
+        else:
+            turned = (x0, y0, x1, y1)
+        return np.stack(turned, axis=1).astype(np.float32)
