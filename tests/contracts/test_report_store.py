@@ -117,6 +117,34 @@ def test_alerts_are_listed_newest_first_and_by_state(store):
     assert store.counts() == {"held": 0, "open": 2, "batches": 0}
 
 
+def test_who_saves_an_alert_does_not_undo_what_people_said_of_its_silence_meanwhile(store):
+    store.save_alert(alert(1))
+
+    silenced = store.silence_alert("alt_1", until=NOON + timedelta(hours=1))
+    store.save_alert(alert(1).recovered(now=NOON))
+
+    assert silenced.silenced_until == NOON + timedelta(hours=1)
+    assert store.alert("alt_1") == silenced.recovered(now=NOON)
+
+
+def test_who_silences_an_alert_that_has_recovered_meanwhile_does_not_open_it_again(store):
+    store.save_alert(alert(1).recovered(now=NOON))
+
+    silenced = store.silence_alert("alt_1", until=NOON + timedelta(hours=1))
+
+    assert silenced == alert(1).recovered(now=NOON)
+    assert store.alerts(is_open=True, cursor=None, limit=10).items == ()
+    assert store.silence_alert("alt_none", until=NOON) is None
+
+
+def test_what_is_kept_back_is_let_go_once(store):
+    store.keep(kept(1))
+    first, second = (kept(1).released(now=NOON, decision_id=f"dec_{number}") for number in (1, 2))
+
+    assert [store.let_go(first), store.let_go(second)] == [True, False]
+    assert store.kept("qua_1") == first
+
+
 def test_what_is_kept_back_comes_back_as_it_was(store):
     store.keep(kept(1))
     store.keep(kept(2))

@@ -218,6 +218,19 @@ async def test_what_is_kept_back_is_listed_and_answered_once_it_is_released(tmp_
     assert unknown.status_code == 404
 
 
+async def test_of_two_who_release_at_once_one_is_told_that_it_is_done(tmp_path):
+    async with watched(tmp_path) as mill:
+        await mill.client.post("/v1/mill/grind", json={"corn": "wet"})
+        (kept,) = (await mill.client.get("/v1/quarantine?state=held")).json()["items"]
+        path = f"/v1/quarantine/{kept['id']}/release"
+        answers = await asyncio.gather(*(mill.client.post(path) for _ in range(3)))
+        (decision_id,) = {answer.json()["decision_id"] for answer in answers if answer.status_code == 200}
+        left = (await mill.client.get(f"/v1/quarantine/{kept['id']}")).json()
+
+    assert sorted(answer.status_code for answer in answers) == [200, 409, 409]
+    assert (left["state"], left["decision_id"]) == ("released", decision_id)
+
+
 async def test_a_job_keeps_the_tags_of_its_request(tmp_path):
     async with watched(tmp_path) as mill:
         worker = asyncio.create_task(work(mill.running))

@@ -110,6 +110,7 @@ class Doorkeeper:
         self._recent = recent
         self._inspectors: dict[str, Inspector] = {}
         self._store: ReportStore | None = None
+        self._leaving: set[str] = set()
         # Said now and not at the first document: a rule that is misspelt must not go unnoticed.
         if not 0 < settings.anomalies < 1:
             raise InvalidConfiguration(
@@ -150,7 +151,9 @@ class Doorkeeper:
             self._on_finding(found.findings, failed.context)
 
     def question_of(self, kept: QuarantinedInput) -> Any:
-        """The question that was kept; blocking. Raises `NotFound` when its bytes are gone."""
+        """The question that was kept; blocking. Raises `NotFound` when its bytes, or what would answer it, are gone."""
+        if kept.endpoint not in self._codecs:
+            raise NotFound(f"Nothing answers {kept.endpoint!r} here any more.", remedy="Serve that pipeline again.")
         return self._codecs[kept.endpoint].decode(self._get(kept.digest))
 
     async def release(self, kept_id: str, answer: Callable[[QuarantinedInput, Any], Any]) -> QuarantinedInput:
@@ -158,10 +161,21 @@ class Doorkeeper:
 
         Raises:
             NotFound: nothing is kept under this id.
-            Conflict: it was let go before.
+            Conflict: it was let go before, or is by somebody else at this moment.
         """
         assert self._store is not None
-        kept = await asyncio.to_thread(self._store.kept, kept_id)
+        if kept_id in self._leaving:
+            raise Conflict(f"{kept_id} is released at this moment.", remedy="Look it up: /v1/quarantine/{id}.")
+        self._leaving.add(kept_id)
+        try:
+            return await self._let_go(self._store, kept_id, answer)
+        finally:
+            self._leaving.discard(kept_id)
+
+    async def _let_go(
+        self, store: ReportStore, kept_id: str, answer: Callable[[QuarantinedInput, Any], Any]
+    ) -> QuarantinedInput:
+        kept = await asyncio.to_thread(store.kept, kept_id)
         if kept is None:
             raise NotFound(f"Nothing is in quarantine as {kept_id!r}.", remedy="List it: /v1/quarantine.")
         if kept.state is not QuarantineState.HELD:
@@ -169,7 +183,9 @@ class Doorkeeper:
         question = await asyncio.to_thread(self.question_of, kept)
         answered: Answered = await answer(kept, question)
         released = kept.released(now=datetime.now(UTC), decision_id=answered.decision.id)
-        await asyncio.to_thread(self._store.keep, released)
+        # Of two processes that let it go at once the first decision is the one that it is known by.
+        if not await asyncio.to_thread(store.let_go, released):
+            raise Conflict(f"{kept_id} was released meanwhile.", remedy="Look it up: /v1/quarantine/{id}.")
         return released
 
     async def _quarantined(self, arrival: Arrival, facts: Mapping[str, Any], found: Inspection) -> HeadraceError:

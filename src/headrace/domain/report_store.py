@@ -90,7 +90,11 @@ class ReportStore(Protocol):
         ...
 
     def save_alert(self, alert: Alert) -> None:
-        """Keeps an alert, or how it stands now."""
+        """Keeps an alert, or how it stands now; what people said of its silence meanwhile stays."""
+        ...
+
+    def silence_alert(self, alert_id: str, *, until: datetime) -> Alert | None:
+        """The alert as it is then, silenced if it is still open; None where there is none of that id."""
         ...
 
     def alert(self, alert_id: str) -> Alert | None:
@@ -102,7 +106,11 @@ class ReportStore(Protocol):
         ...
 
     def keep(self, kept: QuarantinedInput) -> None:
-        """Keeps an input in quarantine, or how it stands now."""
+        """Keeps an input in quarantine."""
+        ...
+
+    def let_go(self, kept: QuarantinedInput) -> bool:
+        """Keeps how an input stands after it was let go; False, and nothing is changed, where it is not held."""
         ...
 
     def kept(self, kept_id: str) -> QuarantinedInput | None:

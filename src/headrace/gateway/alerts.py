@@ -87,14 +87,13 @@ def routes(store: ReportStore) -> list[Route]:
         seconds = (await request.json(_silence)).seconds
         if not 0 < seconds <= LONGEST_SILENCE_S:
             raise Malformed(f"seconds is {seconds:g}.", remedy=f"Send more than 0 and at most {LONGEST_SILENCE_S}.")
-        alert = await asyncio.to_thread(store.alert, request.params["id"])
+        until = datetime.now(UTC) + timedelta(seconds=seconds)
+        alert = await asyncio.to_thread(store.silence_alert, request.params["id"], until=until)
         if alert is None:
             raise _unknown(request)
         if not alert.is_open:
             raise Conflict(f"The alert {alert.id} has recovered.", remedy="There is nothing to silence.")
-        quiet = alert.silenced(until=datetime.now(UTC) + timedelta(seconds=seconds))
-        await asyncio.to_thread(store.save_alert, quiet)
-        return json_response(quiet)
+        return json_response(alert)
 
     return [
         Route("GET", "/v1/alerts", listed, LIST),

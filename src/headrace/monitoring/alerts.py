@@ -146,12 +146,12 @@ class AlertBook:
         return key in self._silences and now < self._silences[key]
 
     def resume(self, alerts: Iterable[Alert]) -> None:
-        """Goes on from alerts that were stored."""
+        """Goes on from alerts that were stored, the newest first; a silence outlives the alert that it was said of."""
         for alert in alerts:
             if alert.state is AlertState.OPEN:
                 self.open[alert.key] = alert
-                if alert.silenced_until is not None:
-                    self._silences[alert.key] = alert.silenced_until
+            if alert.silenced_until is not None:
+                self._silences.setdefault(alert.key, alert.silenced_until)
 
     def _held(self, rule: AlertRule, key: str, value: float, now: datetime, release: str) -> list[Change]:
         if key in self.open:

@@ -163,6 +163,7 @@ class Monitor:
         self._memory.releases = {}
         self._book = AlertBook(rules=self._options.rules)
         self._book.resume(self._store.alerts(is_open=True, cursor=None, limit=1000).items)
+        self._book.resume(self._store.alerts(is_open=False, cursor=None, limit=1000).items)
 
     def _watch(self, release: str) -> ReleaseWatch:
         watch = self._watches.get(release)

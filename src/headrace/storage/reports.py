@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 import msgspec
 from sqlalchemy import (
@@ -16,6 +18,7 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
+    Select,
     String,
     Table,
     bindparam,
@@ -148,23 +151,45 @@ class SqlReports:
 
     def save_alert(self, alert: Alert) -> None:
         """Durable when this returns."""
-        values = {"state": alert.state.value, "content": msgspec.json.encode(alert)}
-        self._put(alerts, alert.id, values)
+        with self._database.transaction() as connection:
+            content = connection.scalar(_locked(alerts, alert.id))
+            if content is not None:
+                alert = replace(alert, silenced_until=_alert_of(content).silenced_until)
+            _put(connection, alerts, alert.id, _row_of(alert))
+
+    def silence_alert(self, alert_id: str, *, until: datetime) -> Alert | None:
+        """Durable when this returns."""
+        with self._database.transaction() as connection:
+            content = connection.scalar(_locked(alerts, alert_id))
+            if content is None:
+                return None
+            alert = _alert_of(content)
+            if alert.is_open:
+                alert = alert.silenced(until=until)
+                _put(connection, alerts, alert_id, _row_of(alert))
+            return alert
 
     def alert(self, alert_id: str) -> Alert | None:
         """By its id."""
         content = self._content(alerts, alert_id)
-        return None if content is None else msgspec.json.decode(content, type=Alert)
+        return None if content is None else _alert_of(content)
 
     def alerts(self, *, is_open: bool | None, cursor: str | None, limit: int) -> AlertListing:
         """Newest first; ids are sorted by time."""
         states = {None: None, True: AlertState.OPEN.value, False: AlertState.RECOVERED.value}
         rows, after = self._page(alerts, state=states[is_open], cursor=cursor, limit=limit)
-        return AlertListing(tuple(msgspec.json.decode(content, type=Alert) for content in rows), after)
+        return AlertListing(tuple(_alert_of(content) for content in rows), after)
 
     def keep(self, kept: QuarantinedInput) -> None:
         """Durable when this returns."""
-        self._put(quarantine, kept.id, {"state": kept.state.value, "content": msgspec.json.encode(kept)})
+        with self._database.transaction() as connection:
+            _put(connection, quarantine, kept.id, _row_of(kept))
+
+    def let_go(self, kept: QuarantinedInput) -> bool:
+        """Durable when this returns."""
+        with self._database.transaction() as connection:
+            held = (quarantine.c.id == kept.id) & (quarantine.c.state == QuarantineState.HELD.value)
+            return bool(connection.execute(update(quarantine).where(held).values(**_row_of(kept))).rowcount)
 
     def kept(self, kept_id: str) -> QuarantinedInput | None:
         """By its id."""
@@ -189,11 +214,6 @@ class SqlReports:
                 "batches": int(connection.scalar(waiting) or 0),
             }
 
-    def _put(self, table: Table, key: str, values: Mapping[str, object]) -> None:
-        with self._database.transaction() as connection:
-            if not connection.execute(update(table).where(table.c.id == key).values(**values)).rowcount:
-                connection.execute(insert(table).values(id=key, **values))
-
     def _content(self, table: Table, key: str) -> bytes | None:
         with self._database.reading() as connection:
             return connection.scalar(select(table.c.content).where(table.c.id == key))
@@ -209,6 +229,24 @@ class SqlReports:
         with self._database.reading() as connection:
             rows = connection.execute(query).all()
         return [row.content for row in rows[:limit]], rows[limit - 1].id if len(rows) > limit else None
+
+
+def _alert_of(content: bytes) -> Alert:
+    return msgspec.json.decode(content, type=Alert)
+
+
+def _row_of(thing: Alert | QuarantinedInput) -> dict[str, object]:
+    return {"state": thing.state.value, "content": msgspec.json.encode(thing)}
+
+
+def _put(connection: Connection, table: Table, key: str, values: Mapping[str, object]) -> None:
+    if not connection.execute(update(table).where(table.c.id == key).values(**values)).rowcount:
+        connection.execute(insert(table).values(id=key, **values))
+
+
+def _locked(table: Table, key: str) -> Select[Any]:
+    """What stands there; nobody changes it before the end of the transaction."""
+    return select(table.c.content).where(table.c.id == key).with_for_update()
 
 
 def _take_turns(connection: Connection) -> None:

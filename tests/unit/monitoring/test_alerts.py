@@ -132,3 +132,16 @@ def test_open_alerts_are_still_open_after_a_restart():
 
     assert again.drifted("r1", [Cause("language", "all", "German", 3.0)], now=at(50)) == []
     assert again.is_silenced(change.alert.key, now=at(50))
+
+
+def test_a_silence_outlives_its_alert_and_a_restart():
+    book = AlertBook()
+    (change,) = book.drifted("r1", [Cause("language", "all", "German", 3.0)], now=at(0))
+    book.silence(change.alert.id, until=at(3600))
+    (recovered,) = book.calmed(change.alert.key, is_calm=True, now=at(10), calm_s=0)
+
+    again = AlertBook()
+    again.resume([recovered.alert])
+    (raised,) = again.drifted("r1", [Cause("language", "all", "German", 3.0)], now=at(1800))
+
+    assert raised.alert.silenced_until == at(3600)
