@@ -381,6 +381,37 @@ def test_the_doctor_finds_this_machine_well(tmp_path):
     assert findings["text_extractor is confined by"]["detail"]
 
 
+DECISION = "dec_01a227f0-76e1-74d5-b19d-3127fe45dfdc"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        f"decisions show {DECISION}", f"decisions explain {DECISION}", f"decisions replay {DECISION}",
+        f"decisions feedback {DECISION}", f"feedback label {DECISION} letter", f"feedback outcome {DECISION} saved 1",
+        "monitor status", "monitor report", "releases list", "rollouts status", "rollouts promote", "keys list",
+        "models list", "models verify", "models lock",
+    ],
+)  # fmt: skip
+def test_a_mistyped_data_folder_is_named_and_not_made(tmp_path, command):
+    asked = headrace(*command.split(), "--data", "nodata", cwd=tmp_path)
+
+    assert asked.returncode == 1
+    assert asked.stderr == "Error: Nothing is kept in nodata. Check --data; `headrace up` and `train` begin to keep.\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_doctor_makes_no_data_folder(tmp_path):
+    (tmp_path / "headrace.toml").write_text('[services.classifier]\nfeatures = ["words"]\n')
+
+    examined = headrace("doctor", "--data", "nodata", cwd=tmp_path)
+
+    assert examined.returncode == 0, examined.stdout
+    assert "data folder: nodata is not there yet" in examined.stdout
+    assert "store: sqlite:///nodata/headrace.db" in examined.stdout
+    assert not (tmp_path / "nodata").exists()
+
+
 def test_a_server_that_is_not_there_is_named(tmp_path):
     (tmp_path / "a.txt").write_text("x")
 

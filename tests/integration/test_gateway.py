@@ -268,6 +268,23 @@ async def test_a_filter_that_a_list_does_not_know_is_refused_with_the_nearest(mi
     assert mistyped.json()["detail"] == "There is no parameter 'stat' here. Did you mean 'state'?"
 
 
+async def test_a_call_without_parameters_takes_none(mill):
+    asked = await mill.client.post("/v1/mill/grind", params={"deadline": "3"}, json={"corn": "rye"})
+    probe = await mill.client.get("/livez", params={"by": "kubelet"})
+
+    assert (asked.status_code, probe.status_code) == (400, 200)
+    assert asked.json()["detail"] == "There is no parameter 'deadline' here. This call takes none: see /docs."
+
+
+async def test_a_field_that_a_question_does_not_have_is_refused_with_what_it_may_have(mill):
+    misspelt = await mill.client.post("/v1/mill/grind", json={"corn": "rye", "deadline_ms": 3})
+    of_files = await mill.client.post("/v1/mill/measure", json={"txt": "rye"})
+
+    assert misspelt.status_code == of_files.status_code == 400
+    assert misspelt.json()["detail"] == "The body has no field 'deadline_ms'. Known are: corn."
+    assert of_files.json()["detail"] == "The body has no field 'txt'. Did you mean 'text'?"
+
+
 async def test_a_decision_that_nobody_gave_is_not_found(mill):
     for path in ("/v1/decisions/dec_1", "/v1/decisions/dec_1/text", "/v1/decisions/dec_1/explanation"):
         assert (await mill.client.get(path)).status_code == 404

@@ -108,7 +108,7 @@ async def test_when_it_fails_the_next_way_that_can_answers_and_is_named():
 
     assert answer == "mortar rye"
     assert told(context) == [("miller", "failed", "hand")]
-    assert [call.method for call in context.calls] == ["_by_hand"]
+    assert [call.method for call in context.calls] == ["grind"]
 
 
 async def test_after_failures_the_best_way_is_left_to_rest_and_then_probed():

@@ -1,6 +1,7 @@
 """The only place that knows which parts are plugged in: the operator's door."""
 
 from headrace.assembly.candidates import RolloutOffice, rollout_office
+from headrace.assembly.kept import kept_models, kept_settings
 from headrace.assembly.keys import stored_keys
 from headrace.assembly.labels import files_of
 from headrace.assembly.monitoring import held_back, recalibrated, stored_reports
@@ -26,6 +27,8 @@ __all__ = [
     "files_of",
     "forgetful_decisions",
     "held_back",
+    "kept_models",
+    "kept_settings",
     "models_of",
     "opened_registry",
     "opened_stores",

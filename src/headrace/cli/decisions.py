@@ -13,7 +13,7 @@ import typer
 from rich import box
 from rich.table import Table
 
-from headrace.assembly import Running, Settings, opened_stores, settings_here
+from headrace.assembly import Running, Settings, kept_settings, opened_stores
 from headrace.cli.application import DEFAULT, Application, load_application
 from headrace.cli.failure import clean
 from headrace.cli.terminal import answers, bar, remarks
@@ -72,7 +72,7 @@ def explain(decision_id: ID, *, data: DATA = None, as_json: AS_JSON = False, app
     found = _found(decision_id, data)
     told = found.explanation
     if told is not None and not told:
-        told = asyncio.run(_explained(load_application(app), settings_here({"data": data}), found))
+        told = asyncio.run(_explained(load_application(app), kept_settings(data), found))
     if told is None:
         raise NotFound(f"The decision {decision_id} has no explanation.", remedy="Its pipeline gives none.")
     if as_json:
@@ -104,7 +104,7 @@ def replay(
 
     Example: [bold]headrace decisions replay dec_0192f3c4-… --release sha256:3f2a[/bold]
     """
-    settings = settings_here({"data": data})
+    settings = kept_settings(data)
     found = _found(decision_id, data)
     done = asyncio.run(_replayed(load_application(app), settings, found, release, given))
     if as_json:
@@ -121,8 +121,10 @@ def aftermath(decision_id: ID, *, data: DATA = None, as_json: AS_JSON = False) -
 
     Example: [bold]headrace decisions feedback dec_0192f3c4-…[/bold]
     """
-    with closing(opened_stores(settings_here({"data": data}))) as stores:
+    with closing(opened_stores(kept_settings(data))) as stores:
         found = stores.feedback.of(decision_id)
+        if not (found.feedback or found.outcomes) and stores.decisions.find(decision_id) is None:
+            raise _unknown(decision_id)
     if as_json:
         typer.echo(msgspec.json.encode(shown_aftermath(found)).decode())
         return
@@ -186,11 +188,15 @@ def _short(value: Any) -> str:
 
 
 def _found(decision_id: str, data: str | None) -> Decision:
-    with closing(opened_stores(settings_here({"data": data}))) as stores:
+    with closing(opened_stores(kept_settings(data))) as stores:
         found = stores.decisions.find(decision_id)
     if found is None:
-        raise NotFound(f"There is no decision {decision_id!r} here.", remedy="Check the id, and --data.")
+        raise _unknown(decision_id)
     return found
+
+
+def _unknown(decision_id: str) -> NotFound:
+    return NotFound(f"There is no decision {decision_id!r} here.", remedy="Check the id, and --data.")
 
 
 def _facts(found: Decision) -> dict[str, object]:

@@ -10,6 +10,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
@@ -81,11 +82,15 @@ def _findings(data: str | None, app: str) -> Iterator[Finding]:
     except HeadraceError as error:
         yield Finding("settings", State.BAD, error.detail, error.remedy)
         return
-    yield _folder(Path(settings.data))
+    folder = Path(settings.data)
+    yield _folder(folder)
     yield _port(settings)
     for what, is_well, detail, remedy in application.checks():
         yield Finding(what, State.OK if is_well else State.WARN, detail, remedy)
-    yield from asyncio.run(_services(application, settings))
+    # To look is not to begin: a folder that nobody has kept anything in is made by who keeps something.
+    with nullcontext() if folder.is_dir() else tempfile.TemporaryDirectory(prefix="headrace-") as stand_in:
+        started = settings if stand_in is None else settings_here({"data": stand_in})
+        yield from asyncio.run(_services(application, started, store=settings.store_url))
 
 
 def _machine() -> Iterator[Finding]:
@@ -103,15 +108,15 @@ def _machine() -> Iterator[Finding]:
 
 
 def _folder(folder: Path) -> Finding:
-    """Whether the data folder can be made and written to, and has room."""
+    """Whether the data folder, or the one that it would be made in, can be written to and has room."""
+    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
+        with tempfile.TemporaryFile(dir=there):
             pass
-        free = shutil.disk_usage(folder).free
+        free = shutil.disk_usage(there).free
     except OSError as error:
         return Finding("data folder", State.BAD, f"{folder}: {error.strerror}", "Name another one with --data.")
-    detail = f"{folder}, {free / 1e9:.1f} GB free"
+    detail = f"{folder}{'' if there == folder else ' is not there yet'}, {free / 1e9:.1f} GB free"
     if free < ROOM_BYTES:
         return Finding("data folder", State.WARN, detail, "Make room: models and decisions need some.")
     return Finding("data folder", State.OK, detail)
@@ -128,11 +133,11 @@ def _port(settings: Settings) -> Finding:
         return Finding("port", State.WARN, f"{host}:{port}: {reason}", remedy)
 
 
-async def _services(application: Application, settings: Settings) -> list[Finding]:
-    """Starts everything once, as `up` would."""
+async def _services(application: Application, settings: Settings, *, store: str) -> list[Finding]:
+    """Starts everything once, as `up` would; `store` is where its store is or would be."""
     try:
         async with asyncio.timeout(START_S), application.platform.running(settings) as running:
-            found = [Finding("store", State.OK, settings.store_url)]
+            found = [Finding("store", State.OK, store)]
             for name, health in running.health().items():
                 model = running.services[name].model
                 detail = f"{health.state}, {health.replicas} replicas" + (f", model {model[:19]}" if model else "")

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from headrace.assembly import Stores, opened_stores, settings_here
+from headrace.assembly import Stores, kept_settings, opened_stores
 from headrace.cli.failure import clean
 from headrace.cli.terminal import remarks
 from headrace.domain.feedback import Feedback, Outcome, feedback_on, outcome_of
@@ -73,7 +73,7 @@ def upload(
     """
     kept = failed = 0
     batch: list[Feedback | Outcome] = []
-    with closing(opened_stores(settings_here({"data": data}))) as stores:
+    with closing(opened_stores(kept_settings(data))) as stores:
         for number, row in _rows(path):
             try:
                 batch.append(_said(stores, row))
@@ -92,7 +92,7 @@ def upload(
 
 
 def _kept(row: Mapping[str, Any], data: str | None) -> None:
-    with closing(opened_stores(settings_here({"data": data}))) as stores:
+    with closing(opened_stores(kept_settings(data))) as stores:
         said = _said(stores, row)
         stores.feedback.add([said])
     typer.echo(said.id)

@@ -10,7 +10,7 @@ import typer
 from rich import box
 from rich.table import Table
 
-from headrace.assembly import settings_here, stored_keys
+from headrace.assembly import kept_settings, settings_here, stored_keys
 from headrace.cli.failure import clean
 from headrace.cli.terminal import answers, remarks
 from headrace.domain.key import ApiKey, KeyScope, new_key
@@ -55,7 +55,7 @@ def listed(*, data: DATA = None, as_json: AS_JSON = False) -> None:
 
     Example: [bold]headrace keys list[/bold]
     """
-    with stored_keys(settings_here({"data": data})) as store:
+    with stored_keys(kept_settings(data)) as store:
         found = store.listed()
     if as_json:
         for key in found:
@@ -75,7 +75,7 @@ def revoke(key_id: Annotated[str, typer.Argument(metavar="ID")], *, data: DATA =
 
     Example: [bold]headrace keys revoke key_0192f3c4-…[/bold]
     """
-    with stored_keys(settings_here({"data": data})) as store:
+    with stored_keys(kept_settings(data)) as store:
         found = store.revoke(key_id, now=datetime.now(UTC))
     if found is None:
         raise NotFound(f"There is no key {key_id!r}.", remedy="See `headrace keys list`.")

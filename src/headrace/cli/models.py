@@ -11,7 +11,7 @@ import typer
 from rich import box
 from rich.table import Table
 
-from headrace.assembly import models_of, opened_registry, settings_here
+from headrace.assembly import kept_models, models_of, opened_registry, settings_here
 from headrace.cli.application import DEFAULT, load_application
 from headrace.cli.failure import clean
 from headrace.cli.terminal import answers, remarks
@@ -90,7 +90,7 @@ def register(
 
     Example: [bold]headrace models register exported/ --name document-classifier --alias challenger[/bold]
     """
-    registry = _registry(data)
+    registry = opened_registry(settings_here({"data": data}))
     package = _package(path)
     named = name or package.name
     if not named:
@@ -207,7 +207,7 @@ def export(
 
 
 def _registry(data: str | None) -> ModelRegistry:
-    return opened_registry(settings_here({"data": data}))
+    return opened_registry(kept_models(data))
 
 
 def _package(path: Path) -> Package:

@@ -12,7 +12,7 @@ import typer
 from rich import box
 from rich.table import Table
 
-from headrace.assembly import recalibrated, settings_here, stored_reports
+from headrace.assembly import kept_settings, recalibrated, stored_reports
 from headrace.cli.failure import clean
 from headrace.cli.monitor_page import html_page, markdown, took_of, verdict, worth_of
 from headrace.cli.terminal import answers, remarks
@@ -45,7 +45,7 @@ def status(*, data: DATA = None, as_json: AS_JSON = False) -> None:
 
     Example: [bold]headrace monitor status[/bold]
     """
-    reporter, database = stored_reports(settings_here({"data": data}))
+    reporter, database = stored_reports(kept_settings(data))
     try:
         found = reporter.status()
         cards = {each.release: reporter.scorecards(each.release, window_s=_DAY_S) for each in found}
@@ -79,7 +79,7 @@ def report(
     window_s = seconds_of(window)
     if out is not None and out.suffix not in _PAGES:
         raise typer.BadParameter(f"{out} is no page. Name one that ends with .html or .md.", param_hint="--out")
-    reporter, database = stored_reports(settings_here({"data": data}))
+    reporter, database = stored_reports(kept_settings(data))
     try:
         known = reporter.releases()
         if not known:
@@ -109,7 +109,7 @@ def recalibrate(*, release: RELEASE = None, data: DATA = None) -> None:
 
     Example: [bold]headrace monitor recalibrate[/bold]
     """
-    named, labels = recalibrated(settings_here({"data": data}), release)
+    named, labels = recalibrated(kept_settings(data), release)
     answers().print(f"From the next look of the server on, the estimates of {named} go by {labels:,} labels.")
 
 

@@ -10,7 +10,7 @@ import typer
 from rich import box
 from rich.table import Table
 
-from headrace.assembly import Stores, opened_stores, planner_of, record_of, settings_here
+from headrace.assembly import Stores, kept_settings, opened_stores, planner_of, record_of, settings_here
 from headrace.cli.application import DEFAULT, load_application
 from headrace.cli.failure import clean
 from headrace.cli.terminal import answers
@@ -105,13 +105,13 @@ def create(
     if unused:
         raise InvalidInput(f"{name} has no model {min(unused)!r}.", remedy=f"It has {', '.join(planner.models(name))}.")
     release = planner.release(name, {each.name: each for each in versions})
-    with _stores(data) as stores:
+    with closing(opened_stores(settings)) as stores:
         stores.releases.add(record_of(release))
     typer.echo(release.id)
 
 
 def _stores(data: str | None) -> closing[Stores]:
-    return closing(opened_stores(settings_here({"data": data})))
+    return closing(opened_stores(kept_settings(data)))
 
 
 def _found(stores: Stores, release_id: str) -> ReleaseRecord:

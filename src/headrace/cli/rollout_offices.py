@@ -9,7 +9,7 @@ from typing import Protocol
 
 import msgspec
 
-from headrace.assembly import rollout_office, settings_here
+from headrace.assembly import kept_settings, rollout_office
 from headrace.assembly.candidates import RolloutOffice
 from headrace.cli.application import load_application
 from headrace.client import Client
@@ -98,7 +98,7 @@ def opened_office(*, server: str, key: str, data: str | None, app: str) -> Itera
         with Client(server, key=key) as client:
             yield OfficeAfar(client)
     else:
-        with rollout_office(load_application(app).platform, settings_here({"data": data})) as office:
+        with rollout_office(load_application(app).platform, kept_settings(data)) as office:
             yield OfficeHere(office)
 
 

@@ -45,12 +45,12 @@ class Bounds:
 
 @dataclass(slots=True)
 class _Target:
-    """A route with all that a call needs of it made beforehand."""
+    """A route with all that a call needs of it made beforehand; without `query_names` its query is passed over."""
 
     route: Route
     body_limit: int
     seconds: Any
-    query_names: frozenset[str] = frozenset()
+    query_names: frozenset[str] | None = None
     statuses: dict[int, Any] = field(default_factory=dict)
 
 
@@ -110,7 +110,7 @@ class Gateway:
         try:
             if isinstance(found, Found):
                 request.caller = await self._authenticate(request, target.route.access)
-                if target.query_names and request.has_query:
+                if request.has_query and target.query_names is not None:
                     request.refuse_all_but(target.query_names)
                 return await target.route.handle(request)
             return problem_response(_nothing_there(request, found), request_id=request.id)
@@ -163,7 +163,9 @@ class Gateway:
 
     def _target(self, route: Route) -> _Target:
         limit = self._bounds.body_bytes if route.body_limit is None else route.body_limit
-        names = frozenset(each.name for each in route.operation.parameters if each.where == "query")
+        names = frozenset(each.name for each in route.operation.parameters if each.where == "query") or None
+        if names is None and route.path.startswith("/v1/"):
+            names = frozenset()
         return _Target(route, limit, self._metrics.request_seconds.labels(route.path), names)
 
     def _target_of_unknown_paths(self) -> _Target:

@@ -32,6 +32,7 @@ from headrace.serving.context import Context, Priority
 from headrace.serving.endpoint import Endpoint
 from headrace.serving.question import decoder_of, is_object, question_type
 from headrace.serving.quota import Quota
+from headrace.serving.unknown_fields import KnownFields
 from headrace.serving.upload import Upload
 
 LONGEST_BUDGET_S = 3600.0
@@ -203,10 +204,13 @@ def _reader(endpoint: Endpoint, fetch: Fetch) -> Reader:
 
         return read_file
     decoder, is_wrapped = decoder_of(endpoint.route), not is_object(endpoint.argument)
+    known = KnownFields(question_type(endpoint.route))
 
     async def read_json(request: Request) -> tuple[Any, Upload]:
         question = await request.json(decoder)
         sent = Upload(await request.body(), media_type=JSON)
+        if known.must_be_checked:
+            known.check(msgspec.json.decode(sent.content))
         return getattr(question, endpoint.route.argument_name) if is_wrapped else question, sent
 
     return read_json
@@ -225,7 +229,7 @@ def _operation(endpoint: Endpoint) -> Operation:
 
 def _takes(endpoint: Endpoint) -> tuple[Content, ...]:
     if not hasattr(endpoint.argument, "from_upload"):
-        return (Content(question_type(endpoint.route)),)
+        return (Content(question_type(endpoint.route), is_closed=True),)
     binary = {"type": "string", "contentMediaType": "application/octet-stream"}
     form = {"type": "object", "properties": {"file": binary}, "required": ["file"]}
     return (

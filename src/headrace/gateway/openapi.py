@@ -47,6 +47,8 @@ def document_of(routes: Sequence[Route], *, version: str, needs_keys: bool) -> d
         types, schema_hook=schema_of, ref_template="#/components/schemas/{name}"
     )
     by_type = {id(kind): schema for kind, schema in zip(types, schemas, strict=True)}
+    for content in (each for route in routes for each in route.operation.takes if each.is_closed):
+        _close(by_type[id(content.schema)], components)
     writer = _Writer(by_type, needs_keys=needs_keys)
     paths: dict[str, dict[str, Any]] = {}
     for route in sorted(routes, key=lambda each: (each.path, each.method)):
@@ -142,7 +144,7 @@ def _of_input(route: Route) -> tuple[type[HeadraceError], ...]:
     told = route.operation
     if told.takes:
         return (Malformed, TooLarge, UnsupportedType)
-    return (Malformed,) if any(each.where != "path" for each in told.parameters) else ()
+    return (Malformed,) if route.path.startswith("/v1/") or told.parameters else ()
 
 
 def _types_of(routes: Sequence[Route]) -> list[Any]:
@@ -154,6 +156,23 @@ def _types_of(routes: Sequence[Route]) -> list[Any]:
             if not isinstance(schema, dict):
                 found[id(schema)] = schema
     return list(found.values())
+
+
+def _close(schema: Any, components: dict[str, Any]) -> None:
+    """Says of all objects within that they have no other properties, where nothing is said of that yet."""
+    pending, seen = [schema], set[int]()
+    for each in pending:
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        if isinstance(each, list):
+            pending += each
+        elif isinstance(each, dict):
+            if isinstance(each.get("properties"), dict):
+                each.setdefault("additionalProperties", False)
+            pending += each.values()
+            if isinstance(reference := each.get("$ref"), str):
+                pending.append(components.get(reference.rpartition("/")[2]))
 
 
 def _operation_id(route: Route) -> str:

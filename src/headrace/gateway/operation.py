@@ -11,11 +11,15 @@ from headrace.errors import HeadraceError
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A body in one media type. `schema` is a type that msgspec knows, or a JSON schema as a dict."""
+    """A body in one media type. `schema` is a type that msgspec knows, or a JSON schema as a dict.
+
+    One that `is_closed` may have no other fields than those of its type.
+    """
 
     schema: Any
     media_type: str = "application/json"
     example: Any = None
+    is_closed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import msgspec
 
 from headrace.errors import Malformed, TooLarge, UnsupportedType
 from headrace.gateway.caller import ANYONE, Caller
+from headrace.serving.unknown_fields import refusal_of
 from headrace.telemetry import OpenSpan
 
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
@@ -173,7 +174,8 @@ class Request:
         for name in self.query:
             if name not in known:
                 near = get_close_matches(name, known, n=1, cutoff=0.0)
-                raise Malformed(f"There is no parameter {name[:80]!r} here.", remedy=f"Did you mean {near[0]!r}?")
+                remedy = f"Did you mean {near[0]!r}?" if near else "This call takes none: see /docs."
+                raise Malformed(f"There is no parameter {name[:80]!r} here.", remedy=remedy)
 
     def number(self, name: str, *, default: int, least: int, most: int) -> int:
         """A whole number in the query; raises `Malformed` when it is none or out of bounds."""
@@ -208,7 +210,7 @@ class Request:
         try:
             return decoder.decode(body)
         except msgspec.ValidationError as error:
-            raise Malformed(f"The body does not fit: {error}.", remedy="See /docs for its fields.") from error
+            raise refusal_of(error, decoder.type, body) from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Malformed(f"The body is no JSON: {error}.", remedy="Send JSON in UTF-8.") from error
 

@@ -90,7 +90,7 @@ def _from_form(body: bytes, boundary: bytes | None) -> Upload:
 
 
 class _Form:
-    """Gathers the part called `file`; the others are passed over."""
+    """Gathers the part called `file`; the others are passed over, as pages of browsers send some of their own."""
 
     def __init__(self) -> None:
         self.file: Upload | None = None
@@ -164,11 +164,3 @@ def _filename(disposition: str | None) -> str | None:
     except (ValueError, LookupError):
         return None
     return (name.replace("\\", "/").rsplit("/", 1)[-1] or None) if name else None
-
-
-async def nothing_is_fetched(url: str) -> Upload:
-    """For servers that fetch from no host."""
-    raise UnsupportedType(
-        f"This server fetches nothing from elsewhere, also not {url[:200]!r}.",
-        remedy="Send the file itself, or allow its host in [server] allowed_url_hosts.",
-    )

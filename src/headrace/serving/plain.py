@@ -129,4 +129,8 @@ def _inlined(schema: Any, known: dict[str, Any], depth: int) -> Any:
     if isinstance(reference, str) and reference.startswith("#/$defs/"):
         # A model that holds itself is described a few levels deep.
         return _inlined(known.get(reference.removeprefix("#/$defs/"), {}), known, depth - 1) if depth else {}
-    return {name: _inlined(each, known, depth) for name, each in schema.items()}
+    inlined = {name: _inlined(each, known, depth) for name, each in schema.items()}
+    if isinstance(inlined.get("properties"), dict):
+        # A model takes what it does not know, unless it says that it does not.
+        inlined.setdefault("additionalProperties", True)
+    return inlined

@@ -68,13 +68,14 @@ class Pool:
     async def _answered(self, method: Method, question: object, context: Context) -> Any:
         ladder = self._ladders.get(method.name) or self._ladder(method)
         if context.work is None:
-            (way, reply), is_shared = await ladder.ask(question, context), False
+            (_, reply), is_shared = await ladder.ask(question, context), False
         else:
-            way, reply, is_shared = await self._shared(ladder, question, context)
+            reply, is_shared = await self._shared(ladder, question, context)
         context.calls.append(
             ServiceCall(
                 self.name,
-                way.method.name,
+                # What was asked, whichever way answered: `degraded` names a lesser one, whose method is private.
+                method.name,
                 reply.queued_ms,
                 reply.compute_ms,
                 reply.batch_size,
@@ -107,17 +108,17 @@ class Pool:
                 checkpoints.save(context.release, name, found)
         return value
 
-    async def _shared(self, ladder: Ladder, question: object, context: Context) -> tuple[Way, Reply, bool]:
+    async def _shared(self, ladder: Ladder, question: object, context: Context) -> tuple[Reply, bool]:
         assert context.work is not None
         key = (ladder, _Same(question))
         kept: _Kept | None = context.work.kept(key)
         if kept is not None:
             context.degraded.extend(kept.degraded)
-            return kept.way, Reply(kept.reply.value, 0.0, 0.0, kept.reply.batch_size), True
-        way, reply = await ladder.ask(question, context)
+            return Reply(kept.reply.value, 0.0, 0.0, kept.reply.batch_size), True
+        _, reply = await ladder.ask(question, context)
         degraded = tuple(each for each in context.degraded if each.service == self.name)
-        context.work.keep(key, _Kept(way, reply, degraded))
-        return way, reply, False
+        context.work.keep(key, _Kept(reply, degraded))
+        return reply, False
 
     async def start(self) -> None:
         """Returns when the service is warm."""
@@ -148,7 +149,6 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    way: Way
     reply: Reply
     degraded: tuple[Degraded, ...]
 

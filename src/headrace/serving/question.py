@@ -47,11 +47,11 @@ def question_type(route: Route) -> Any:
     """The type of the JSON body."""
     if is_object(route.argument):
         return route.argument
-    kind = (route.argument_name, route.argument)
+    name, kind = f"{route.method.title()}Question", (route.argument_name, route.argument)
     if route.default is inspect.Parameter.empty:
-        return msgspec.defstruct(f"{route.method.title()}Question", [kind])
+        return msgspec.defstruct(name, [kind], forbid_unknown_fields=True)
     default = msgspec.field(default_factory=lambda: route.default)
-    return msgspec.defstruct(f"{route.method.title()}Question", [(*kind, default)])
+    return msgspec.defstruct(name, [(*kind, default)], forbid_unknown_fields=True)
 
 
 def checked_routes(pipelines: Sequence[type]) -> list[Route]:

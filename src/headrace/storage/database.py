@@ -86,7 +86,8 @@ class Database:
         parsed = _with_driver(url)
         self.name = parsed.render_as_string(hide_password=True)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
-        self.folder = _folder(parsed) if self.is_sqlite else None
+        file = _file(parsed) if self.is_sqlite else None
+        self.folder = None if file is None else file.absolute().parent
         if self.folder is not None:
             _make_folder(self.folder)
         # All of a database in memory lives in one connection, which takes one thread at a time.
@@ -165,10 +166,16 @@ def _engine(url: URL, *, in_memory: bool) -> Engine:
     return engine
 
 
-def _folder(url: URL) -> Path | None:
+def file_of(url: str) -> Path | None:
+    """The file of a SQLite database; None for one in memory and for Postgres. Nothing is opened or made."""
+    parsed = _with_driver(url)
+    return _file(parsed) if parsed.get_backend_name() == "sqlite" else None
+
+
+def _file(url: URL) -> Path | None:
     # SQLite takes a URI as well: `file:/data/headrace.db?mode=ro`.
     path = (url.database or "").removeprefix("file:").partition("?")[0]
-    return Path(path).absolute().parent if path and path != ":memory:" else None
+    return Path(path) if path and path != ":memory:" else None
 
 
 def _make_folder(folder: Path) -> None:
