@@ -5,7 +5,9 @@ from __future__ import annotations
 from attacks import pdf, stream
 
 CATALOGUE = b"<</Type/Catalog/Pages 2 0 R>>"
-FONT = b"<</Font<</F1<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>"
+FONT = (
+    b"<</Font<</F1<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>/F2<</Type/Font/Subtype/Type1/BaseFont/Courier>>>>>>"
+)
 
 
 def page_pdf(content: str, *, rotate: int = 0, count: int = 1, annotations: tuple[bytes, ...] = ()) -> bytes:
@@ -18,6 +20,6 @@ def page_pdf(content: str, *, rotate: int = 0, count: int = 1, annotations: tupl
     return pdf([CATALOGUE, pages, stream(content.encode("latin-1")), *[made] * count, *annotations])
 
 
-def shown(x: float, y: float, text: str, *, size: int = 10) -> str:
-    """`text` at a place that counts from the lower left of the page."""
-    return f"BT /F1 {size} Tf {x} {y} Td ({text}) Tj ET\n"
+def shown(x: float, y: float, text: str, *, size: int = 10, font: str = "F1") -> str:
+    """`text` at a place that counts from the lower left of the page; letters of the font F2 are all as wide."""
+    return f"BT /{font} {size} Tf {x} {y} Td ({text}) Tj ET\n"

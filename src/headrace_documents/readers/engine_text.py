@@ -81,6 +81,12 @@ def room_of(raw: engine.FPDF_TEXTPAGE, index: int) -> tuple[float, float, float,
     return (box.left, box.bottom, box.right, box.top) if is_placed else None
 
 
+def advance_of(raw: engine.FPDF_TEXTPAGE, index: int) -> float | None:
+    """How far one character of an upright line moves the pen; None where it has no place."""
+    room = room_of(raw, index)
+    return None if room is None else room[2] - room[0]
+
+
 def turn_of(
     raw: engine.FPDF_TEXTPAGE, characters: list[tuple[int, int]], lines: npt.NDArray[np.int32], rotation: int
 ) -> int:

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from headrace_documents.readers.fixed_pitch import SPACES
+
 Boxes = npt.NDArray[np.float32]
 WIDE_GAP = 0.85
 """A gap that parts cells by itself, in heights of a line; justified text stretches spaces to about 0.6."""
@@ -36,12 +38,20 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The words `[first, last)` of one row from left to right, and its vertical span."""
+    """The words `[first, last)` of one row from left to right, its vertical span, and its pitch.
+
+    `pitch`: the width of every letter where all are as wide, else 0.
+    """
 
     first: int
     last: int
     top: float
     bottom: float
+    pitch: float = 0.0
+
+    def wide(self, height: float) -> float:
+        """The gap from which on cells are parted, in a row of this height."""
+        return max(WIDE_GAP * height, SPACES * self.pitch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +65,15 @@ class Grid:
 
 @dataclass(slots=True)
 class _Gutter:
-    """A white stretch `(left, right)` that no word of the open table stands in, and in how many rows it is wide."""
+    """A white stretch `(left, right)` that no word of the open table stands in, and in how many rows it is wide.
+
+    `between`: in how many of these there are words on both sides of it.
+    """
 
     left: float
     right: float
     wide: int
+    between: int
 
 
 @dataclass(slots=True)
@@ -118,7 +132,8 @@ def _rows_with_wide_gaps(boxes: Boxes, rows: Sequence[Row]) -> npt.NDArray[np.bo
     gaps = np.append(boxes[1:, 0] - boxes[:-1, 2], -np.inf)
     gaps[firsts[1:] - 1] = -np.inf
     widest = np.maximum.reduceat(gaps, firsts)
-    return np.asarray(widest > WIDE_GAP * np.maximum(heights, 1.0), dtype=bool)
+    least = np.maximum(WIDE_GAP * np.maximum(heights, 1.0), SPACES * np.array([row.pitch for row in rows]))
+    return np.asarray(widest > least, dtype=bool)
 
 
 def _begun(boxes: Boxes, rows: Sequence[Row], number: int) -> _Open | None:
@@ -135,10 +150,11 @@ def _gaps(boxes: Boxes, row: Row) -> list[_Gutter]:
     rights = np.maximum.accumulate(words[:-1, 2])
     widths = words[1:, 0] - rights
     found = np.flatnonzero(widths > NARROW_GAP * height)[:MOST_COLUMNS]
-    return [
-        _Gutter(float(rights[each]), float(words[each + 1, 0]), int(widths[each] > WIDE_GAP * height))
-        for each in found.tolist()
-    ]
+    if not len(found):
+        return []
+    wide = (widths[found] > row.wide(height)).astype(np.int64).tolist()
+    lefts, ends = rights[found].tolist(), words[found + 1, 0].tolist()
+    return [_Gutter(left, right, count, count) for left, right, count in zip(lefts, ends, wide, strict=True)]
 
 
 def _height(words: Boxes) -> float:
@@ -154,14 +170,15 @@ def _continued(opened: _Open, boxes: Boxes, rows: Sequence[Row], number: int) ->
         return []
     words = boxes[row.first : row.last]
     usual = _height(words)
-    least, wide = NARROW_GAP * usual, WIDE_GAP * usual
+    least, wide = NARROW_GAP * usual, row.wide(usual)
     spans: list[tuple[float, float]] = words[:, [0, 2]].tolist()
     gutters = []
     for gutter in opened.gutters:
         middle_gaps = _narrowed(gutter, spans)
         if middle_gaps is not None and middle_gaps[1] - middle_gaps[0] > least:
             own = middle_gaps[2]
-            gutters.append(_Gutter(middle_gaps[0], middle_gaps[1], gutter.wide + int(own > wide)))
+            between = gutter.between + int(wide < own < math.inf)
+            gutters.append(_Gutter(middle_gaps[0], middle_gaps[1], gutter.wide + int(own > wide), between))
     every_wide = [gap for gap in _gaps(boxes, row) if gap.wide]
     if any(not any(_meet(gap, gutter) for gutter in gutters) for gap in every_wide):
         return []
@@ -204,7 +221,7 @@ def _meet(gap: _Gutter, gutter: _Gutter) -> bool:
 def _closed(opened: _Open, last_row: int, boxes: Boxes, rows: Sequence[Row], words: Sequence[str]) -> list[Grid]:
     """The table, if its rows are many enough for its gutters to be no accident."""
     count = last_row - opened.first_row
-    gutters = [gutter for gutter in opened.gutters if gutter.wide >= WIDE_SHARE * count]
+    gutters = [gutter for gutter in opened.gutters if gutter.wide >= WIDE_SHARE * count and gutter.between]
     if count < 2 or not gutters or (count == 2 and (len(gutters) < 2 or any(each.wide < 2 for each in gutters))):
         return []
     edges = [(gutter.left + gutter.right) / 2 for gutter in gutters]

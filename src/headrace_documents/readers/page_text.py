@@ -9,6 +9,7 @@ from itertools import groupby
 import numpy as np
 import numpy.typing as npt
 
+from headrace_documents.readers.fixed_pitch import SPACES
 from headrace_documents.readers.layout import Order, cut_order, drawn_order, is_contradicted, same_row
 from headrace_documents.readers.page_tables import Cell, Grid, Row, grids_of, ruled_grid
 from headrace_documents.readers.reader import Passage, Places, cleaned
@@ -28,7 +29,8 @@ class PageWords:
     `boxes`: (n, 4) points from the top left as shown; NaN where a word has none. `turn`: by how many degrees most of
     the text is turned clockwise as shown: 0, 90, 180 or 270. `is_mirrored`: whether it is read from right to left.
     `tables` and `cells`: (n,) the number of the ruled table that a word stands in, -1 for none, and its column there;
-    None where ruled lines are not known. Each line of a table is a row, its words in the order of the columns.
+    None where ruled lines are not known. `pitches`: (n,) the width of each letter of a word where all are as wide, else
+    0; None where there are no such words. Each line of a table is a row, its words in the order of the columns.
     """
 
     words: list[str]
@@ -39,6 +41,13 @@ class PageWords:
     is_mirrored: bool = False
     tables: npt.NDArray[np.int32] | None = None
     cells: npt.NDArray[np.int32] | None = None
+    pitches: npt.NDArray[np.float32] | None = None
+
+    def cell_gaps(self) -> npt.NDArray[np.float32]:
+        """(n - 1,) the width from which on a gap between a word and the next parts cells, whatever their height."""
+        if self.pitches is None:
+            return np.zeros(max(0, len(self.words) - 1), dtype=np.float32)
+        return np.asarray(SPACES * np.minimum(self.pitches[1:], self.pitches[:-1]), dtype=np.float32)
 
 
 def passage_of(page_words: PageWords, *, page: int, width: float, height: float, ocr: bool = False) -> Passage:
@@ -49,7 +58,7 @@ def passage_of(page_words: PageWords, *, page: int, width: float, height: float,
     firsts = np.flatnonzero(np.diff(page_words.lines, prepend=-1))
     line_boxes = _line_boxes(frame, firsts)
     if is_contradicted(line_boxes):
-        firsts = _parted(frame, firsts, page_words.tables)
+        firsts = _parted(frame, firsts, page_words)
         line_boxes = _line_boxes(frame, firsts)
         order = cut_order(line_boxes)
     else:
@@ -81,17 +90,15 @@ def _line_boxes(boxes: npt.NDArray[np.float32], firsts: npt.NDArray[np.intp]) ->
     return np.concatenate([lowest, highest], axis=1)
 
 
-def _parted(
-    boxes: npt.NDArray[np.float32], firsts: npt.NDArray[np.intp], tables: npt.NDArray[np.int32] | None
-) -> npt.NDArray[np.intp]:
+def _parted(boxes: npt.NDArray[np.float32], firsts: npt.NDArray[np.intp], words: PageWords) -> npt.NDArray[np.intp]:
     """The first words of lines, with lines cut where a gap is too wide for a space: they run across columns.
 
     Rows of ruled tables stay whole.
     """
     heights = np.maximum(boxes[1:, 3] - boxes[1:, 1], boxes[:-1, 3] - boxes[:-1, 1])
-    is_wide = boxes[1:, 0] - boxes[:-1, 2] > COLUMN_GAP * heights
-    if tables is not None:
-        is_wide &= tables[1:] < 0
+    is_wide = boxes[1:, 0] - boxes[:-1, 2] > np.maximum(COLUMN_GAP * heights, words.cell_gaps())
+    if words.tables is not None:
+        is_wide &= words.tables[1:] < 0
     return np.union1d(firsts, np.flatnonzero(is_wide) + 1)
 
 
@@ -176,8 +183,16 @@ class _Writer:
 
     def _grids(self, boxes: npt.NDArray[np.float32]) -> list[Grid]:
         """Tables by their ruled lines where those are known, elsewhere by how their words stand."""
+        pitches = self._source.pitches
+        own_pitches = None if pitches is None else pitches[self._order]
         rows = [
-            Row(first, last, float(boxes[first:last, 1].min()), float(boxes[first:last, 3].max()))
+            Row(
+                first,
+                last,
+                float(boxes[first:last, 1].min()),
+                float(boxes[first:last, 3].max()),
+                0.0 if own_pitches is None else float(own_pitches[first:last].min()),
+            )
             for first, last, _ in self._rows
         ]
         words = [self._source.words[index] for index in self._order]

@@ -21,7 +21,8 @@ from headrace import Unreadable, checkpointed, report_progress
 from headrace_documents.readers.annotations import annotated, has_annotations, own_text, settled
 from headrace_documents.readers.containers import ENCRYPTED
 from headrace_documents.readers.drawn_lines import lines_of
-from headrace_documents.readers.engine_text import boxes_of, place_of, room_of, text_of, turn_of
+from headrace_documents.readers.engine_text import advance_of, boxes_of, place_of, room_of, text_of, turn_of
+from headrace_documents.readers.fixed_pitch import pitches_of
 from headrace_documents.readers.frames import Frame, frames_of
 from headrace_documents.readers.hyphens import is_broken, with_compounds
 from headrace_documents.readers.layout import runs_down
@@ -251,6 +252,7 @@ def words_of(page: pdfium.PdfPage, own: str | None = None) -> tuple[PageWords, U
             columns = relined(columns, stacked, partial(place_of, raw), partial(room_of, raw))
         if turn == 0:
             columns = _by_script(raw, columns, text, is_annotated=own is not None)
+        pitches = pitches_of(columns, partial(advance_of, raw)) if turn == page.get_rotation() == 0 else None
     finally:
         textpage.close()
     # Lines that run downwards, the first on the right, are laid out as those of a page that lies on its side.
@@ -262,6 +264,7 @@ def words_of(page: pdfium.PdfPage, own: str | None = None) -> tuple[PageWords, U
         joined=columns.joined,
         boxes=_shown(page, columns.boxes),
         turn=turn,
+        pitches=pitches,
     )
     if turn == 0:
         ruled = _frames(page)

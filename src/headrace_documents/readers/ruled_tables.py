@@ -46,6 +46,7 @@ def in_cells(words: PageWords, frames: Sequence[Frame]) -> PageWords:
         lines=np.cumsum(is_new).astype(np.int32) - 1,
         joined=[words.joined[index] and not moved for index, moved in zip(sequence, is_moved, strict=True)],
         boxes=words.boxes[sequence],
+        pitches=None if words.pitches is None else words.pitches[sequence],
         tables=tables[sequence],
         cells=cells[sequence],
     )

@@ -106,7 +106,8 @@ def _pieces(words: PageWords, taken: Sequence[Frame], *, is_seen: bool) -> list[
         return []
     heights = np.maximum(boxes[1:, 3] - boxes[1:, 1], boxes[:-1, 3] - boxes[:-1, 1])
     gaps, is_new = (boxes[1:, 0] - boxes[:-1, 2]) / np.maximum(heights, 1e-3), np.diff(words.lines) != 0
-    is_apart = is_new | (gaps > (_wide(gaps[~is_new]) if is_seen else WIDE_GAP))
+    wide = _wide(gaps[~is_new]) if is_seen else np.maximum(WIDE_GAP, words.cell_gaps() / np.maximum(heights, 1e-3))
+    is_apart = is_new | (gaps > wide)
     # Where no two stretches of text stand side by side, as on most pages, there is nothing to look for.
     shared = np.minimum(boxes[1:, 3], boxes[:-1, 3]) - np.maximum(boxes[1:, 1], boxes[:-1, 1])
     if not is_seen and np.count_nonzero(is_apart & (shared > 0.4 * heights)) < 2:
@@ -298,8 +299,13 @@ def _limit(pitches: Sequence[float], has_first: Sequence[bool], stretch: _Stretc
 def _had_no_room(stretch: _Stretch, number: int, words: PageWords, rights: dict[int, float]) -> bool:
     """Whether above each piece of a level stands one in whose column its first word would not have fitted.
 
-    One of them has several words: of columns of figures, which end at one edge, this is true of every row.
+    One of them has several words: of columns of figures, which end at one edge, this is true of every row. Where all
+    letters are as wide, as in listings of options, only the last cell goes on.
     """
+    if words.pitches is not None and len(stretch.levels[number].pieces) > 1:
+        first = stretch.levels[number].pieces[0].first
+        if words.pitches[first]:
+            return False
     above = dict(zip(stretch.columns[number - 1], stretch.levels[number - 1].pieces, strict=True))
     befores = [above.get(column) for column in stretch.columns[number]]
     if not any(before is not None and before.last - before.first > 1 for before in befores):
