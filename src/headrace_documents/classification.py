@@ -152,6 +152,6 @@ def static_reader(shelf: Shelf) -> StaticReader:
 
 def plain_text(characters: str) -> Text:
     """A text that came without pages, with the places of its words."""
-    size = len(characters.encode())
+    size = len(characters.encode("utf-8", "surrogatepass"))
     info = DocumentInfo(None, "text/plain", size, "", None, len(characters), None, ocr=False, title=None)
     return joined(Reading(passages=(Passage(characters),)), info)

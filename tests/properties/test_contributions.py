@@ -70,7 +70,7 @@ def test_base_contributions_and_rest_add_up_to_the_score_of_the_label(classifier
         evidence = found.contributions.evidence
         kept = as_json(written({"evidence": kept_columns(evidence)}), characters)
         assert kept == msgspec.json.encode({"evidence": list(Columns(columns_of(evidence)).rows())})
-        assert sum(found.probabilities.values()) == pytest.approx(1.0, abs=1e-4)
+        assert sum(found.probabilities.values()) == pytest.approx(1.0, abs=1e-9)
         assert found.probabilities[found.label] == max(found.probabilities.values()) == found.confidence
 
 

@@ -125,6 +125,38 @@ def test_a_bill_with_some_sentences_is_told_by_its_name_and_its_sum():
     assert [each.text for each in told.taken][:2] == ["HOLLOW & REED CATERING CO.", "TOTAL DUE: $2,714.47"]
 
 
+@pytest.mark.parametrize(
+    "characters",
+    [
+        "این گزارش نشان می\u200cدهد که آب رودخانه پاک\u200cتر شده است.",  # noqa: RUF001
+        "الماء نظيف \U0001f469\u200d\U0001f469\u200d\U0001f467 في النهر الكبير اليوم.",
+        "യന്ത്രം അവന്\u200d വീട്ടില്\u200d നന്നായി പ്രവര്\u200dത്തിക്കുന്നു ഇന്ന്.",
+    ],
+)
+def test_letters_that_join_or_part_their_neighbours_stay(characters):
+    _, found = summed_up(characters, sentences=1)
+
+    assert found.taken[0].text == characters
+
+
+@pytest.mark.parametrize(
+    ("characters", "said", "meant"),
+    [
+        (
+            "The mill by\nthe river grinds the corn of three villages.",
+            "The mill by the river…",
+            "The mill by\nthe river",
+        ),
+        ("The mill- \nstone by the river grinds the corn.", "The millstone by the…", "The mill- \nstone by the"),
+        ("Wheat\tflour\tbread\tcrumbs\tbutter", "Wheat | flour | bread…", "Wheat\tflour\tbread"),
+    ],
+)
+def test_a_sentence_that_is_cut_points_at_what_is_left_of_it(characters, said, meant):
+    text, found = summed_up(characters, sentences=1, characters=len(said) + 1)
+
+    assert [(each.text, text.characters[each.start : each.end]) for each in found.taken] == [(said, meant)]
+
+
 @pytest.mark.parametrize("characters", ["", " \n\t ", ".", "…", "x", "\u202e", "12 34 56", "|||\n|||", "a" * 5000])
 def test_odd_texts_give_a_short_summary_or_none(characters):
     text, found = summed_up(characters, sentences=3, characters=100)

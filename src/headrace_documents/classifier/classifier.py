@@ -13,7 +13,7 @@ from headrace import InvalidConfiguration, SharedWork
 from headrace_documents.classifier.contributions import contributions_of
 from headrace_documents.classifier.embedding import embedding_of
 from headrace_documents.classifier.head import Head, Reading, Scored
-from headrace_documents.classifier.softmax import probabilities
+from headrace_documents.classifier.softmax import probabilities, told
 from headrace_documents.classifier.surface import Ints, Surface, surface_of
 from headrace_documents.classifier.tokens import TokenReader
 from headrace_documents.classifier.words import pairs_of
@@ -106,13 +106,13 @@ class Classifier:
     def classification(self, text: Text, reading: Reading, *, model: str, evidence: int = EVIDENCE) -> Classification:
         """The answer for a text that was read.
 
-        Probabilities are rounded to six places. `total` of the explanation is the label's score; the softmax of
+        Probabilities have six places and add up to 1. `total` of the explanation is the label's score; the softmax of
         all labels' scores is `probabilities`.
         """
         scored = self.head.scored(reading)
         shares = probabilities(scored.scores)
         order = np.argsort(-shares, kind="stable")
-        ranked = [(self.head.labels[place], round(shares[place].item(), 6)) for place in order.tolist()]
+        ranked = list(zip((self.head.labels[place] for place in order.tolist()), told(shares[order]), strict=True))
         listed, whole = self.explained(text, reading, scored, label=int(order[0]), evidence=evidence)
         return Classification(
             label=ranked[0][0],

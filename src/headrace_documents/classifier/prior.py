@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from headrace import UnreadableArtifact
+from headrace_documents.classifier.softmax import told
 from headrace_documents.schema import Classification, Explanation
 
 REPORT = "report.json"
@@ -49,11 +50,12 @@ class Prior:
         """The most frequent label; its explanation has nothing but the base."""
         label, share = next(iter(self.shares.items()))
         score = float(np.log(share))
+        probabilities = dict(zip(self.shares, told(np.array([*self.shares.values()])), strict=True))
         why = Explanation(method="prior", base=score, rest=0.0, total=score, evidence=())
         return Classification(
             label=label,
-            confidence=round(share, 6),
-            probabilities={each: round(value, 6) for each, value in self.shares.items()},
+            confidence=probabilities[label],
+            probabilities=probabilities,
             explanation=why,
             contributions=why,
             characters_read=0,

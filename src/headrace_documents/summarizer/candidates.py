@@ -12,7 +12,10 @@ from headrace_documents.summarizer.paragraphs import Kind, Paragraph
 from headrace_documents.summarizer.scripts import UNSPACED, is_dense, word_count
 from headrace_documents.summarizer.sentences import SentenceSplitter
 
-_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]|[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")
+# Joiners are letters of Persian, Urdu and the scripts of India, and hold pictures of people together: they stay.
+_INVISIBLE = re.compile(
+    "[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\ufeff]|[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]"
+)
 _BROKEN_WORD = re.compile(r"(?<=[^\W\d_])[-‐]\s*[\n\r]\s*(?=[^\W\d_])")
 _BROKEN_LINE = re.compile(rf"(?<=[{UNSPACED}])[ \t]*[\n\r]\s*(?=[{UNSPACED}])")
 _CELLS = re.compile(r"\s*\t\s*|\s{3,}")
@@ -57,8 +60,11 @@ def line_of(characters: str, paragraph: Paragraph) -> Candidate:
     return _candidate(characters, paragraph.start, paragraph.end, paragraph)
 
 
-def shortened(candidate: Candidate, *, characters: int | None, words: int | None) -> Candidate | None:
-    """`candidate` cut at the end of a word, with a sign that it was cut; None when not even one word has room."""
+def shortened(candidate: Candidate, source: str, *, characters: int | None, words: int | None) -> Candidate | None:
+    """`candidate` cut at the end of a word, with a sign that it was cut; None when not even one word has room.
+
+    It ends where what is left of it ends in `source`, the text that it is of.
+    """
     text = candidate.text
     if characters is not None and len(text) > characters:
         text = text[: max(characters - 1, 0)]
@@ -67,10 +73,29 @@ def shortened(candidate: Candidate, *, characters: int | None, words: int | None
     while words is not None and text and word_count(text) > words:
         space = text.rfind(" ")
         text = text[:space] if space > 0 else text[: 2 * words]
-    text = text.rstrip()
+    text = text.rstrip() if text == candidate.text else text.rstrip(" |")
     if not text:
         return None
-    return candidate if text == candidate.text else replace(candidate, text=f"{text}…", words=word_count(text))
+    if text == candidate.text:
+        return candidate
+    return replace(candidate, text=f"{text}…", words=word_count(text), end=_end_of(text, source, candidate))
+
+
+def _end_of(line: str, source: str, candidate: Candidate) -> int:
+    """Behind the last character of `line` in the `source` that the candidate was written on one line from."""
+    position = candidate.start
+    for character in line:
+        ahead = position
+        while ahead < candidate.end and source[ahead] != character and _may_be_gone(source[ahead]):
+            ahead += 1
+        # A bar between cells, or a hyphen in the place of another, is not of the source.
+        if ahead < candidate.end and source[ahead] == character:
+            position = ahead + 1
+    return max(position, candidate.start + 1)
+
+
+def _may_be_gone(character: str) -> bool:
+    return character.isspace() or character in "-‐" or _INVISIBLE.match(character) is not None
 
 
 def one_line(source: str) -> str:

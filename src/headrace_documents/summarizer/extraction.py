@@ -57,12 +57,13 @@ def extract(text: Text, outline: Outline, *, length: Length, vectors: LineVector
     terms = weigh([sentence.text for sentence in sentences])
     scores = salience(sentences, terms, title=outline.title, vectors=vectors)
     if _is_prose(outline, length):
-        return _drawn("extractive", sentences, scores, select(sentences, scores, terms, length), length)
+        numbers = select(sentences, scores, terms, length)
+        return _drawn("extractive", sentences, scores, numbers, length=length, source=text.characters)
     lines = all_lines(text.characters, outline)
     shares = dict(zip((each.start for each in sentences), _shares(scores).tolist(), strict=True))
     weights = fact_weights(lines, title=outline.title, sentence_scores=shares)
     numbers = select(lines, weights, weigh([line.text for line in lines]), length)
-    return _drawn("key_lines", lines, weights, numbers, length)
+    return _drawn("key_lines", lines, weights, numbers, length=length, source=text.characters)
 
 
 def lead(text: Text, *, length: Length, limit: int) -> Extract:
@@ -70,17 +71,12 @@ def lead(text: Text, *, length: Length, limit: int) -> Extract:
     outline = outline_of(text, limit=limit)
     candidates = outline.sentences or tuple(all_lines(text.characters, outline))
     scores = np.linspace(1.0, 0.5, num=len(candidates))
-    return _drawn(
-        "lead",
-        candidates,
-        scores,
-        select(candidates, scores, weigh([each.text for each in candidates]), length),
-        length,
-    )
+    numbers = select(candidates, scores, weigh([each.text for each in candidates]), length)
+    return _drawn("lead", candidates, scores, numbers, length=length, source=text.characters)
 
 
 def _drawn(
-    method: str, candidates: Sequence[Candidate], scores: Floats, numbers: Sequence[int], length: Length
+    method: str, candidates: Sequence[Candidate], scores: Floats, numbers: Sequence[int], *, length: Length, source: str
 ) -> Extract:
     if not numbers:
         # Not one sentence is short enough: the best is cut rather than nothing said.
@@ -89,7 +85,11 @@ def _drawn(
             for number in np.argsort(-scores, kind="stable").tolist()
             if any(map(str.isalnum, candidates[number].text))
         ]
-        cut = shortened(candidates[worthy[0]], characters=length.characters, words=length.words) if worthy else None
+        cut = (
+            shortened(candidates[worthy[0]], source, characters=length.characters, words=length.words)
+            if worthy
+            else None
+        )
         return Extract(method, (cut,), (1.0,)) if cut is not None else NOTHING
     shares = _shares(scores)
     return Extract(method, tuple(candidates[number] for number in numbers), tuple(shares[list(numbers)].tolist()))
