@@ -604,3 +604,37 @@ def test_a_formula_in_a_page_stands_in_its_line(frame):
     text = extracted(f"<html><body>{frame}<main>{line}</main></body></html>".encode(), "a.html")
 
     assert text.characters == "The share of each is x=1/(n+2) of the whole that was left in the mill."
+
+
+def test_the_words_of_boxes_on_a_sheet_stand_after_its_cells():
+    schemas = "http://schemas.openxmlformats.org"
+    office = f"{schemas}/officeDocument/2006/relationships"
+    relation = (
+        f'<Relationships xmlns="{schemas}/package/2006/relationships"><Relationship Id="r" Target="%s" Type="%s"/>'
+    )
+    below, above = (
+        f"<xdr:twoCellAnchor><xdr:from><xdr:col>1</xdr:col><xdr:row>{row}</xdr:row></xdr:from>{shape}</xdr:twoCellAnchor>"
+        for row, shape in (
+            (20, box_of("See the terms.")),
+            (3, f"<xdr:grpSp>{box_of('Draft', 'not approved')}</xdr:grpSp>"),
+        )
+    )
+    drawing = (
+        f'<xdr:wsDr xmlns:xdr="{schemas}/drawingml/2006/spreadsheetDrawing" xmlns:a="{schemas}/drawingml/2006/main">'
+    )
+    cells = '<sheetData><row r="1"><c r="A1"><v>4</v></c><c r="B1"><v>5</v></c></row></sheetData>'
+    with zipfile.ZipFile(io.BytesIO(xlsx(cells))) as plain:
+        members = {name: plain.read(name) for name in plain.namelist()}
+    members["xl/worksheets/_rels/sheet1.xml.rels"] = (
+        relation % ("../drawings/drawing1.xml", f"{office}/drawing") + "</Relationships>"
+    ).encode()
+    members["xl/drawings/drawing1.xml"] = f"{drawing}{below}{above}</xdr:wsDr>".encode()
+
+    text = extracted(zipped(members), "a.xlsx")
+
+    assert text.characters.endswith("4\t5\n\nDraft\nnot approved\n\nSee the terms.")
+
+
+def box_of(*lines: str) -> str:
+    paragraphs = "".join(f"<a:p><a:r><a:t>{line}</a:t></a:r></a:p>" for line in lines)
+    return f"<xdr:sp><xdr:txBody><a:bodyPr/>{paragraphs}</xdr:txBody></xdr:sp>"

@@ -19,6 +19,7 @@ from headrace_documents.readers import opendocument
 from headrace_documents.readers.containers import DECRYPT, ENCRYPTED, is_xml, member, names, opened, parsed
 from headrace_documents.readers.legacy import title_of
 from headrace_documents.readers.reader import Flow, Limits, Passage, Reading
+from headrace_documents.readers.sheet_boxes import boxes_by_sheet
 from headrace_documents.readers.word import core_title
 
 SHEETS = "content.xml"
@@ -42,9 +43,9 @@ def read(content: bytes, limits: Limits) -> Reading:
         return opendocument.read(content, limits)
     if content[:2] == b"PK":
         content = _mended(content, _check_container(content, limits), limits)
-        title = _title(content, limits)
+        title, boxes = _around(content, limits)
     else:
-        title = _check_stream(content, limits)
+        title, boxes = _check_stream(content, limits), {}
     try:
         workbook = CalamineWorkbook.from_filelike(io.BytesIO(content))
         listed = list(workbook.sheet_names)
@@ -53,7 +54,7 @@ def read(content: bytes, limits: Limits) -> Reading:
         for number, name in enumerate(listed, 1):
             rows = workbook.get_sheet_by_name(name).to_python(skip_empty_area=True)
             limits.check("cells", sum(map(len, rows)), limits.cells)
-            passages.append(_sheet(name, rows, number, limits))
+            passages.append(_sheet(name, rows, boxes.get(name, []), number, limits))
     except PasswordError as error:
         raise Unreadable(ENCRYPTED, remedy=DECRYPT) from error
     except (CalamineError, ZipError, OSError, ValueError, IndexError) as error:
@@ -61,15 +62,16 @@ def read(content: bytes, limits: Limits) -> Reading:
     return Reading(passages=tuple(passages), title=title, pages=len(listed))
 
 
-def _title(content: bytes, limits: Limits) -> str | None:
-    """The title that the office program noted in the properties of an XLSX or an ODS."""
+def _around(content: bytes, limits: Limits) -> tuple[str | None, dict[str, list[str]]]:
+    """The title that the office program noted in the properties of an XLSX or an ODS; and boxes of text by sheet."""
     with opened(content, limits) as container:
         if "meta.xml" in names(container):
-            return opendocument.title_of(parsed(member(container, "meta.xml"), limits))
-        return core_title(container, limits)
+            return opendocument.title_of(parsed(member(container, "meta.xml"), limits)), {}
+        return core_title(container, limits), boxes_by_sheet(container, limits)
 
 
-def _sheet(name: str, rows: list[list[Any]], number: int, limits: Limits) -> Passage:
+def _sheet(name: str, rows: list[list[Any]], boxes: list[str], number: int, limits: Limits) -> Passage:
+    """Its name, its tables, and the words that lie above its cells."""
     flow = Flow(limits)
     flow.paragraph(name)
     for table in _tables(rows):
@@ -77,6 +79,8 @@ def _sheet(name: str, rows: list[list[Any]], number: int, limits: Limits) -> Pas
             flow.paragraph(" ".join(cell for cell in table[0] if cell))
         else:
             flow.table(table)
+    for box in boxes:
+        flow.paragraph(box)
     found = flow.passage()
     return Passage(characters=found.characters, tables=found.tables, page=number)
 

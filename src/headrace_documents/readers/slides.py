@@ -51,7 +51,7 @@ def _slide(container: zipfile.ZipFile, part: str, number: int, limits: Limits) -
             _add_shapes(flow, parsed(member(container, path), limits))
         elif kind == "diagramData" and path in present:
             for paragraph in parsed(member(container, path), limits).iter(f"{A}p"):
-                flow.paragraph(_text(paragraph))
+                flow.paragraph(paragraph_text(paragraph))
         elif kind == "chart" and path in present:
             add_chart(flow, parsed(member(container, path), limits))
     found = flow.passage()
@@ -62,7 +62,7 @@ def _add_shapes(flow: Flow, element: etree._Element) -> None:
     for child in element:
         if child.tag == f"{P}sp":
             if not _is_furniture(child):
-                flow.paragraph("\n".join(_text(each) for each in child.iter(f"{A}p")))
+                flow.paragraph("\n".join(paragraph_text(each) for each in child.iter(f"{A}p")))
         elif child.tag == f"{A}tbl":
             flow.table([[_cell(cell) for cell in row.iter(f"{A}tc")] for row in child.iter(f"{A}tr")])
         elif child.tag != FALLBACK and isinstance(child.tag, str):
@@ -75,9 +75,10 @@ def _is_furniture(shape: etree._Element) -> bool:
 
 
 def _cell(cell: etree._Element) -> str:
-    return "\n".join(_text(paragraph) for paragraph in cell.iter(f"{A}p"))
+    return "\n".join(paragraph_text(paragraph) for paragraph in cell.iter(f"{A}p"))
 
 
-def _text(paragraph: etree._Element) -> str:
+def paragraph_text(paragraph: etree._Element) -> str:
+    """The words of a paragraph of a shape, with its breaks and tabs."""
     breaks = {f"{A}br": "\n", f"{A}tab": "\t"}
     return "".join(breaks.get(each.tag, each.text or "") for each in paragraph.iter(f"{A}t", *breaks))
