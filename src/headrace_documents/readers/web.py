@@ -27,7 +27,9 @@ _BLOCKS = {
     *("nav", "noframes", "ol", "optgroup", "option", "p", "plaintext", "pre", "search", "section", "summary", "table"),
     *("tbody", "td", "tfoot", "th", "thead", "tr", "ul", "xmp"),
 }
-_SILENT = {"script", "style", "noscript", "template", "head", "svg", "iframe", "object", "select", "textarea"}
+_SILENT = {"script", "style", "noscript", "template", "head", "svg", "iframe", "object"}
+# Elements that are read as a whole: breaks, formulas, tables, and what stands in the fields of a form.
+_WHOLE = {"br", "math", "table", "select", "textarea"}
 # The reading set above an ideograph is no part of its sentence.
 _SILENT |= {"rt", "rp", "rtc", "annotation", "annotation-xml"}
 _ANNOTATION = re.compile(r"<(annotation(?:-xml)?)\b[^<>]{0,500}>[^<]{0,8000}</\1\s*>", re.IGNORECASE)
@@ -81,13 +83,15 @@ def read_epub(content: bytes, limits: Limits) -> Reading:
         folder = package.rpartition("/")[0]
         opf = "{http://www.idpf.org/2007/opf}"
         items = {each.get("id", ""): each for each in root.iter(f"{opf}item")}
-        passages = []
+        passages, seen = [], set()
         for each in root.iter(f"{opf}itemref"):
             item = items.get(each.get("idref", ""))
             if item is None or "nav" in (item.get("properties") or "").split():
                 continue
             name = _path(folder, item.get("href", ""))
-            if name in names(container):
+            # A chapter may be listed again, also by the places within it.
+            if name in names(container) and name not in seen:
+                seen.add(name)
                 chapter = _unclosed(decoded_page(member(container, name)))
                 passages.append(_whole(HTMLTree.parse(chapter), limits))
         limits.check("chapters", len(passages), limits.members)
@@ -135,8 +139,10 @@ def _check(text: str, limits: Limits) -> None:
 
 def _passage(tree: HTMLTree, markup: str, limits: Limits) -> Passage:
     """The main content of a page that has a frame around it, such as a menu; the whole of a page that has none."""
-    whole = _whole(tree, limits)
-    if not _FRAME.search(markup):
+    is_framed = _FRAME.search(markup) is not None
+    # Fields of a page with a menu are there to search and to sort; those of any other are a form.
+    whole = _whole(tree, limits, shows_fields=not is_framed)
+    if not is_framed:
         return whole
     main = [_letters(line) for line in extract_plain_text(markup, main_content=True, alt_texts=False).split("\n")]
     if sum(map(len, main)) < LEAST_SHARE * len(_letters(whole.characters)):
@@ -171,8 +177,9 @@ def _is_in(line: str, lines: set[str], text: str) -> bool:
 class _Walk:
     """Gathers the text of a tree block by block."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, *, shows_fields: bool) -> None:
         self.flow = Flow(limits)
+        self._shows_fields = shows_fields
         self._line: list[str] = []
 
     def visit(self, root: object) -> Flow:
@@ -190,15 +197,7 @@ class _Walk:
                 continue
             if tag in _SILENT or tag == "#comment" or _is_hidden(node):
                 continue
-            if tag == "table" and _is_data(node):
-                self._part("div")
-                for caption in _children(node):
-                    if getattr(caption, "tag", "") == "caption":
-                        self.flow.paragraph(_cell(caption))
-                self.flow.table(_rows(node))
-                continue
-            if tag in {"br", "math"}:
-                self._line.append("\n" if tag == "br" else _formula(node))
+            if tag in _WHOLE and self._add_whole(node, tag):
                 continue
             if tag in _BLOCKS:
                 self._part(tag)
@@ -208,6 +207,25 @@ class _Walk:
             stack += [(child, False, is_preformatted or tag == "pre", level + 1) for child in reversed(children)]
         self._part("div")
         return self.flow
+
+    def _add_whole(self, node: object, tag: str) -> bool:
+        """Adds an element that is not walked through; whether it is one, for tables may be layout."""
+        if tag in {"br", "math"}:
+            self._line.append("\n" if tag == "br" else _formula(node))
+        elif tag == "table":
+            if not _is_data(node):
+                return False
+            self._part("div")
+            for caption in _children(node):
+                if getattr(caption, "tag", "") == "caption":
+                    self.flow.paragraph(_cell(caption))
+            self.flow.table(_rows(node))
+        elif self._shows_fields and tag == "select":
+            self._line.append(f" {_chosen(node)} ")
+        elif self._shows_fields:
+            self._part("div")
+            self.flow.paragraph(str(getattr(node, "text", "") or ""))
+        return True
 
     def _part(self, tag: str) -> None:
         """Ends the line; block elements end the paragraph."""
@@ -220,8 +238,15 @@ class _Walk:
             self._line.clear()
 
 
-def _whole(tree: HTMLTree, limits: Limits) -> Passage:
-    return _Walk(limits).visit(tree.body or tree.document).passage()
+def _whole(tree: HTMLTree, limits: Limits, *, shows_fields: bool = True) -> Passage:
+    return _Walk(limits, shows_fields=shows_fields).visit(tree.body or tree.document).passage()
+
+
+def _chosen(field: object) -> str:
+    """The options of a list that are chosen, or else the one that it shows."""
+    options = list(_below(field, "option"))
+    chosen = [each for each in options if each.hasattr("selected")]  # type: ignore[attr-defined]
+    return ", ".join(map(_cell, chosen or options[:1]))
 
 
 def _is_data(table: object) -> bool:
@@ -306,8 +331,8 @@ def _cell(cell: object) -> str:
             continue
         if tag in _SILENT or tag == "#comment" or _is_hidden(node):
             continue
-        if tag == "math":
-            pieces.append(_formula(node))
+        if tag in {"math", "select"}:
+            pieces.append(_formula(node) if tag == "math" else f" {_chosen(node)} ")
             continue
         if tag == "br" or tag in _BLOCKS:
             pieces.append(" ")
