@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, get_type_hints
+from typing import Any
 
 from headrace.errors import InvalidConfiguration
+from headrace.serving.hints import hints_in
 
 _BY_PLACE = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
 
@@ -51,7 +52,7 @@ def argument_of(owner: type, name: str, function: Callable[..., Any]) -> inspect
 def hints_of(owner: type, name: str, function: Callable[..., Any]) -> Mapping[str, Any]:
     """The types that its annotations name; raises `InvalidConfiguration` where one names nothing."""
     try:
-        return get_type_hints(function)
+        return hints_in(function)
     except NameError as error:
         raise InvalidConfiguration(
             f"The annotations of {owner.__name__}.{name} name {error.name!r}, which its module does not have.",

@@ -9,11 +9,12 @@ from functools import partial
 from itertools import islice
 from math import isfinite
 from types import UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Union, get_args, get_origin
 
 import msgspec
 import numpy as np
 
+from headrace.serving.hints import hints_in
 from headrace.serving.plain import is_model
 from headrace.serving.service import Method
 
@@ -38,7 +39,7 @@ def finder(method: Method) -> Find | None:
     microseconds.
     """
     try:
-        answer = get_type_hints(method.run).get("return", Any)
+        answer = hints_in(method.run).get("return", Any)
     except NameError:
         # Annotations that name what only exists within a function cannot be read by anybody.
         return None
@@ -115,7 +116,7 @@ def _of_fields_of(kind: type, depth: int) -> Find | None:
         names = [field.name for field in msgspec.structs.fields(kind)]
     else:
         return None
-    hints = get_type_hints(kind)
+    hints = hints_in(kind)
     inner = [(name, found) for name in names if (found := _finder(hints[name], depth - 1))]
     return _of_fields(inner) if inner else None
 

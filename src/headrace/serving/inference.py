@@ -10,12 +10,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin
 
 import msgspec
 import numpy as np
 
 from headrace.errors import Malformed, ServiceFailed
+from headrace.serving.hints import hints_in
 from headrace.serving.plain import made, plain
 from headrace.serving.service import Method
 from headrace.serving.tensors import BYTES, DATATYPES, Tensor
@@ -115,7 +116,7 @@ class Face:
 def face_of(method: Method) -> Face:
     """By the annotations of the method."""
     name = list(inspect.signature(method.run).parameters)[1]
-    hints = get_type_hints(method.run)
+    hints = hints_in(method.run)
     question, answer = hints.get(name, Any), hints.get("return", Any)
     if method.max_batch_size is not None:
         question, answer = (next(iter(get_args(each)), Any) for each in (question, answer))

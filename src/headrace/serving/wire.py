@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import NoneType
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args
 
 import msgspec
 import numpy as np
 
+from headrace.serving.hints import hints_in
 from headrace.serving.plain import is_model, made, plain
 from headrace.serving.service import Method
 
@@ -67,7 +68,7 @@ def _array(code: int, data: memoryview) -> Any:
 
 def codecs_of(method: Method) -> tuple[Codec, Codec]:
     """Of one question and of one answer of `method`, by its annotations; anything goes where it does not say."""
-    hints = get_type_hints(method.run)
+    hints = hints_in(method.run)
     answer = hints.pop("return", Any)
     question = next(iter(hints.values()), Any)
     if method.max_batch_size is not None:
