@@ -58,6 +58,18 @@ def test_marks_beside_numbers_and_brackets_are_read_as_written(seen, written):
     assert " ".join(_words(glyphs + below).words[:-1]) == written
 
 
+def test_a_mark_read_from_the_other_end_of_its_row_does_not_widen_the_box_of_its_word():
+    seen = "הווחא חורב תישפנ."
+    places = [(each, 10.0 * at, 10.0 * at + 9) for at, each in enumerate(seen) if each != " "]
+    glyphs = [_Glyph(each, x0, 0.0, x1, 9.0, 0.0, at, x0, x1) for at, (each, x0, x1) in enumerate(places)]
+    below = [_Glyph("ב", 0.0, -40.0, 9.0, -31.0, -40.0, 99, 0.0, 9.0)]
+
+    found = _words(glyphs + below)
+
+    assert found.words[:-1] == ["נפשית", "ברוח", "אחווה."]
+    assert found.boxes[2].tolist() == [0.0, 0.0, 49.0, 9.0]
+
+
 def test_soft_hyphens_are_not_read():
     assert cleaned("Lade\u00adschluss") == "Ladeschluss"
 

@@ -132,10 +132,17 @@ def _words(glyphs: list[_Glyph]) -> RowsOfWords:
             words.append(_logical(token) if is_ltr else _ended(token, _logical(token)))
             turned.append(_kind(token) == "R" or not (is_ltr or _kind(token) == "L"))
             numbers.append(number)
-            left, bottom = min(each.x0 for each in token), min(each.y0 for each in token)
-            boxes.append((left, bottom, max(each.x1 for each in token), max(each.y1 for each in token)))
+            boxes.append(_box(token, size))
     words = _unmirrored(words, turned)
     return RowsOfWords(words, numbers, np.array(boxes, dtype=np.float64).reshape(-1, 4))
+
+
+def _box(token: list[_Glyph], size: float) -> tuple[float, float, float, float]:
+    """Around the glyphs of a word; a mark that was read into it from the other end of its row is left out."""
+    while len(token) > 1 and token[0].text in _ENDS and token[0].x0 > max(each.x1 for each in token[1:]) + size:
+        token = token[1:]
+    left, bottom = min(each.x0 for each in token), min(each.y0 for each in token)
+    return left, bottom, max(each.x1 for each in token), max(each.y1 for each in token)
 
 
 def _is_rtl(character: str) -> bool:
