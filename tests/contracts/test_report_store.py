@@ -1,23 +1,34 @@
 """What every store of the watch promises."""
 
-from concurrent.futures import ThreadPoolExecutor
+import zlib
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import insert, update
 
 from headrace.domain.report import Alert, QualityFinding, QuarantinedInput, QuarantineState, Severity
 from headrace.domain.report_store import StoredWindow, WatchCheckpoint
-from headrace.storage.reports import SqlReports
+from headrace.storage.reports import SqlReports, memories
 from headrace.storage.schema import opened_database
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
 
+HEAD_START_S = 0.3
+"""In which a call that has to wait for another transaction gets as far as it can."""
+
+
 @pytest.fixture
-def store(store_url):
+def database(store_url):
     database = opened_database(store_url)
-    yield SqlReports(database)
+    yield database
     database.close()
+
+
+@pytest.fixture
+def store(database):
+    return SqlReports(database)
 
 
 def alert(number):
@@ -67,6 +78,24 @@ def test_of_two_that_watch_one_saves_and_the_other_is_told(store):
     assert not is_saved
     assert store.checkpoint() == WatchCheckpoint(1, b"first")
     assert store.windows(since=0.0, until=1.0) == []
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_of_two_that_save_at_the_same_moment_one_is_told(store, database, before):
+    if before:
+        store.save_checkpoint(WatchCheckpoint(before, b"first"), [], follows=0, now=NOON)
+    saved = update(memories).values(through=3) if before else insert(memories)
+    row = {} if before else {"name": "watch", "through": 3, "saved_at": NOON, "content": zlib.compress(b"theirs")}
+
+    with ThreadPoolExecutor(1) as other:
+        with database.transaction() as theirs:
+            theirs.execute(saved, row)
+            ours = other.submit(store.save_checkpoint, WatchCheckpoint(2, b"ours"), [], follows=before, now=NOON)
+            wait([ours], timeout=HEAD_START_S)
+        is_saved = ours.result(timeout=60)
+
+    assert not is_saved
+    assert store.checkpoint().through == 3
 
 
 def test_numbers_of_batches_are_never_given_twice(store):

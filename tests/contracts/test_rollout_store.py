@@ -1,10 +1,12 @@
 """The promise of the rollout store, in memory, in SQLite and in Postgres."""
 
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import UTC, datetime
 from threading import Barrier, Thread
 
 import pytest
+from sqlalchemy import insert
 
 from headrace.domain.decision import new_id
 from headrace.domain.exposure import Exposure, Observation, Tables, counted, figures_of
@@ -15,18 +17,28 @@ from headrace.domain.rollout_store import Manifests, NewsMove
 from headrace.domain.tally import Measure, Tally
 from headrace.errors import Conflict, NotFound
 from headrace.rollouts.judge import judged
+from headrace.storage.rollout_tables import serving_releases
 from headrace.storage.rollouts import SqlRollouts
 from headrace.storage.schema import opened_database
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
+DEADLINE_S = 60
+HEAD_START_S = 0.3
+"""In which a call that has to wait for another transaction gets as far as it can."""
+
 MANIFESTS = Manifests(champion=b"{}", candidate=b"[]")
 
 
 @pytest.fixture
-def store(store_url):
-    opened = SqlRollouts(opened_database(store_url))
+def database(store_url):
+    opened = opened_database(store_url)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def store(database):
+    return SqlRollouts(database)
 
 
 def begun(pipeline="mill", **plan: object):
@@ -259,6 +271,28 @@ def test_what_servers_answer_by_is_known(store):
     store.note_serving("mill", b"b")
 
     assert (before, store.serving("mill"), store.serving("other")) == (None, b"b", None)
+
+
+def test_processes_that_start_at_the_same_moment_all_note_what_serves(store, database):
+    with ThreadPoolExecutor(1) as other:
+        with database.transaction() as first:
+            first.execute(insert(serving_releases).values(pipeline="mill", manifest=b"a"))
+            second = other.submit(store.note_serving, "mill", b"b")
+            wait([second], timeout=HEAD_START_S)
+        second.result(timeout=DEADLINE_S)
+
+    assert store.serving("mill") == b"b"
+
+
+def test_judgements_noted_at_the_same_moment_all_stand(store):
+    rollout = begun()
+    store.begin(rollout, MANIFESTS)
+    judgement = judged(rollout, store.figures(rollout.id), at=NOW, at_step_s=1.0)
+
+    outcomes = together(*(lambda: store.note(judgement) for _ in range(6)))
+
+    assert outcomes == [None] * 6
+    assert len(store.judgements(rollout.id, limit=10)) == 6
 
 
 def test_what_old_rollouts_counted_is_forgotten_and_why_they_ended_is_not(store):

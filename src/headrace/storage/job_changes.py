@@ -28,6 +28,7 @@ from headrace.storage.job_tables import (
     outbox,
     stored_jobs,
 )
+from headrace.storage.multirow import upserting
 from headrace.storage.outbox import put_in_outbox
 from headrace.storage.prepared import Prepared, among, those
 from headrace.storage.webhooks import Announcement, announce
@@ -225,14 +226,9 @@ def _write_attempts(connection: Connection, changed: Sequence[tuple[Job, Job]]) 
 
 def _keep_checkpoint(connection: Connection, kept: Checkpoint, change: JobChange) -> None:
     digest = connection.scalar(select(jobs.c.input_digest).where(jobs.c.id == kept.job_id))
-    place = (
-        checkpoints.c.input_digest == digest,
-        checkpoints.c.release == kept.release,
-        checkpoints.c.name == kept.name,
-    )
-    connection.execute(delete(checkpoints).where(*place))
     row = {"input_digest": digest, "release": kept.release, "name": kept.name, "value": kept.value}
-    connection.execute(insert(checkpoints), {**row, "at_us": microseconds(change.now)})
+    # By one statement: another job of the same input may have finished the same part at this moment.
+    connection.execute(upserting(checkpoints, connection.dialect.name), {**row, "at_us": microseconds(change.now)})
 
 
 def _end_of(job: Job, now: datetime) -> Announcement:

@@ -37,7 +37,7 @@ from headrace.domain.report_store import (
     StoredWindow,
     WatchCheckpoint,
 )
-from headrace.storage.database import Database, metadata
+from headrace.storage.database import Database, insert_into, metadata
 
 batches = Table(
     "monitor_batches",
@@ -117,11 +117,14 @@ class SqlReports:
             "content": zlib.compress(checkpoint.memory, 1),
         }
         with self._database.transaction() as connection:
-            there = connection.scalar(select(memories.c.through).where(memories.c.name == _WATCH))
+            # The row is locked, and a first one gives way to that of another process: one of two that save is told so.
+            there = connection.scalar(select(memories.c.through).where(memories.c.name == _WATCH).with_for_update())
             if (there or 0) != follows:
                 return False
             if there is None:
-                connection.execute(insert(memories).values(name=_WATCH, **values))
+                first = insert_into(connection.dialect.name)(memories).values(name=_WATCH, **values)
+                if connection.scalar(first.on_conflict_do_nothing().returning(memories.c.name)) is None:
+                    return False
             else:
                 connection.execute(update(memories).where(memories.c.name == _WATCH).values(**values))
             _put_windows(connection, gone=windows_, made=windows_)

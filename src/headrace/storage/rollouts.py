@@ -123,10 +123,10 @@ class SqlRollouts:
         return None if found is None else bytes(found)
 
     def note_serving(self, pipeline: str, manifest: bytes) -> None:
-        """The row, made or replaced."""
+        """The row, made or replaced, by one statement: processes that start together all write it."""
+        row = {"pipeline": pipeline, "manifest": manifest}
         with self._database.transaction() as connection:
-            connection.execute(delete(serving_releases).where(serving_releases.c.pipeline == pipeline))
-            connection.execute(insert(serving_releases).values(pipeline=pipeline, manifest=manifest))
+            connection.execute(upserting(serving_releases, connection.dialect.name), row)
 
     def latest(self, pipeline: str) -> Rollout | None:
         """One row by its index."""
@@ -285,6 +285,8 @@ def _overtaken(rollout: Rollout, found: Rollout | None) -> Exception:
 
 
 def _note(connection: Connection, judgement: Judgement) -> None:
+    # The row is locked, so that two processes cannot take the same number.
+    connection.execute(select(rollouts.c.id).where(rollouts.c.id == judgement.rollout_id).with_for_update())
     table = rollout_judgements
     last = connection.scalar(
         select(table.c.number)
