@@ -131,10 +131,11 @@ class Controller:
             self._goes_on = rollout is not None and not rollout.is_over
             if rollout is not None:
                 await self._follow(rollout)
-                if not rollout.is_over and self._news is not None and self._is_due("news", NEWS_S):
-                    await self._asked(self._news.read, rollout)
+                # The verdict first: news may be many, and those that are late are none that it has to wait for.
                 if not rollout.is_over and self._is_due("judge", JUDGE_S):
                     await self._judge(rollout)
+                if not rollout.is_over and self._news is not None and self._is_due("news", NEWS_S):
+                    await self._asked(self._news.read, rollout)
             if self._is_due("settle", SETTLE_S):
                 await self._settle()
         except HeadraceError as failure:

@@ -32,7 +32,7 @@ from sqlalchemy.engine import Row
 from headrace.domain.decision import Account, Decision, DegradedStep, Step, told
 from headrace.domain.stores import Forgotten, Listing
 from headrace.storage.database import Database, insert_into, metadata
-from headrace.storage.multirow import insert_tuples
+from headrace.storage.multirow import insert_tuples, moment_for_sqlite
 
 decisions = Table(
     "decisions",
@@ -90,9 +90,10 @@ class SqlDecisions:
 
     def add(self, decisions_: Sequence[Decision], *, settles: Account | None = None) -> None:
         """One transaction for all of them and the account."""
+        # Before, not within: to compress many may take long beside a busy event loop, and nobody else could write.
+        rows = [_row(each) for each in decisions_]
         with self._database.transaction() as connection:
-            if decisions_:
-                add_decisions(connection, decisions_)
+            _add_rows(connection, rows)
             if settles is not None:
                 _settle(connection, settles)
 
@@ -147,7 +148,10 @@ class SqlDecisions:
 
 def add_decisions(connection: Connection, added: Sequence[Decision]) -> None:
     """Those that are not there yet, within a transaction of the caller's; one that was not complete is completed."""
-    rows = [_row(each) for each in added]
+    _add_rows(connection, [_row(each) for each in added])
+
+
+def _add_rows(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
     if connection.dialect.name == "sqlite":
         insert_tuples(connection, _INSERTING, [_for_sqlite(row) for row in rows], _COMPLETING)
         return
@@ -198,10 +202,7 @@ _SETTLING = text(
 
 
 def _for_sqlite(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """With the moment as SQLAlchemy writes it: SQLite keeps no time zone."""
-    moment: datetime = row[_CREATED_AT]
-    written = moment.astimezone(UTC).isoformat(" ", "microseconds")[:26]
-    return (*row[:_CREATED_AT], written, *row[_CREATED_AT + 1 :])
+    return (*row[:_CREATED_AT], moment_for_sqlite(row[_CREATED_AT]), *row[_CREATED_AT + 1 :])
 
 
 def _row(decision: Decision) -> tuple[Any, ...]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
-from sqlalchemy import Column, DateTime, Float, Index, String, Table, delete, insert, select
+import msgspec
+from sqlalchemy import Column, DateTime, Float, Index, Select, String, Table, Text, cast, delete, func, insert, select
 from sqlalchemy.engine import Row
 
 from headrace.domain.feedback import Aftermath, Feedback, Outcome
 from headrace.storage.database import Database, metadata
+from headrace.storage.multirow import insert_rows
 
 
 def _columns() -> list[Column[Any]]:
@@ -53,10 +56,8 @@ class SqlFeedback:
         labels = [asdict(each) for each in said if isinstance(each, Feedback)]
         values = [asdict(each) for each in said if isinstance(each, Outcome)]
         with self._database.transaction() as connection:
-            if labels:
-                connection.execute(insert(feedback), labels)
-            if values:
-                connection.execute(insert(outcomes), values)
+            insert_rows(connection, insert(feedback), labels)
+            insert_rows(connection, insert(outcomes), values)
 
     def of(self, decision_id: str) -> Aftermath:
         """Ordered as it came."""
@@ -77,6 +78,9 @@ class SqlFeedback:
         if release is not None:
             query = query.where(feedback.c.release == release)
         with self._database.reading() as connection:
+            if self._database.is_sqlite:
+                found = msgspec.json.decode(connection.execute(_as_one(query)).scalar_one(), type=list[Feedback])
+                return sorted(found, key=lambda each: each.id)
             return [Feedback(**_values(row)) for row in connection.execute(query)]
 
     def outcomes_after(
@@ -98,6 +102,14 @@ class SqlFeedback:
                 connection.execute(delete(table).where(table.c.created_at < before)).rowcount
                 for table in (feedback, outcomes)
             )
+
+
+def _as_one(query: Select[Any]) -> Select[Any]:
+    """All of it in one row, for SQLite: see `multirow`."""
+    found = query.subquery().c
+    moment = func.replace(cast(found.created_at, Text), " ", "T").concat("Z")
+    values = {each.name: each for each in found} | {"created_at": moment}
+    return select(func.json_group_array(func.json_object(*chain.from_iterable(values.items()))))
 
 
 def _order(table: Table) -> tuple[Column[Any], Column[Any]]:

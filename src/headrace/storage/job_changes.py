@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select
 
 from headrace.domain.job import Attempt, Job, JobState
 from headrace.domain.stores import Checkpoint, JobSubmission
@@ -30,7 +30,7 @@ from headrace.storage.job_tables import (
 )
 from headrace.storage.multirow import upserting
 from headrace.storage.outbox import put_in_outbox
-from headrace.storage.prepared import Prepared, among, those
+from headrace.storage.prepared import Prepared, RowUpdate, among, those
 from headrace.storage.webhooks import Announcement, announce
 
 WORK = "work"
@@ -41,18 +41,12 @@ _ADD_JOB = Prepared(insert(jobs))
 _ADD_EVENT = Prepared(insert(job_events))
 _KNOWN_BY_ID = Prepared(select(jobs.c.id).where(among(jobs.c.id, "ids")))
 _KNOWN_BY_NAME = Prepared(select(jobs.c.id).where(among(jobs.c.idempotency, "names")))
-_UPDATE_JOB = (
-    update(jobs).where(jobs.c.id == bindparam("b_id")).values({name: bindparam(f"b_{name}") for name in CHANGING})
-)
-_UPDATE_ATTEMPT = (
-    update(attempts)
-    .where(attempts.c.job_id == bindparam("b_job_id"), attempts.c.number == bindparam("b_number"))
-    .values(
-        {
-            name: bindparam(f"b_{name}")
-            for name in ("lease_us", "isolated", "checkpoints", "ended_us", "outcome", "error")
-        }
-    )
+_ADD_ATTEMPT = Prepared(insert(attempts))
+_UPDATE_JOB = RowUpdate(jobs, keys=("id",), changes=CHANGING)
+_UPDATE_ATTEMPT = RowUpdate(
+    attempts,
+    keys=("job_id", "number"),
+    changes=("lease_us", "isolated", "checkpoints", "ended_us", "outcome", "error"),
 )
 
 
@@ -137,10 +131,8 @@ class JobChanges:
                 events += 1
                 told.append(event_row(job, events, _kind(stored.job, job), microseconds(nows[job.id]), old=stored.job))
             rows.append({"id": job.id, **changing_row(job, events=events)})
-        if rows:
-            connection.execute(_UPDATE_JOB, [_bound(row) for row in rows])
-        if told:
-            _ADD_EVENT.run_many(connection, told)
+        _UPDATE_JOB.run(connection, rows)
+        _ADD_EVENT.run_many(connection, told)
         _write_attempts(connection, [(stored.job, job) for stored, job in changed])
         self._move_in_outbox(connection, [(stored.job, job, nows[job.id]) for stored, job in changed])
         for change, _ in made:
@@ -203,10 +195,6 @@ def _kind(old: Job, new: Job) -> str:
     return "progress" if old.release == new.release else "release"
 
 
-def _bound(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {f"b_{name}": value for name, value in row.items()}
-
-
 def _write_attempts(connection: Connection, changed: Sequence[tuple[Job, Job]]) -> None:
     fresh: list[dict[str, Any]] = []
     ended: list[dict[str, Any]] = []
@@ -216,12 +204,9 @@ def _write_attempts(connection: Connection, changed: Sequence[tuple[Job, Job]]) 
             if attempt.number not in known:
                 fresh.append(attempt_row(new.id, attempt))
             elif attempt != known[attempt.number]:
-                row = attempt_row(new.id, attempt)
-                ended.append(_bound({key: value for key, value in row.items() if key not in {"worker", "started_us"}}))
-    if fresh:
-        connection.execute(insert(attempts), fresh)
-    if ended:
-        connection.execute(_UPDATE_ATTEMPT, ended)
+                ended.append(attempt_row(new.id, attempt))
+    _ADD_ATTEMPT.run_many(connection, fresh)
+    _UPDATE_ATTEMPT.run(connection, ended)
 
 
 def _keep_checkpoint(connection: Connection, kept: Checkpoint, change: JobChange) -> None:

@@ -6,13 +6,14 @@ job is still queued, or still runs under the attempt that speaks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, bindparam, delete, insert, null, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, literal_column, null, select, update
 
 from headrace.domain.job import AttemptOutcome, JobProgress, JobState, lease_lost
 from headrace.domain.stores import BegunJob, Holds, JobSuccess
@@ -20,6 +21,7 @@ from headrace.errors import HeadraceError, NotFound
 from headrace.storage.decisions import add_decisions
 from headrace.storage.job_changes import loaded
 from headrace.storage.job_tables import (
+    StoredJob,
     attempt_row,
     attempts,
     checkpoints,
@@ -31,10 +33,11 @@ from headrace.storage.job_tables import (
     results,
     stored_jobs,
 )
-from headrace.storage.prepared import Prepared, among, those
+from headrace.storage.prepared import Prepared, RowUpdate, among, those
 from headrace.storage.webhooks import Announcement, announce
 
 _ENCODER = msgspec.json.Encoder()
+_SUCCEEDED, _SUCCEEDED_OUTCOME = JobState.SUCCEEDED.value, AttemptOutcome.SUCCEEDED.value
 _QUEUED = Prepared(
     select(jobs)
     .where(among(jobs.c.id, "ids"), jobs.c.state == JobState.QUEUED.value, jobs.c.due_us <= bindparam("now_us"))
@@ -52,17 +55,14 @@ _RUN = Prepared(
 _ADD_ATTEMPT = Prepared(insert(attempts))
 _ADD_EVENT = Prepared(insert(job_events))
 _TAKE_OUT = Prepared(delete(outbox).where(among(outbox.c.job_id, "ids")))
-_HOLD = Prepared(
-    update(attempts)
-    .where(
-        attempts.c.job_id == bindparam("held_id"),
-        attempts.c.number == bindparam("held_number"),
-        attempts.c.ended_us.is_(null()),
-    )
-    .values(lease_us=bindparam("until_us"))
-)
+_HOLD = RowUpdate(attempts, keys=("job_id", "number"), changes=("lease_us",), where=attempts.c.ended_us.is_(null()))
+# One row for all that stand alike, which nearly all of them do: see `multirow`.
+_STANDING = (jobs.c.state, jobs.c.attempts, jobs.c.cancel_requested)
+_COMMA: Any = literal_column("','")
 _HELD = Prepared(
-    select(jobs.c.id, jobs.c.state, jobs.c.attempts, jobs.c.cancel_requested).where(among(jobs.c.id, "ids"))
+    select(*_STANDING, func.aggregate_strings(jobs.c.id, _COMMA).label("ids"))
+    .where(among(jobs.c.id, "ids"))
+    .group_by(*_STANDING)
 )
 _FENCE = Prepared(
     select(
@@ -73,41 +73,9 @@ _FENCE = Prepared(
     .order_by(jobs.c.id)
     .with_for_update()
 )
-# One row of parameters serves the next four.
-_SUCCEED = Prepared(
-    update(jobs)
-    .where(jobs.c.id == bindparam("own_id"))
-    .values(
-        state=JobState.SUCCEEDED.value,
-        finished_us=bindparam("now_us"),
-        progress=bindparam("own_progress"),
-        events=bindparam("own_event"),
-        decision_id=bindparam("own_decision"),
-        error=null(),
-    )
-)
-_END_ATTEMPT = Prepared(
-    update(attempts)
-    .where(attempts.c.job_id == bindparam("own_id"), attempts.c.number == bindparam("own_number"))
-    .values(ended_us=bindparam("now_us"), outcome=AttemptOutcome.SUCCEEDED.value)
-)
-_TELL_SUCCESS = Prepared(
-    insert(job_events).values(
-        job_id=bindparam("own_id"),
-        id=bindparam("own_event"),
-        at_us=bindparam("now_us"),
-        kind="state",
-        data=bindparam("own_news"),
-    )
-)
-_ADD_RESULT = Prepared(
-    insert(results).values(
-        job_id=bindparam("own_id"),
-        body=bindparam("own_body"),
-        digest=bindparam("own_digest"),
-        decision_id=bindparam("own_decision"),
-    )
-)
+_SUCCEED = RowUpdate(jobs, keys=("id",), changes=("state", "finished_us", "progress", "events", "decision_id", "error"))
+_END_ATTEMPT = RowUpdate(attempts, keys=("job_id", "number"), changes=("ended_us", "outcome"))
+_ADD_RESULT = Prepared(insert(results))
 _DROP_CHECKPOINTS = Prepared(delete(checkpoints).where(among(checkpoints.c.input_digest, "digests")))
 
 
@@ -158,9 +126,10 @@ class JobRuns:
             return [Holds(frozenset(), frozenset())] * len(wishes)
         for wish in wishes:
             until_us = microseconds(wish.now + timedelta(seconds=wish.lease_s))
-            beats = [{"held_id": job_id, "held_number": number, "until_us": until_us} for job_id, number in wish.held]
-            _HOLD.run_many(connection, beats)
-        rows = {row.id: row for row in _HELD.run(connection, ids=those(connection, held))}
+            beats = [{"job_id": job_id, "number": number, "lease_us": until_us} for job_id, number in wish.held]
+            _HOLD.run(connection, beats)
+        found = _HELD.run(connection, ids=those(connection, held)).all()
+        rows = {job_id: row for row in found for job_id in row.ids.split(",")}
         return [_holds(wish, rows) for wish in wishes]
 
     def succeed(self, connection: Connection, wishes: Sequence[SuccessWish]) -> list[HeadraceError | None]:
@@ -208,12 +177,15 @@ class JobRuns:
 
     def _keep(self, connection: Connection, made: Mapping[str, SuccessWish], rows: Mapping[str, Any]) -> None:
         ends = [_end(wish, rows[job_id]) for job_id, wish in made.items()]
-        for statement in (_SUCCEED, _END_ATTEMPT, _TELL_SUCCESS, _ADD_RESULT):
-            statement.run_many(connection, ends)
+        _SUCCEED.run(connection, [each.job for each in ends])
+        _END_ATTEMPT.run(connection, [each.attempt for each in ends])
+        _ADD_EVENT.run_many(connection, [each.event for each in ends])
+        _ADD_RESULT.run_many(connection, [each.result for each in ends])
         decisions = [wish.success.decision for wish in made.values() if wish.success.decision is not None]
         if decisions:
             add_decisions(connection, decisions)
-        announce(connection, [_announcement(connection, wish, rows[job_id]) for job_id, wish in made.items()])
+        bodies = _Bodies(connection, made)
+        announce(connection, [_announcement(wish, rows[job_id], bodies) for job_id, wish in made.items()])
         # Another job of the same input that still runs computes what it lacks.
         _DROP_CHECKPOINTS.run(connection, digests=those(connection, {rows[job_id].input_digest for job_id in made}))
         self._rings.update(made)
@@ -225,29 +197,52 @@ class _Asked(msgspec.Struct):
     webhook_url: str | None = None
 
 
-def _end(wish: SuccessWish, row: Any) -> dict[str, Any]:
-    success = wish.success
+class _End(NamedTuple):
+    """What a success writes: a row for each table."""
+
+    job: dict[str, Any]
+    attempt: dict[str, Any]
+    event: dict[str, Any]
+    result: dict[str, Any]
+
+
+def _end(wish: SuccessWish, row: Any) -> _End:
+    success, job_id, now_us, event = wish.success, row.id, microseconds(wish.now), row.events + 1
     progress = success.progress or msgspec.json.decode(row.progress, type=JobProgress)
     progress = progress.finished()
-    news = {"state": JobState.SUCCEEDED, "progress": progress, "attempt": success.number, "error": None}
-    return {
-        "own_id": success.job_id,
-        "own_number": success.number,
-        "now_us": microseconds(wish.now),
-        "own_progress": _ENCODER.encode(progress),
-        "own_event": row.events + 1,
-        "own_news": _ENCODER.encode(news),
-        "own_body": success.body,
-        "own_digest": success.digest,
-        "own_decision": success.decision_id,
-    }
+    news = {"state": _SUCCEEDED, "progress": progress, "attempt": success.number, "error": None}
+    return _End(
+        {
+            "id": job_id,
+            "state": _SUCCEEDED,
+            "finished_us": now_us,
+            "progress": _ENCODER.encode(progress),
+            "events": event,
+            "decision_id": success.decision_id,
+            "error": None,
+        },
+        {"job_id": job_id, "number": success.number, "ended_us": now_us, "outcome": _SUCCEEDED_OUTCOME},
+        {"job_id": job_id, "id": event, "at_us": now_us, "kind": "state", "data": _ENCODER.encode(news)},
+        {"job_id": job_id, "body": success.body, "digest": success.digest, "decision_id": success.decision_id},
+    )
 
 
-def _announcement(connection: Connection, wish: SuccessWish, row: Any) -> Announcement:
-    def told() -> bytes:
-        return _ENCODER.encode(loaded(connection, [row.id])[row.id].job.body())
+class _Bodies:
+    """What is told of jobs, all of which are read when the first is asked for: mostly nobody asks, or asks for all."""
 
+    def __init__(self, connection: Connection, job_ids: Collection[str]) -> None:
+        self._connection = connection
+        self._job_ids = job_ids
+        self._found: Mapping[str, StoredJob] = {}
+
+    def of(self, job_id: str) -> bytes:
+        self._found = self._found or loaded(self._connection, self._job_ids)
+        return _ENCODER.encode(self._found[job_id].job.body())
+
+
+def _announcement(wish: SuccessWish, row: Any, bodies: _Bodies) -> Announcement:
     url = msgspec.json.decode(row.request, type=_Asked).webhook_url
+    told = partial(bodies.of, row.id)
     return Announcement(f"headrace.job.{JobState.SUCCEEDED}", row.id, told, wish.now, key=row.key, url=url)
 
 

@@ -1,4 +1,4 @@
-"""Multirow: inserts many rows by few statements, for threads that share the interpreter with a busy event loop.
+"""Multirow: writes many rows by few statements, for threads that share the interpreter with a busy event loop.
 
 SQLite's driver gives the interpreter lock back for each row of an `executemany`, and for each row that it reads, and
 takes it again when the event loop lets it: with a busy loop a few hundred rows a second. To prepare a statement costs
@@ -9,13 +9,19 @@ them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from functools import cache
+from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, Insert, Table
 from sqlalchemy.dialects import sqlite
 
 from headrace.storage.database import insert_into
+
+FEW = 8
+"""So many rows may go one by one: to put fewer together costs more than it saves."""
 
 PLACES_A_STATEMENT = 2048
 """How many parameters a statement has at most; SQLite knows up to 32,766."""
@@ -24,8 +30,8 @@ PLACES_A_STATEMENT = 2048
 def insert_rows(connection: Connection, statement: Insert, rows: Sequence[Mapping[str, Any]]) -> None:
     """Runs `statement` for all `rows`, which have the same names; not at all without any.
 
-    Their values go to SQLite as they are: no type that SQLAlchemy would have to translate, like a moment, is among
-    them. Other drivers send many rows at once by themselves.
+    Their values go to SQLite as they are, but for moments: no other type that SQLAlchemy would have to translate is
+    among them. Other drivers send many rows at once by themselves.
     """
     if not rows:
         return
@@ -33,7 +39,15 @@ def insert_rows(connection: Connection, statement: Insert, rows: Sequence[Mappin
         connection.execute(statement, list(rows))
         return
     begin, names, end = _parts(statement, tuple(rows[0]))
-    insert_tuples(connection, begin, [tuple(row[name] for name in names) for row in rows], end)
+    moments = [name for name in names if isinstance(rows[0][name], datetime)]
+    if moments:
+        rows = [{**row, **{name: moment_for_sqlite(row[name]) for name in moments}} for row in rows]
+    insert_tuples(connection, begin, list(map(itemgetter(*names), rows)), end)
+
+
+def moment_for_sqlite(moment: datetime) -> str:
+    """As SQLAlchemy writes it: SQLite keeps no time zone."""
+    return moment.astimezone(UTC).isoformat(" ", "microseconds")[:26]
 
 
 def insert_tuples(connection: Connection, begin: str, rows: Sequence[tuple[Any, ...]], end: str = "") -> None:
@@ -45,7 +59,7 @@ def insert_tuples(connection: Connection, begin: str, rows: Sequence[tuple[Any, 
     while start < len(rows):
         while count > len(rows) - start:
             count //= 2
-        values = tuple(value for row in rows[start : start + count] for value in row)
+        values = tuple(chain.from_iterable(rows[start : start + count]))
         connection.exec_driver_sql(_statement(begin, width, count, end), values)
         start += count
 

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import msgspec
-from sqlalchemy import ARRAY, ClauseElement, Connection, CursorResult, String, bindparam
+from sqlalchemy import ARRAY, ClauseElement, Connection, CursorResult, Insert, String, Table, bindparam, update
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import ColumnElement
 from sqlalchemy.sql.compiler import SQLCompiler
+
+from headrace.storage.multirow import FEW, insert_rows, insert_tuples
 
 
 class Prepared:
@@ -32,10 +35,15 @@ class Prepared:
         return connection.exec_driver_sql(compiled.text, {**compiled.constants, **parameters})
 
     def run_many(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Once for each row of parameters; not at all without any."""
-        if rows:
-            compiled = self._for(connection.dialect)
-            connection.exec_driver_sql(compiled.text, [{**compiled.constants, **row} for row in rows])
+        """Once for each row of parameters; not at all without any. Inserts take whole rows, by few statements."""
+        if not rows:
+            return
+        is_many = len(rows) > FEW and connection.dialect.name == "sqlite"
+        if is_many and isinstance(self._statement, Insert):
+            insert_rows(connection, self._statement, rows)
+            return
+        compiled = self._for(connection.dialect)
+        connection.exec_driver_sql(compiled.text, [{**compiled.constants, **row} for row in rows])
 
     def _for(self, dialect: Dialect) -> _Compiled:
         compiled = self._compiled.get(dialect.name)
@@ -54,6 +62,33 @@ class _Compiled:
     constants: Mapping[str, Any]
 
 
+class RowUpdate:
+    """Writes `changes` into the rows of `table` that have the same `keys`, where `where` is true of them."""
+
+    def __init__(
+        self, table: Table, *, keys: Sequence[str], changes: Sequence[str], where: ColumnElement[bool] | None = None
+    ) -> None:
+        self._names = (*keys, *changes)
+        self._bound = [(_bound(name), name) for name in self._names]
+        more = [] if where is None else [where]
+        same = [table.c[name] == bindparam(_bound(name)) for name in keys]
+        values: dict[str, Any] = {name: bindparam(_bound(name)) for name in changes}
+        self._one = Prepared(update(table).where(*same, *more).values(values))
+        names = ", ".join(f'"{name}"' for name in self._names)
+        sets = ", ".join(f'"{name}" = new."{name}"' for name in changes)
+        told = [f'{table.name}."{name}" = new."{name}"' for name in keys]
+        told += [str(each.compile(dialect=sqlite.dialect())) for each in more]
+        self._begin = f"WITH new ({names}) AS ("
+        self._end = f") UPDATE {table.name} SET {sets} FROM new WHERE {' AND '.join(told)}"  # noqa: S608 - names alone
+
+    def run(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Not at all without any; what else is in a row is passed over."""
+        if len(rows) > FEW and connection.dialect.name == "sqlite":
+            insert_tuples(connection, self._begin, list(map(itemgetter(*self._names), rows)), self._end)
+            return
+        self._one.run_many(connection, [{bound: row[name] for bound, name in self._bound} for row in rows])
+
+
 def among(column: ColumnElement[str], name: str) -> ColumnElement[bool]:
     """Whether `column` is one of `those(...)`, which are one parameter however many they are."""
     return column.op("IN", is_comparison=True)(_Those(name))
@@ -62,6 +97,11 @@ def among(column: ColumnElement[str], name: str) -> ColumnElement[bool]:
 def those(connection: Connection, texts: Collection[str]) -> Any:
     """The parameter of `among`."""
     return msgspec.json.encode(list(texts)).decode() if connection.dialect.name == "sqlite" else list(texts)
+
+
+def _bound(name: str) -> str:
+    """The name of a parameter; that of the column is SQLAlchemy's own."""
+    return f"b_{name}"
 
 
 class _Those(ColumnElement[str]):

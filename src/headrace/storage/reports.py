@@ -38,6 +38,7 @@ from headrace.domain.report_store import (
     WatchCheckpoint,
 )
 from headrace.storage.database import Database, insert_into, metadata
+from headrace.storage.multirow import insert_rows, insert_tuples, upserting
 
 batches = Table(
     "monitor_batches",
@@ -78,6 +79,12 @@ quarantine = Table(
     Column("content", LargeBinary, nullable=False),
     Index("quarantine_by_state", "state", "id"),
 )
+_DROP_WINDOW = delete(windows).where(
+    windows.c.start == bindparam("at"),
+    windows.c.release == bindparam("of_release"),
+    windows.c.segment == bindparam("of_segment"),
+)
+_DROPPING = ') DELETE FROM monitor_windows WHERE (start, "release", segment) IN (SELECT * FROM gone)'
 _WATCH = "watch"
 _HANDING_IN = 0x68_64_72_63
 """The advisory lock of those who hand batches in; no other part of the platform takes one."""
@@ -116,6 +123,7 @@ class SqlReports:
             "saved_at": now,
             "content": zlib.compress(checkpoint.memory, 1),
         }
+        rows = _rows_of(windows_)
         with self._database.transaction() as connection:
             # The row is locked, and a first one gives way to that of another process: one of two that save is told so.
             there = connection.scalar(select(memories.c.through).where(memories.c.name == _WATCH).with_for_update())
@@ -127,7 +135,7 @@ class SqlReports:
                     return False
             else:
                 connection.execute(update(memories).where(memories.c.name == _WATCH).values(**values))
-            _put_windows(connection, gone=windows_, made=windows_)
+            _put_windows(connection, rows)
             connection.execute(delete(batches).where(batches.c.number <= checkpoint.through))
         return True
 
@@ -144,8 +152,10 @@ class SqlReports:
 
     def replace_windows(self, gone: Sequence[StoredWindow], made: Sequence[StoredWindow]) -> None:
         """In one transaction."""
+        rows = _rows_of(made)
         with self._database.transaction() as connection:
-            _put_windows(connection, gone=gone, made=made)
+            _drop_windows(connection, gone)
+            _put_windows(connection, rows)
 
     def forget_windows(self, *, before: float) -> int:
         """Drops by age."""
@@ -262,23 +272,28 @@ def _take_turns(connection: Connection) -> None:
         connection.execute(select(func.pg_advisory_xact_lock(_HANDING_IN)))
 
 
-def _put_windows(connection: Connection, *, gone: Sequence[StoredWindow], made: Sequence[StoredWindow]) -> None:
-    key = (
-        (windows.c.start == bindparam("at"))
-        & (windows.c.release == bindparam("of_release"))
-        & (windows.c.segment == bindparam("of_segment"))
-    )
-    if gone:
-        keys = [{"at": each.start, "of_release": each.release, "of_segment": each.segment} for each in gone]
-        connection.execute(delete(windows).where(key), keys)
-    if made:
-        rows = [
-            {
-                "start": each.start,
-                "release": each.release,
-                "segment": each.segment,
-                "content": zlib.compress(each.content, 1),
-            }
-            for each in made
-        ]
-        connection.execute(insert(windows), rows)
+def _drop_windows(connection: Connection, gone: Sequence[StoredWindow]) -> None:
+    if connection.dialect.name == "sqlite":
+        keys = [(each.start, each.release, each.segment) for each in gone]
+        insert_tuples(connection, "WITH gone AS (", keys, _DROPPING)
+    elif gone:
+        named = [{"at": each.start, "of_release": each.release, "of_segment": each.segment} for each in gone]
+        connection.execute(_DROP_WINDOW, named)
+
+
+def _rows_of(made: Sequence[StoredWindow]) -> list[dict[str, object]]:
+    """Made before a transaction begins: to compress many may take long beside a busy event loop."""
+    return [
+        {
+            "start": each.start,
+            "release": each.release,
+            "segment": each.segment,
+            "content": zlib.compress(each.content, 1),
+        }
+        for each in made
+    ]
+
+
+def _put_windows(connection: Connection, rows: Sequence[Mapping[str, object]]) -> None:
+    """In place of those that are of the same time, release and segment."""
+    insert_rows(connection, upserting(windows, connection.dialect.name), rows)

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Text, and_, bindparam, cast, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from headrace.domain.exposure import (
@@ -49,6 +49,10 @@ _SEEN = (
     .where(and_(rollout_keys.c.rollout_id == bindparam("rollout_id"), among(rollout_keys.c.key, "keys")))
     .group_by(rollout_keys.c.share)
 )
+_EXPOSURES = select(
+    func.json_group_object(rollout_exposures.c.decision_id, func.json(cast(rollout_exposures.c.body, Text)))
+).where(among(rollout_exposures.c.decision_id, "ids"))
+"""All in one row, for SQLite: see `multirow`."""
 
 
 class SqlRollouts:
@@ -189,9 +193,12 @@ class SqlRollouts:
     def exposures(self, decision_ids: Sequence[str]) -> dict[str, Exposure]:
         """By their primary keys."""
         table = rollout_exposures.c
-        query = select(table.decision_id, table.body).where(table.decision_id.in_(decision_ids))
+        query = select(table.decision_id, table.body).where(among(table.decision_id, "ids"))
         with self._database.reading() as connection:
-            rows = connection.execute(query).all()
+            asked = {"ids": those(connection, decision_ids)}
+            if self._database.is_sqlite:
+                return msgspec.json.decode(connection.execute(_EXPOSURES, asked).scalar_one(), type=dict[str, Exposure])
+            rows = connection.execute(query, asked).all()
         return {row.decision_id: msgspec.json.decode(row.body, type=Exposure) for row in rows}
 
     def figures(self, rollout_id: str) -> Figures:

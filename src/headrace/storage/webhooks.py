@@ -29,6 +29,7 @@ from headrace.domain.decision import new_id
 from headrace.domain.webhook import Delivery, DeliveryState, Receipt, Webhook, WebhookState
 from headrace.storage.database import Database, metadata
 from headrace.storage.job_tables import microseconds, moment_of
+from headrace.storage.multirow import insert_rows
 from headrace.storage.prepared import Prepared
 
 webhooks = Table(
@@ -102,8 +103,7 @@ def announce(connection: Connection, announcements: Sequence[Announcement]) -> i
         for each in announcements
         for webhook_id, address in _wanting(active, each)
     ]
-    if rows:
-        connection.execute(insert(webhook_deliveries), rows)
+    insert_rows(connection, insert(webhook_deliveries), rows)
     return len(rows)
 
 
