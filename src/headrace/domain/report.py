@@ -284,6 +284,11 @@ class Alert:
         """Nobody is told of it before `until`."""
         return replace(self, silenced_until=until)
 
+    def with_cause(self, cause: Cause, *, title: str) -> Alert:
+        """With what is known of its cause by now."""
+        others = tuple(each for each in self.signs if (each.feature, each.segment) != (cause.feature, cause.segment))
+        return replace(self, cause=cause, title=title, detail=cause.words, signs=others)
+
     def with_sign(self, cause: Cause) -> Alert:
         """One more sign of the same cause; a sign that is known is renewed."""
         others = tuple(each for each in self.signs if (each.feature, each.segment) != (cause.feature, cause.segment))

@@ -85,25 +85,30 @@ class AlertBook:
             key = f"drift:{release}:{cause.feature}"
             home = key if key in self.open else self._related(release, now)
             if home is not None:
-                self.open[home] = self.open[home].with_sign(cause)
+                self._add(home, cause)
                 continue
             alert = Alert(
                 id=new_id("alt"),
                 key=key,
                 rule="drift",
                 severity=Severity.WARNING,
-                title=f"{cause.feature} has changed in {_place(cause.segment)}",
+                title=_title_of(cause),
                 detail=cause.words,
                 raised_at=now,
                 release=release,
                 cause=cause,
-                evidence=(
-                    f"/v1/monitors?segment={cause.segment}",
-                    *(f"/v1/decisions/{each}" for each in cause.decisions),
-                ),
+                evidence=_evidence_of(cause),
             )
             changes.append(self._raised(alert, now))
         return changes
+
+    def renew(self, key: str, cause: Cause) -> Alert | None:
+        """An open alert with what is known of its cause by now; None where that is nothing new."""
+        alert = self.open.get(key)
+        if alert is None or alert.cause == cause:
+            return None
+        self.open[key] = replace(alert.with_cause(cause, title=_title_of(cause)), evidence=_evidence_of(cause))
+        return self.open[key]
 
     def raise_one(self, alert: Alert, *, now: datetime) -> list[Change]:
         """Raises an alert that someone else judged, unless one of its key is open."""
@@ -153,6 +158,14 @@ class AlertBook:
             if alert.silenced_until is not None:
                 self._silences.setdefault(alert.key, alert.silenced_until)
 
+    def _add(self, key: str, sign: Cause) -> None:
+        """Adds a sign; what is one of the cause itself says more of that, and is none besides."""
+        alert = self.open[key]
+        if alert.cause is not None and (alert.cause.feature, alert.cause.segment) == (sign.feature, sign.segment):
+            self.renew(key, sign)
+        else:
+            self.open[key] = alert.with_sign(sign)
+
     def _held(self, rule: AlertRule, key: str, value: float, now: datetime, release: str) -> list[Change]:
         if key in self.open:
             self._broken_since.pop(key, None)
@@ -193,6 +206,14 @@ class AlertBook:
             and now - alert.raised_at <= timedelta(seconds=self.related_s)
         ]
         return min(recent, key=lambda key: self.open[key].raised_at, default=None)
+
+
+def _title_of(cause: Cause) -> str:
+    return f"{cause.feature} has changed in {_place(cause.segment)}"
+
+
+def _evidence_of(cause: Cause) -> tuple[str, ...]:
+    return f"/v1/monitors?segment={cause.segment}", *(f"/v1/decisions/{each}" for each in cause.decisions)
 
 
 def _place(segment: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import Lock
 
 import msgspec
@@ -259,7 +259,13 @@ class Monitor:
         for key, alert in list(self._book.open.items()):
             if alert.rule != "drift" or alert.cause is None or alert.release not in self._watches:
                 continue
-            watch, causes = self._watches[alert.release], (alert.cause, *alert.signs)
+            watch = self._watches[alert.release]
+            cause = alert.cause
+            if now - alert.raised_at <= _RENEWED:
+                cause = watch.renewed(cause)
+                if renewed := self._book.renew(key, cause):
+                    self._store.save_alert(renewed)
+            causes = (cause, *alert.signs)
             is_calm = all(watch.is_calm(each.feature, each.segment) for each in causes)
             recovered = self._book.calmed(key, is_calm=is_calm, now=now, calm_s=self._options.calm_s)
             if recovered:
@@ -307,3 +313,5 @@ class Monitor:
 
 
 _FEWEST_LABELS = 30
+_RENEWED = timedelta(minutes=15)
+"""For so long what an alert says of its cause follows what is seen: it is raised by the first few decisions."""

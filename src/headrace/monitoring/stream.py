@@ -7,6 +7,7 @@ import numpy as np
 
 from headrace.monitoring.bets import Floats
 from headrace.monitoring.binning import CategoryBins, Ints, NumberBins
+from headrace.monitoring.bursts import Bursts, BurstsState
 from headrace.monitoring.detectors import ConformalBets, Wagers
 from headrace.monitoring.heavy_counts import HeavyCounts
 from headrace.monitoring.quantile_sketch import QuantileSketch
@@ -31,13 +32,15 @@ class StreamState(msgspec.Struct):
     steps: int = 0
     recent: list[float] = []
     tested: int = 0
+    bursts: BurstsState = msgspec.field(default_factory=BurstsState)
 
 
 class Stream:
     """Takes counts of a batch in and says how much evidence there is that something changed.
 
     The decisions of a batch lost their order; as long as nothing changes every order is as likely as any other, so they
-    are tested in one drawn at random, and the promise holds.
+    are tested in one drawn at random, and the promise holds. Where they come in bunches that are alike they are not as
+    likely: then evidence is worth less, by as much as bunches have been seen.
     """
 
     def __init__(self, *, learn: int = LEARN) -> None:
@@ -46,6 +49,7 @@ class Stream:
         self.bins: NumberBins | CategoryBins | None = None
         self._bets: ConformalBets | None = None
         self._wagers = Wagers()
+        self.bursts = Bursts()
         self._recent: Floats = np.empty(0)
         self.tested = 0
 
@@ -54,8 +58,11 @@ class Stream:
         """It has no bins yet, so it cannot raise an alarm."""
         return self.bins is None
 
-    def take(self, seen: QuantileSketch | HeavyCounts, rng: np.random.Generator) -> float:
-        """The highest capital within this batch; 1 is where it began."""
+    def take(self, seen: QuantileSketch | HeavyCounts, rng: np.random.Generator, *, bunched: float = 1.0) -> float:
+        """What the highest capital within this batch is worth; 1 is where it began.
+
+        `bunched` decisions are worth one, or more, by what other streams have seen.
+        """
         if self.bins is None or self._bets is None:
             self._take_lesson(seen)
             return 1.0
@@ -67,11 +74,13 @@ class Stream:
         order = rng.permutation(np.repeat(np.arange(len(counts)), counts))[:_MOST_A_BATCH]
         paid = self._bets.next(order, rng.random(len(order)))
         self.tested += len(order)
-        return float(self._wagers.next(paid).max())
+        highest = float(self._wagers.next(paid).max())
+        self.bursts.take(np.log(paid))
+        return self.bursts.worth(highest, self._wagers.betting, at_least=bunched)
 
     def capital(self) -> float:
-        """What the bets have now; 1 is where they began."""
-        return self._wagers.capital()
+        """What the capital of the bets is worth now; 1 is where it began."""
+        return self.bursts.worth(self._wagers.capital(), self._wagers.betting)
 
     def restart(self) -> None:
         """Begins the test anew, with what it knows of normal."""
@@ -113,6 +122,7 @@ class Stream:
             steps=self._wagers.steps,
             recent=self._recent.tolist(),
             tested=self.tested,
+            bursts=self.bursts.state(),
         )
 
     @classmethod
@@ -129,6 +139,7 @@ class Stream:
                 stream._wagers.resume(state.betting, state.steps)
             stream._recent = np.array(state.recent)
             stream.tested = state.tested
+            stream.bursts = Bursts(state.bursts)
         return stream
 
     def _take_lesson(self, seen: QuantileSketch | HeavyCounts) -> None:

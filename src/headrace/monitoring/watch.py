@@ -10,8 +10,10 @@ import msgspec
 import numpy as np
 
 from headrace.domain.report import Cause, Effect, WatchState
+from headrace.monitoring.bursts import common_effect
 from headrace.monitoring.detectors import BETTING, Budget
 from headrace.monitoring.drift import category_shift, number_shift
+from headrace.monitoring.gathered import gathered_in
 from headrace.monitoring.heavy_counts import HeavyCounts
 from headrace.monitoring.quantile_sketch import QuantileSketch
 from headrace.monitoring.shelf import SketchShelf, unpacked
@@ -28,6 +30,8 @@ _EXEMPLARS = 512
 _GENERATION = 100
 _CALM_PSI = 0.1
 _NEARLY_ALL = 0.95
+_MORE = 0.5
+"""By so many powers of ten the evidence for a cause has to have grown for it to be told anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,7 @@ class ReleaseWatch:
         self._recent: dict[str, WindowSketch] = {}
         self._former = SketchShelf()
         self._exemplars: list[Exemplar] = []
+        self._bunched = 1.0
 
     @property
     def state(self) -> WatchState:
@@ -122,6 +127,7 @@ class ReleaseWatch:
                 if evidence >= 0.0 and (feature, segment) not in self._alarmed:
                     crossed.append((evidence, feature, segment))
             self._settle(segment)
+        self._bunched = self._bunched_on_average()
         self._alarmed |= {(feature, segment) for _, feature, segment in crossed}
         named: dict[tuple[str, str], float] = {}
         for evidence, feature, segment in sorted(crossed, reverse=True):
@@ -135,10 +141,27 @@ class ReleaseWatch:
         """
         rivals = {other: stream for (name, other), stream in self._streams.items() if name == feature}
         best = max(rivals, key=lambda other: rivals[other].capital(), default=segment)
-        whole = rivals.get(EVERYTHING)
         # A segment that nearly every decision belongs to says nothing beyond the whole.
-        is_whole = whole is not None and rivals[best].tested >= _NEARLY_ALL * whole.tested
-        return EVERYTHING if is_whole else best
+        is_whole = EVERYTHING in rivals and rivals[best].tested >= _NEARLY_ALL * rivals[EVERYTHING].tested
+        if not is_whole:
+            return best
+        known = {segment for segment, stream in rivals.items() if not stream.is_learning}
+        return gathered_in(self._exemplars, feature, rivals[EVERYTHING].lift, known=known) or EVERYTHING
+
+    def renewed(self, cause: Cause) -> Cause:
+        """A cause as it looks now, when there is more evidence for it than there was; else as it was."""
+        stream = self._streams.get((cause.feature, EVERYTHING)) or self._streams.get((cause.feature, cause.segment))
+        if stream is None:
+            return cause
+        home = self._home(cause.feature, cause.segment)
+        evidence = max(self._evidence(cause.feature, each) for each in {home, cause.segment, EVERYTHING})
+        return self.cause(cause.feature, home, evidence) if evidence > cause.evidence + _MORE else cause
+
+    def _evidence(self, feature: str, segment: str) -> float:
+        stream = self._streams.get((feature, segment))
+        if stream is None or not self._founders:
+            return -math.inf
+        return math.log10(max(stream.capital(), 1e-300) * self._share(feature, segment))
 
     def cause(self, feature: str, segment: str, evidence: float) -> Cause:
         """What happened to a feature in words, and ten decisions that show it."""
@@ -217,14 +240,22 @@ class ReleaseWatch:
         self._found(memory.founders)
         for feature, segment in self._streams:
             self._share(feature, segment)
+        self._bunched = self._bunched_on_average()
         return is_anew
 
     def _tested(self, feature: str, segment: str, seen: QuantileSketch | HeavyCounts) -> float:
         """Powers of ten by which the capital passed what its share of alpha asks for; below 0 is not enough."""
         stream = self._stream(feature, segment)
-        capital = stream.take(seen, self._rng)
+        capital = stream.take(seen, self._rng, bunched=self._bunched)
         # Without founders every stream is still learning, for they are named before the first one is tested.
         return math.log10(capital * self._share(feature, segment)) if self._founders else -math.inf
+
+    def _bunched_on_average(self) -> float:
+        """How many decisions are worth one, by all features that are tested."""
+        tested = [
+            each for (_, segment), each in self._streams.items() if segment == EVERYTHING and not each.is_learning
+        ]
+        return common_effect([each.bursts for each in tested])
 
     def _stream(self, feature: str, segment: str) -> Stream:
         """The stream of a feature; a new one learns its bins from the reference that came with the release."""

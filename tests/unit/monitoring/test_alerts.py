@@ -145,3 +145,19 @@ def test_a_silence_outlives_its_alert_and_a_restart():
     (raised,) = again.drifted("r1", [Cause("language", "all", "German", 3.0)], now=at(1800))
 
     assert raised.alert.silenced_until == at(3600)
+
+
+def test_more_of_the_same_cause_is_told_in_the_alert_itself_and_is_no_sign_besides():
+    book = AlertBook()
+    book.drifted("r1", [Cause("language", "all", "de 1% → 4%", 0.1, ("dec_1",))], now=at(0))
+    (key,) = book.open
+
+    book.drifted("r1", [Cause("language", "all", "de 1% → 30%", 5.0, ("dec_2",))], now=at(5))
+    renewed = book.renew(key, Cause("language", "source=erp", "de 1% → 60%", 9.0, ("dec_3",)))
+
+    assert book.open[key] == renewed
+    assert (renewed.title, renewed.detail) == ("language has changed in source=erp", "de 1% → 60%")
+    assert renewed.signs == ()
+    assert renewed.evidence == ("/v1/monitors?segment=source=erp", "/v1/decisions/dec_3")
+    assert book.renew(key, renewed.cause) is None
+    assert book.renew("drift:r1:other", renewed.cause) is None

@@ -59,6 +59,28 @@ def test_traffic_that_was_never_like_the_reference_raises_nothing_until_it_chang
     assert any(calm[20:])
 
 
+def test_decisions_that_come_in_bunches_raise_nothing_by_themselves_and_a_change_among_them_is_found(rng):
+    """Three of a kind at a time, in the mean: where each is taken for news of its own, alarms ring within hundreds."""
+    watch = ReleaseWatch("sha256:a", OPTIONS, rng)
+
+    def found(labels, decisions):
+        observed = []
+        while len(observed) < decisions:
+            label, around = str(rng.choice(labels)), rng.normal(10, 1)
+            observed += [
+                Observation(numbers={"weight": rng.normal(around, 0.3)}, categories={"label": label})
+                for _ in range(rng.geometric(1 / 3))
+            ]
+        causes = []
+        for start in range(0, decisions, 40):
+            causes += watch.take(reference_of(observed[start : start + 40], fewest=0), [])
+        return causes
+
+    assert found(["invoice", "letter", "report", "cv"], 4000) == []
+    (cause, *_) = found(["invoice", "invoice", "letter", "memo"], 1500)
+    assert (cause.feature, cause.segment) == ("label", "all")
+
+
 def test_a_watch_with_a_reference_goes_on_from_what_was_stored(rng):
     options = WatchOptions(alpha=0.01, reference_decisions=300)
     watch = ReleaseWatch("sha256:a", options, rng, reference=weighed(rng.normal(10, 1, 400)))
