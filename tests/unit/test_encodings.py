@@ -49,14 +49,14 @@ ENCODINGS = {
     "pl": ["cp1250", "iso8859-2", "cp852"],
     "cs": ["cp1250", "iso8859-2", "cp852"],
     "hu": ["cp1250", "iso8859-2", "cp852"],
-    "tr": ["cp1254", "iso8859-9"],
-    "ru": ["cp1251", "koi8-r", "cp866", "iso8859-5", "mac_cyrillic"],
-    "el": ["cp1253", "iso8859-7"],
-    "he": ["cp1255", "iso8859-8"],
+    "tr": ["cp1254", "iso8859-9", "cp857"],
+    "ru": ["cp1251", "koi8-r", "cp866", "iso8859-5", "mac_cyrillic", "cp855", "utf-7"],
+    "el": ["cp1253", "iso8859-7", "cp737"],
+    "he": ["cp1255", "iso8859-8", "cp862"],
     "ar": ["cp1256", "iso8859-6"],
     "th": ["cp874"],
     "ja": ["shift_jis", "euc_jp", "iso2022_jp"],
-    "zh": ["gb18030", "gbk", "gb2312"],
+    "zh": ["gb18030", "gbk", "gb2312", "hz"],
     "zh-tw": ["big5"],
     "ko": ["euc_kr", "cp949"],
 }
@@ -168,3 +168,41 @@ def test_a_name_that_its_bytes_deny_says_nothing(name):
 )
 def test_a_few_ideographs_or_syllables_are_told_by_which_are_used_most(text, encoding):
     assert decoded(text.encode(encoding)) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The company’s net income rose — “a record year” — to €5.2 million.",
+        "It’s “quoted” — nice",
+        "Preis: 5 € – „gut“",
+        "«Bonjour», dit-il.",
+        "Copyright © 2024 Acme® Inc.",
+        "See § 5 of the law",
+        "½ cup of milk, or 20 °C",
+        "It costs £5.",
+        "naïve café déjà vu",
+    ],
+)
+def test_signs_of_typography_among_english_words_are_no_letters(text):
+    assert decoded(text.encode("cp1252")) == text
+
+
+@pytest.mark.parametrize("encoding", ["cp1255", "iso8859-8"])
+def test_a_few_words_of_hebrew_are_not_taken_for_greek(encoding):
+    text = f"Report for the year, chapter one and two.\n{TEXTS['he'][:60]}\nThe end of the document."
+
+    assert decoded(text.encode(encoding)) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["Call +4915112345678 or +441632960961, or +331234567890.", "C+ABC+DEF+GHI+JKL", "~{x~} ~{y~}"]
+)
+def test_plain_text_is_not_taken_for_an_encoding_of_seven_bits(text):
+    assert encoding_of(text.encode()) == "utf-8"
+
+
+@pytest.mark.parametrize("language", ["pl", "ru", "ja", "zh"])
+@pytest.mark.parametrize("encoding", ["utf-32-le", "utf-32-be"])
+def test_text_of_four_bytes_a_letter_is_read_without_a_mark(language, encoding):
+    assert decoded(TEXTS[language].encode(encoding)) == TEXTS[language]

@@ -1,5 +1,6 @@
 """Mails that break the rules: strings in no or another encoding than they say, bodies of a formatted text alone."""
 
+import base64
 import struct
 
 import pytest
@@ -96,3 +97,26 @@ def test_compressed_text_refers_to_what_is_known_and_to_what_is_just_being_writt
 def test_compressed_text_that_breaks_off_is_read_as_far_as_it_goes():
     assert unpacked(bytes(8) + b"LZFu" + bytes(4) + b"\x00abc", Limits()) == b"abc"
     assert unpacked(b"", Limits()) == b""
+
+
+HEAD = b"From: a@b.c\r\nTo: b@c.d\r\nSubject: Lease\r\nMIME-Version: 1.0\r\n"
+
+
+@pytest.mark.parametrize("size", [47, 48, 49, 50])
+def test_a_body_whose_encoding_is_cut_off_is_read_as_far_as_it_goes(size):
+    words = "The lease of the mill ends in March, and the board has to decide."
+    packed = base64.b64encode(words.encode())[:size]
+
+    text = extracted(HEAD + b"Content-Transfer-Encoding: base64\r\n\r\n" + packed, "a.eml")
+
+    assert text.characters == f"Lease\n\n{words[: size * 3 // 4]}".rstrip()
+
+
+def test_a_mail_that_is_attached_as_a_file_would_be_is_read():
+    inner = base64.b64encode(b"Subject: Offer\r\n\r\nWe offer a new lease.\r\n")
+    parts = b"--x\r\nContent-Type: text/plain\r\n\r\nSee below.\r\n--x\r\nContent-Type: message/rfc822\r\n"
+    parts += b"Content-Transfer-Encoding: base64\r\n\r\n" + inner + b"\r\n--x--\r\n"
+
+    text = extracted(HEAD + b"Content-Type: multipart/mixed; boundary=x\r\n\r\n" + parts, "a.eml")
+
+    assert text.characters == "Lease\n\nSee below.\n\nOffer\n\nWe offer a new lease."

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import re
 import unicodedata
 from collections import Counter
+from collections.abc import Mapping
 from functools import lru_cache
 from itertools import pairwise
 
@@ -17,6 +19,25 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+# Letters that end a word, in Greek and Hebrew.
+_FINAL = frozenset("ςךםןףץ")
+# Where quotes, dashes and other signs stand: what is before and what is behind them.
+_PLACES = {
+    **dict.fromkeys("\u201c\u201e\u2018\xab\u2039\xbf\xa1", (r"\W", r"\w")),
+    **dict.fromkeys("\u201d\xbb\u203a\u2026", (r"[\w.,!?]", r"\W")),
+    **dict.fromkeys("\u2013\u2014", (r"\s", r"\s")),
+    **dict.fromkeys("\u20ac\xa3\xa5\xa7\xb1", (r"[\W\d]", r"[\s\d]")),
+    **dict.fromkeys("\xae\u2122\xb2\xb3\xaa\xba", (r"[\w.]", r"\W")),
+    **dict.fromkeys("\xbc\xbd\xbe\xd7", (r"[\s\d]", r"[\W\d]")),
+    "\u2019": (r"\w", r"[\w\s.,;:!?)]"),
+    "\xa9": (r"\W", r"[\s\d]"),
+    "\xb0": (r"[\s\d]", r"[\sCF.,;)]"),
+    "\xb5": (r"[\s\d]", r"[mgsAVFlL]"),
+}
+_QUOTES = frozenset("\u201c\u201e\xab\u2039\u201d\xbb\u203a")
+SET_WELL, TORN = 1.2, 2.0
+"""What a sign in its place is worth, and what is lost by a pair of letters that no word has."""
+WESTERN = "cp1252"
 _RARE_CYRILLIC = frozenset("ЂЃЄЅІЇЈЉЊЋЌЎЏҐ")
 _BLANKS_BE = (b"\0 ", b"\0\n", b"\x30\x00", b"\x30\x02")
 SAMPLE_BYTES = 64_000
@@ -33,6 +54,9 @@ _MEANT = {
     "big5": "big5hkscs",
 }
 _OF_ONE_BYTE = ("cp125", "iso8859", "mac-", "koi8")
+_SHIFTS = {"utf-7": re.compile(rb"\+[A-Za-z0-9+/]{2,}-?"), "hz": re.compile(rb"~\{[!-~]{2,}?~\}")}
+"""How a text goes over to other scripts and back, in encodings of seven bits."""
+FEWEST_SHIFTS, MANY_LETTERS = 3, 10
 FEWEST_BEYOND, BEYOND_A_STRAY = 3, 4
 """How many characters beyond ASCII a text in UTF-8 has at least that has stray bytes, and for each of these."""
 
@@ -66,9 +90,25 @@ def encoding_of(content: bytes) -> str:
     if wide:
         return wide
     if _is_valid(content, "utf-8"):
-        return "utf-8" if b"\x1b$" not in content and b"\x1b(" not in content else "iso2022_jp"
+        return (_of_seven_bits(content) if content.isascii() else None) or "utf-8"
     sample = content[:SAMPLE_BYTES]
     return "utf-8" if _is_nearly_utf8(sample) else _legacy(sample)
+
+
+def _of_seven_bits(content: bytes) -> str | None:
+    """The encoding of text in other scripts that was written with the signs of ASCII, for the mails of old."""
+    if b"\x1b$" in content or b"\x1b(" in content:
+        return "iso2022_jp"
+    for encoding, signs in _SHIFTS.items():
+        runs = signs.findall(content)
+        text = "".join(_try(run, encoding) or "\ufffd" for run in runs)
+        beyond = [each for each in text if not each.isascii()]
+        is_text = all(each.isprintable() and each != "\ufffd" for each in text)
+        letters = [each for each in beyond if each.isalpha()]
+        is_often = len(runs) >= FEWEST_SHIFTS or len(letters) >= MANY_LETTERS
+        if is_often and is_text and 2 * len(letters) > len(beyond) and _is_of_few_scripts(letters):
+            return encoding if _is_valid(content, encoding) else None
+    return None
 
 
 def _is_nearly_utf8(sample: bytes) -> bool:
@@ -86,9 +126,10 @@ def _wide(content: bytes) -> str | None:
         return None
     if sample.count(0) < max(1, len(sample) // 8):
         return _wide_beyond_latin(content)
+    for encoding in ("utf-32-le", "utf-32-be"):
+        if _is_valid(content, encoding):
+            return encoding
     even, odd = sample[::2].count(0), sample[1::2].count(0)
-    if sample[1::4].count(0) == len(sample[1::4]) and sample[2::4].count(0) == len(sample[2::4]):
-        return "utf-32-le" if _is_valid(content, "utf-32-le") else None
     best = "utf-16-le" if odd > even else "utf-16-be"
     return best if _is_valid(content, best) else None
 
@@ -123,14 +164,15 @@ def _is_valid(content: bytes, encoding: str) -> bool:
 
 
 def _legacy(sample: bytes) -> str:
-    """The candidate whose text is most like language; of equals the one that charset-normalizer would take."""
+    """The candidate whose text is most like language; of equals the usual, or what charset-normalizer would take."""
     candidates = list(_CANDIDATES)
     found = from_bytes(sample).best()
     if found is not None and found.encoding in candidates:
         candidates.remove(found.encoding)
         candidates.insert(0, found.encoding)
-    scored = [(_likeness(text), -rank, name) for rank, name in enumerate(candidates) if (text := _try(sample, name))]
-    return max(scored, default=(0.0, 0, "cp1252"))[2]
+    tried = [(name, -rank, text) for rank, name in enumerate(candidates) if (text := _try(sample, name))]
+    scored = [(round(_likeness(text), 9), name == WESTERN, rank, name) for name, rank, text in tried]
+    return max(scored, default=(0.0, True, 0, WESTERN))[3]
 
 
 def _try(sample: bytes, encoding: str) -> str | None:
@@ -154,12 +196,38 @@ def _likeness(text: str) -> float:
     if latin:
         count = sum(times for each, times in beyond.items() if _script(each) == "LATIN")
         score += count * (max(len(latin & letters) for letters in _LATIN_LETTERS) / len(latin) - 1.0)
-    score -= 2.0 * sum(times for pair, times in Counter(pairwise(text)).items() if _is_torn(*pair))
+    pairs = Counter(pairwise(f"\n{text}\n"))
+    score -= TORN * sum(times for pair, times in pairs.items() if _is_torn(*pair))
+    score += _of_signs(pairs) - TORN * _stranded(beyond, pairs)
     score -= 2.5 * _lonely(text)
     if any(_script(character) == "HIRAGANA" for character in beyond):
         foreign = (each for each in beyond if _script(each) == "CJK" and not _is_japanese(each))
         score -= 2.0 * sum(beyond[each] for each in foreign)
     return score / len(text.encode("utf-16-le"))
+
+
+def _of_signs(pairs: Mapping[tuple[str, str], int]) -> float:
+    """What it adds that signs stand where they should, as letters in a wrong encoding hardly would, or within words."""
+    score = 0.0
+    for sign in {each for pair in pairs for each in pair if each in _PLACES}:
+        before = {first: times for (first, second), times in pairs.items() if second == sign}
+        after = {second: times for (first, second), times in pairs.items() if first == sign}
+        places = _PLACES[sign]
+        score += (SET_WELL - _worth(sign)) * min(_matching(before, places[0]), _matching(after, places[1]))
+        if sign in _QUOTES:
+            score -= TORN * min(_matching(before, r"\w"), _matching(after, r"\w"))
+    return score
+
+
+def _matching(letters: Mapping[str, int], pattern: str) -> int:
+    return sum(times for letter, times in letters.items() if re.match(pattern, letter))
+
+
+def _stranded(beyond: Mapping[str, int], pairs: Mapping[tuple[str, str], int]) -> int:
+    """How many letters are of a script in which no two of them stand side by side: signs, in a wrong encoding."""
+    of_words = {_script(before) for before, after in pairs if before in beyond and _script(before) == _script(after)}
+    of_words |= {"LATIN", *_EAST}
+    return sum(times for each, times in beyond.items() if each.isalpha() and _script(each) not in of_words)
 
 
 def _worth(character: str) -> float:
@@ -195,7 +263,7 @@ def _is_torn(before: str, after: str) -> bool:
     scripts = {_script(before), _script(after)}
     if scripts & _EAST:
         return len(scripts) > 1 and not scripts <= {"HIRAGANA", "KATAKANA", "CJK", "LATIN"}
-    return len(scripts) > 1 or (before.islower() and after.isupper())
+    return len(scripts) > 1 or before in _FINAL or (before.islower() and after.isupper())
 
 
 @lru_cache(maxsize=8192)
@@ -228,6 +296,7 @@ _CANDIDATES = (
     *("gb18030", "cp932", "euc_jp", "big5", "cp949", "cp1251", "koi8_r", "cp1252", "iso8859_7", "cp1250", "iso8859_2"),
     *("cp1255", "iso8859_8", "cp1256", "iso8859_6", "cp1254", "cp1253", "iso8859_5", "cp866", "cp1257", "cp850"),
     *("mac_roman", "cp437", "cp874", "koi8_u", "cp1258", "cp852", "mac_cyrillic"),
+    *("cp737", "cp862", "cp855", "cp857", "cp720", "mac_latin2", "iso8859_4"),
 )
 _EAST = {"HIRAGANA", "KATAKANA", "CJK", "HANGUL"}
 _IDEOGRAPHS = (

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import email
 import re
 from collections.abc import Iterator
 from email import policy
-from email.errors import CloseBoundaryNotFoundDefect
+from email.errors import CloseBoundaryNotFoundDefect, InvalidBase64LengthDefect
 from email.message import EmailMessage
 
 from headrace import Unreadable
@@ -18,6 +19,7 @@ from headrace_documents.schema import Finding
 _HEADER = re.compile(rb"^[!-9;-~]{1,100}:", re.MULTILINE)
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _CONTINUED = re.compile(rb"\*\d+\*?=")
+_NO_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
 _SEALED = {"application/pkcs7-mime", "application/x-pkcs7-mime"}
 _NO_PROSE = {"text/calendar", "text/x-vcard", "text/vcard", "text/css", "text/javascript", "text/rtf"}
 PARAMETERS = 200
@@ -91,13 +93,29 @@ def _leaves(message: email.message.Message, depth: int = 0) -> Iterator[email.me
         for part in chosen:
             yield from _leaves(part, depth + 1)
     elif message.is_multipart():
-        for inner in message.get_payload():
-            if isinstance(inner, email.message.Message):
+        for held in message.get_payload():
+            if isinstance(held, email.message.Message):
+                inner = _unpacked(message, held) if kind == "message/rfc822" else held
                 if kind == "message/rfc822":
                     yield _subject(inner)
                 yield from _leaves(inner, depth + 1)
     else:
         yield message
+
+
+def _unpacked(outer: email.message.Message, inner: email.message.Message) -> email.message.Message:
+    """A mail within a mail, which some programs encode as they would a file, though no standard allows it."""
+    if str(outer.get("Content-Transfer-Encoding", "")).strip().lower() != "base64" or inner.keys():
+        return inner
+    content = _salvaged(str(inner.get_payload()).encode(errors="replace"))
+    return email.message_from_bytes(content, policy=policy.default)
+
+
+def _salvaged(content: bytes) -> bytes:
+    """What is left of base64 that is cut off or has other signs among its own."""
+    kept = _NO_BASE64.sub(b"", content.partition(b"=")[0])
+    kept = kept[:-1] if len(kept) % 4 == 1 else kept
+    return base64.b64decode(kept + b"=" * (-len(kept) % 4))
 
 
 def _add_part(flow: Flow, part: email.message.Message, findings: list[Finding]) -> None:
@@ -139,6 +157,8 @@ def _unflowed(text: str, *, deletes_space: bool) -> str:
 def _text(part: email.message.Message) -> str:
     payload = part.get_payload(decode=True)
     content = payload if isinstance(payload, bytes) else str(part.get_payload()).encode(errors="replace")
+    if any(isinstance(defect, InvalidBase64LengthDefect) for defect in part.defects):
+        content = _salvaged(content)
     charset = part.get_content_charset()
     text = decoded_as(content, charset) if charset else None
     return decoded(content) if text is None else text
