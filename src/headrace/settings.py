@@ -168,6 +168,7 @@ class OutcomeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`[outcomes.<metric>]`. What the business goes by. `worth` of one unit in `currency`; below 0 it is a cost.
 
     With `cost_of_a_person`, what a decision by a person costs, reports say what other thresholds would have been worth.
+    `least` and `most` are what an outcome can be, where that is known: intervals allow for what was not seen yet.
     """
 
     unit: str = ""
@@ -176,6 +177,8 @@ class OutcomeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     currency: str = ""
     within_days: Positive = 30.0
     cost_of_a_person: float | None = None
+    least: float | None = None
+    most: float | None = None
 
 
 class CostSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

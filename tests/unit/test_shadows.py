@@ -11,7 +11,7 @@ from headrace.domain.decision import Decision
 from headrace.domain.rollout import Rollout, RolloutPlan
 from headrace.rollouts.loop_time import LoopTime
 from headrace.rollouts.observer import Observer
-from headrace.rollouts.shadows import Shadows
+from headrace.rollouts.shadows import Shadows, seen_in
 from headrace.rollouts.sighting import Seen
 from headrace.rollouts.traffic import RolledOut
 from headrace.serving.answered import Answered
@@ -89,6 +89,16 @@ async def test_of_shadows_that_cost_much_few_are_answered_and_the_others_dropped
 
     assert told.count("agreed") == 1
     assert told.count("dropped") == 79
+
+
+@pytest.mark.parametrize(("said", "counts"), [(0.5, 0.5), (float("inf"), None), (float("nan"), None), (1.5, None)])
+def test_a_confidence_that_is_none_does_not_count_in_the_figures_of_a_rollout(said, counts):
+    decision = Decision(
+        "dec_1", datetime.now(UTC), "mill/grind", "sha256:1", "champion", "", b"{}", 1.0, confidence=said
+    )
+    context = Context(deadline=monotonic() + 1)
+
+    assert seen_in(Answered(decision, None, "flour", context)).confidence == counts
 
 
 async def test_of_a_coroutine_only_what_it_takes_of_the_loop_is_counted():

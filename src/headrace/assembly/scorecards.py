@@ -56,11 +56,16 @@ def _cost(sketch: WindowSketch) -> Cost:
 
 
 def metrics_of(settings: Settings) -> list[OutcomeMetric]:
-    """What `[outcomes.*]` declares; raises `InvalidConfiguration` for a direction that is none."""
+    """What `[outcomes.*]` declares; raises `InvalidConfiguration` for a direction or bounds that are none."""
     for name, declared in settings.outcomes.items():
         if declared.direction not in {"up", "down"}:
             raise InvalidConfiguration(
                 f"[outcomes.{name}] direction = {declared.direction!r} is none.", remedy='Write "up" or "down".'
+            )
+        if declared.least is not None and declared.most is not None and not declared.least < declared.most:
+            raise InvalidConfiguration(
+                f"[outcomes.{name}] least = {declared.least:g} is not below most = {declared.most:g}.",
+                remedy="Write what an outcome can be, such as least = 0 and most = 60.",
             )
     return [
         OutcomeMetric(
@@ -71,6 +76,8 @@ def metrics_of(settings: Settings) -> list[OutcomeMetric]:
             currency=declared.currency,
             within_s=timedelta(days=declared.within_days).total_seconds(),
             cost_of_a_person=declared.cost_of_a_person,
+            least=declared.least,
+            most=declared.most,
         )
         for name, declared in settings.outcomes.items()
     ]

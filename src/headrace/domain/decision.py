@@ -70,6 +70,11 @@ class Decision(msgspec.Struct, frozen=True):
     input: bytes | None = None
     input_blob: str | None = None
 
+    @property
+    def sureness(self) -> float | None:
+        """The confidence where it is one, from 0 to 1; NaN, infinity and what else an author may say is none."""
+        return self.confidence if self.confidence is not None and 0 <= self.confidence <= 1 else None
+
 
 @dataclass(frozen=True, slots=True)
 class Account:

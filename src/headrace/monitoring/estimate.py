@@ -56,6 +56,7 @@ class Truth(msgspec.Struct):
     betting: list[float] = msgspec.field(default_factory=lambda: [0.0] * len(_BETS))
     highest: float = 1.0
     is_revised: bool = False
+    sure: dict[int, float] = {}
 
     def add(self, answer: Labelled, calibration: Calibration) -> None:
         """Takes in the first label of an answer."""
@@ -66,6 +67,8 @@ class Truth(msgspec.Struct):
         self.right += is_right
         self.counts[place] = self.counts.get(place, 0) + 1
         self.hits[place] = self.hits.get(place, 0) + is_right
+        # What was counted before sums were kept lies in the middle of its bin, as far as anybody knows.
+        self.sure[place] = self._sum_in(place, self.counts[place] - 1) + answer.confidence
         self.said.add(answer.predicted)
         self.proved.add(answer.actual)
         if is_right:
@@ -124,8 +127,12 @@ class Truth(msgspec.Struct):
         """Expected calibration error: the mean distance of confidence and accuracy, by bin; None without labels."""
         if not self.labels:
             return None
-        gaps = [abs((place + 0.5) / CONFIDENCE_BINS * times - self.hits[place]) for place, times in self.counts.items()]
+        gaps = [abs(self._sum_in(place, times) - self.hits[place]) for place, times in self.counts.items()]
         return sum(gaps) / self.labels
+
+    def _sum_in(self, place: int, times: int) -> float:
+        """The sum of the confidences of a bin."""
+        return self.sure.get(place, (place + 0.5) / CONFIDENCE_BINS * times)
 
     def recalibrated(self) -> Calibration:
         """A calibration from these labels."""

@@ -12,6 +12,7 @@ from headrace.domain.report import Measured, Scorecard, ScorecardRow, ThresholdW
 THRESHOLDS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 
 _Z = NormalDist().inv_cdf(0.975)
+_MISSED, _ROUNDING = 0.05, 1e-12
 _TERMS = (
     (_Z**3 + _Z) / 4,
     (5 * _Z**5 + 16 * _Z**3 + 3 * _Z) / 96,
@@ -26,7 +27,7 @@ class OutcomeMetric:
 
     `direction`: `up` when more is better, else `down`. `worth` is what one unit is worth in `currency`, below 0 for a
     cost. Outcomes count for a decision when they come within `within_s` of it. `cost_of_a_person`: what it costs, in
-    `currency`, to have a decision made by a person instead.
+    `currency`, to have a decision made by a person instead. `least` and `most`: what an outcome can be, in units.
     """
 
     name: str
@@ -36,6 +37,13 @@ class OutcomeMetric:
     currency: str = ""
     within_s: float = 30 * 24 * 3600.0
     cost_of_a_person: float | None = None
+    least: float | None = None
+    most: float | None = None
+
+    def bounds(self) -> tuple[float | None, float | None]:
+        """The least and the most that an outcome can be worth."""
+        ends = [None if end is None else end * self.worth for end in (self.least, self.most)]
+        return (ends[0], ends[1]) if self.worth >= 0 else (ends[1], ends[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +93,43 @@ class Group:
         self.total += value
         self.squares += value * value
 
-    def value(self) -> Measured | None:
-        """The mean value of the decisions with an outcome; the interval is Student's (1908), by their spread."""
+    def value(self, least: float | None = None, most: float | None = None, *, unit: float = 1.0) -> Measured | None:
+        """The mean value of the decisions with an outcome; the interval is Student's (1908), by their spread.
+
+        What was not seen among so many may still come, and lie as far off as `least` and `most` (Clopper and Pearson,
+        1934, for what never came). Where neither is told, and all are equal, that is as far off as the value is from
+        nothing, and a `unit` at least: a spread of nothing would be an interval of no width.
+        """
         if not self.outcomes:
             return None
         mean = self.total / self.outcomes
+        spread = self._spread()
+        unseen = 1 - (_MISSED / 2) ** (1 / self.outcomes)
+        below, above = spread, spread
+        if least is not None:
+            below = max(_or_none(spread), unseen * (mean - least))
+        if most is not None:
+            above = max(_or_none(spread), unseen * (most - mean))
+        if spread == 0.0:
+            off = unseen * max(abs(mean), unit)
+            below, above = below if least is not None else off, above if most is not None else off
+        return Measured(mean, mean - below, mean + above)
+
+    def _spread(self) -> float:
+        """Half the width of Student's interval; infinity for one value, which says nothing of it."""
         if self.outcomes < 2:
-            return Measured(mean, -math.inf, math.inf)
+            return math.inf
+        mean = self.total / self.outcomes
         variance = max(0.0, self.squares / self.outcomes - mean**2) * self.outcomes / (self.outcomes - 1)
-        half = student(self.outcomes - 1) * math.sqrt(variance / self.outcomes)
-        return Measured(mean, mean - half, mean + half)
+        # Sums of squares of equal values differ from the square of their sum by rounding.
+        if variance <= _ROUNDING * mean**2:
+            return 0.0
+        return student(self.outcomes - 1) * math.sqrt(variance / self.outcomes)
+
+
+def _or_none(spread: float) -> float:
+    """A spread that is not known counts for nothing beside bounds that are."""
+    return spread if math.isfinite(spread) else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +177,7 @@ class Scoring:
                 group=name,
                 decisions=group.decisions,
                 outcomes=group.outcomes,
-                value=group.value(),
+                value=group.value(*self.metric.bounds(), unit=abs(self.metric.worth)),
                 cost_s=group.compute_s,
                 tokens=group.prompt_tokens + group.completion_tokens,
                 tokens_cost=self.prices.of(group.prompt_tokens, group.completion_tokens),

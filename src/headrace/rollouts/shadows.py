@@ -171,7 +171,7 @@ def seen_in(answered: Answered) -> Seen:
     decision = answered.decision
     return Seen(
         duration_ms=decision.duration_ms,
-        confidence=decision.confidence,
+        confidence=decision.sureness,
         is_degraded=bool(decision.degraded),
         label=label_of(answered.value),
         decision_id=decision.id,

@@ -40,8 +40,8 @@ class VariantMeter:
             decision = outcome.decision
             name = "degraded" if decision.degraded else "answered"
             target.seconds.observe(decision.duration_ms / 1000)
-            if decision.confidence is not None:
-                target.confidence.observe(decision.confidence)
+            if decision.sureness is not None:
+                target.confidence.observe(decision.sureness)
         counter = target.outcomes.get(name)
         if counter is None:
             counter = target.outcomes[name] = self._metrics.answers.labels(*target.labels, name)

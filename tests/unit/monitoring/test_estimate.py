@@ -136,6 +136,16 @@ def test_the_calibration_error_of_sure_and_wrong_answers_is_their_confidence():
     assert Truth().realised() is None
 
 
+def test_the_calibration_error_of_answers_that_are_as_right_as_they_are_sure_is_nothing_wherever_in_a_bin_they_lie():
+    truth = Truth()
+    for place in range(100):
+        truth.add(Labelled("a", "a" if place else "b", 0.99), Calibration())
+        truth.add(Labelled("a", "a", 1.0), Calibration())
+
+    assert truth.calibration_error() == pytest.approx(abs(99 * 0.99 + 100 + 0.99 - 199) / 200)
+    assert truth.calibration_error() < 1e-9
+
+
 def test_a_curve_is_fitted_to_answers_that_are_far_less_right_than_they_are_sure():
     calibration = Calibration.fitted([0.95] * 200, [number % 2 == 0 for number in range(200)])
 

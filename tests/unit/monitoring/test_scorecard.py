@@ -62,6 +62,45 @@ def test_one_outcome_says_nothing_of_the_spread():
     assert math.isinf(scoring.card().rows[0].value.high)
 
 
+@pytest.mark.parametrize(("outcomes", "high"), [(2, 0.8419), (20, 0.1684), (1000, 0.0037)])
+def test_what_never_came_may_still_come_as_often_as_clopper_and_pearson_say(outcomes, high):
+    metric = OutcomeMetric("complaints", worth=1.0, least=0.0, most=1.0)
+    scoring = Scoring(metric)
+    for _ in range(outcomes):
+        scoring.turned_out(Outcome("complaints", 0.0, 1.0, ("all",)))
+
+    value = scoring.card().rows[0].value
+
+    assert (value.low, value.value) == (0.0, 0.0)
+    assert value.high == pytest.approx(high, abs=1e-4) == pytest.approx(stats.beta.ppf(0.975, 1, outcomes), abs=1e-4)
+
+
+def test_equal_outcomes_without_bounds_have_an_interval_that_narrows_and_is_never_of_no_width():
+    widths = []
+    for outcomes in (2, 10, 100):
+        scoring = Scoring(OutcomeMetric("cents", worth=0.1))
+        for _ in range(outcomes):
+            scoring.turned_out(Outcome("cents", 3.0, 1.0, ("all",)))
+        value = scoring.card().rows[0].value
+        widths.append(value.high - value.low)
+
+    assert widths == sorted(widths, reverse=True)
+    assert widths[-1] == pytest.approx(2 * 0.3 * (1 - 0.025**0.01))
+
+
+def test_bounds_of_a_cost_are_those_of_its_worth_and_never_narrow_what_spread_says():
+    metric = OutcomeMetric("refund", worth=-2.0, least=0.0, most=10.0)
+    scoring = Scoring(metric)
+    for value in (0.0, 10.0, 0.0, 10.0):
+        scoring.turned_out(Outcome("refund", value, 1.0, ("all",)))
+
+    value = scoring.card().rows[0].value
+
+    assert metric.bounds() == (-20.0, 0.0)
+    assert value.value == -10.0
+    assert value.high - value.value == pytest.approx(stats.t.ppf(0.975, 3) * 20 / math.sqrt(3) / 2, rel=2e-3)
+
+
 def test_a_threshold_is_worth_what_it_keeps_less_what_people_cost():
     answers = [(0.9, 10.0), (0.6, -20.0), (0.95, 10.0)]
 
