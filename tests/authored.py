@@ -128,7 +128,7 @@ class GuardedUnloadable(Unloadable):
 class Hostile(Service):
     """What a document that took a parser over may try; each answers with what came of it."""
 
-    guard = Guard(wall_s=1.5, memory_bytes=512 * 1024 * 1024)
+    guard = Guard(wall_s=60, memory_bytes=512 * 1024 * 1024)
 
     async def greet(self, word: str) -> str:
         return word

@@ -7,6 +7,8 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,13 +22,21 @@ from headrace.serving.runtimes.guarded import GuardedReplicas, origin_of
 TESTS = Path(__file__).parents[1]
 
 
-@pytest.fixture
-async def replicas():
-    origin = origin_of(Hostile(), guard=Hostile.guard, artifact=None)
+@asynccontextmanager
+async def raised(guard):
+    origin = origin_of(Hostile(), guard=guard, artifact=None)
     built = GuardedReplicas(origin, Hostile.methods, count=1, spares=1)
     await built.start()
-    yield built
-    await built.close()
+    try:
+        yield built
+    finally:
+        await built.close()
+
+
+@pytest.fixture
+async def replicas():
+    async with raised(Hostile.guard) as built:
+        yield built
 
 
 @pytest.fixture
@@ -47,7 +57,6 @@ async def ask(replicas, method, question):
         ("abort", "signal 6"),
         ("die", "killed"),
         ("fault", "signal 11"),
-        ("hang", "took longer than the 1.5 s"),
         ("hoard", "memory"),
         ("lie", "not of the type"),
         ("babble", "not of the type"),
@@ -58,6 +67,14 @@ async def test_a_document_that_ends_its_readers_is_refused_with_the_reason(repli
         await ask(replicas, method, "x")
 
     assert await ask(replicas, "greet", "still here") == "still here"
+
+
+async def test_a_document_that_takes_too_long_is_refused_with_the_time():
+    async with raised(replace(Hostile.guard, wall_s=1.5)) as impatient:
+        with pytest.raises(Unreadable, match=r"took longer than the 1\.5 s"):
+            await ask(impatient, "hang", "x")
+
+        assert await ask(impatient, "greet", "still here") == "still here"
 
 
 async def test_a_death_is_told_with_the_log_of_the_worker():
