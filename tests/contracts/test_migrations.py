@@ -1,8 +1,9 @@
 """The schema of the store, in SQLite and Postgres: made, migrated, taken over, or refused."""
 
+import sqlite3
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 
 import pytest
@@ -108,6 +109,18 @@ def test_of_many_that_open_an_empty_store_together_one_makes_it(url):
         assert connection.scalar(text("SELECT count(*) FROM alembic_version")) == 1
     for each in opened:
         each.close()
+
+
+def test_who_opens_a_new_store_waits_for_another_that_writes_to_it(tmp_path):
+    with closing(sqlite3.connect(tmp_path / "headrace.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with ThreadPoolExecutor(1) as here:
+            opening = here.submit(opened_database, f"sqlite:///{tmp_path}/headrace.db")
+            wait([opening], timeout=0.3)
+            other.execute("COMMIT")
+
+            with closing(opening.result(timeout=60)) as database, database.reading() as connection:
+                assert revision_of(connection) == REVISION
 
 
 def test_opening_a_store_that_fits_does_not_import_alembic(url):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from threading import RLock
+from time import monotonic, sleep
 from typing import Any, ClassVar
 
 from sqlalchemy import (
@@ -29,6 +30,7 @@ from headrace.errors import HeadraceError, InvalidConfiguration
 
 metadata = MetaData()
 BUSY_MS = 10_000
+AGAIN_S = 0.005
 CONNECT_S = 5
 _READING = "headrace_reading"
 _WHERE = "where"
@@ -210,8 +212,23 @@ def _set_durability(connection: Connection, *, durable: bool) -> None:
 def _set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
     # SQLAlchemy begins transactions itself, see below; the driver must not do so as well.
     connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_MS}", "foreign_keys=ON"):
+    _write_ahead(connection)
+    for pragma in ("synchronous=FULL", f"busy_timeout={BUSY_MS}", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Of several that open a new database together, SQLite turns some away here at once, whatever its timeout says."""
+    until = monotonic() + BUSY_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as busy:
+            if busy.sqlite_errorcode != sqlite3.SQLITE_BUSY or monotonic() > until:
+                raise
+            sleep(AGAIN_S)
+        else:
+            return
 
 
 def _begin(connection: Connection) -> None:
