@@ -74,11 +74,11 @@ class Served:
 
 
 @asynccontextmanager
-async def served(tmp_path, *, pipelines=(Mill,), overrides=None) -> AsyncIterator[Served]:
+async def served(tmp_path, *, pipelines=(Mill,), checks=(), overrides=None) -> AsyncIterator[Served]:
     """All of it, ended on the way out."""
     told = []
     settings = load_settings(tmp_path, {}, {"data": str(tmp_path / "data")} | (overrides or {}))
-    platform = Platform(*pipelines)
+    platform = Platform(*pipelines, checks=checks)
     with closing(Place("127.0.0.1", 0)) as place:
         async with platform.running(
             settings, decisions=MemoryDecisions(), tell=lambda event, facts: told.append((event, dict(facts)))

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from served import served
 
 from headrace.settings import load_settings
 
@@ -39,14 +40,17 @@ def test_the_example_raises_an_alarm_that_names_its_cause_and_ends_with_a_report
     assert "headrace decisions show dec_" in page
 
 
-def test_the_code_of_the_page_works():
+async def test_the_code_of_the_page_answers_and_its_check_is_made(tmp_path):
     names = {}
     for snippet in snippets("python"):
         exec(compile(snippet, "watch-for-drift.md", "exec"), names)
 
-    grist = names["Grist"]("rye", 3.0, 0.4)
-    assert grist.observation().categories == {"label": "rye"}
-    assert names["too_wet"].check(grist.facts()) == 0.4
+    async with served(tmp_path, pipelines=names["app"].pipelines, checks=names["app"].checks) as mill:
+        answer = (await mill.client.post("/v1/mill/grind", json={"sack": "rye"})).json()
+
+    assert answer["output"] == {"grain": "rye", "weight": 9.5, "moisture": 0.3}
+    assert answer["quality"]["findings"] == [{"code": "wet", "detail": "Moisture is 30%."}]
+    assert names["Grist"]("rye", 3.0, 0.4).observation().categories == {"label": "rye"}
 
 
 def test_the_settings_of_the_page_are_settings(tmp_path):

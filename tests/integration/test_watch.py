@@ -368,7 +368,9 @@ async def test_what_decisions_were_worth_is_told_by_variant_and_segment(tmp_path
         "source=river": (3, 3),
         "variant=champion": (5, 5),
     }
-    assert rows["source=river"]["value"] == {"value": 3.0, "low": 3.0, "high": 3.0}
+    # Three that are equal: a value that was not seen may come as often as 71 % of the time, and be worth nothing.
+    assert rows["source=river"]["value"]["value"] == 3.0
+    assert rows["source=river"]["value"]["low"] == pytest.approx(3.0 * 0.025 ** (1 / 3))
     assert rows["source=hill"]["value"]["value"] == 0.5
     assert rows["all"]["value"]["value"] == pytest.approx((3 * 3.0 + 2 * 0.5) / 5)
     assert rows["all"]["cost_s"] > 0

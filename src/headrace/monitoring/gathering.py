@@ -48,6 +48,12 @@ class Gathering:
                 sketch.contributions = HeavySums()
         self._together = {}
 
+    def absorb(self, other: Batch) -> None:
+        """Takes in what another batch has gathered, by as many segments as fit."""
+        for release, segments in other.sketches.items():
+            for segment, sketch in segments.items():
+                self._sketch(release, segment).merge(sketch)
+
     def _sketch(self, release: str, segment: str) -> WindowSketch:
         segments = self._batch.sketches.setdefault(release, {})
         sketch = segments.get(segment)

@@ -29,6 +29,8 @@ class MonitorMemory(msgspec.Struct):
     skewed: int = 0
     labels_until: str = ""
     needed: int = 0
+    unseen: int = 0
+    unseen_because: str = ""
 
     def reference(self, release: str) -> Mapping[str, WindowSketch]:
         """By segment; empty for a release that was never seen."""

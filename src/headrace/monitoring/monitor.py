@@ -180,6 +180,8 @@ class Monitor:
         memory = self._memory
         memory.dropped += batch.dropped
         memory.skewed += batch.skewed
+        memory.unseen += batch.unseen
+        memory.unseen_because = batch.unseen_because or memory.unseen_because
         changes: list[Change] = []
         for release, sketches in batch.sketches.items():
             count = sketches[EVERYTHING].count if EVERYTHING in sketches else 0
@@ -189,7 +191,9 @@ class Monitor:
             exemplars = [each for each in batch.exemplars if each.release == release]
             if watch.state is WatchState.LEARNING:
                 memory.reference_until[release] = self._now().timestamp()
+            was_learning = watch.state is WatchState.LEARNING
             causes = watch.take(sketches, exemplars)
+            self._has_news |= was_learning and watch.state is WatchState.WATCHING
             changes += self._raised(release, causes)
             merged(self._dirty.setdefault((batch.window_start, release), {}), sketches)
         for release in batch.recalibrate:

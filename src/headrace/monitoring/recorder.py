@@ -18,14 +18,16 @@ SKEW_S = 120.0
 GATHER_S = 0.25
 AGAIN_S = 0.1
 _EXEMPLARS = 64
+_MOST_WINDOWS = 6
+_MOST_WORDS = 200
 
 
 class WatchRecorder:
     """Gathers sketches in a thread of its own and hands them on every `flush_s` as one batch a window.
 
     `hand_on` stores a batch and may be slow or fail: then the sketches are kept and grow no larger, for they are of
-    bounded size. `share` bounds the part of one core that watching may take: what does not fit is dropped and counted,
-    by chance and not by what it is.
+    bounded size, and of many windows the oldest are joined. `share` bounds the part of one core that watching may take:
+    what does not fit is dropped and counted, by chance and not by what it is.
     """
 
     def __init__(
@@ -57,7 +59,7 @@ class WatchRecorder:
         self._lock = Lock()
         self._wake, self._half_full, self._ends = Event(), Event(), Event()
         self._ends_at = 0.0
-        self.dropped = 0
+        self._dropped = self._told = self._handed_on = 0
         self.failure = ""
         self._thread = Thread(target=self._live, name="watch", daemon=True)
         self._thread.start()
@@ -65,7 +67,7 @@ class WatchRecorder:
     def __call__(self, decision: Decision, observe: Callable[[], Observation]) -> None:
         """Notes a decision; never waits. `observe` says later, in the thread, what was seen of it."""
         if len(self._line) >= self._bound:
-            self.dropped += 1
+            self._dropped += 1
             return
         self._line.append((decision, observe))
         if not self._wake.is_set():
@@ -77,6 +79,11 @@ class WatchRecorder:
     def waiting(self) -> int:
         """How many decisions were noted and not yet looked at."""
         return len(self._line)
+
+    @property
+    def dropped(self) -> int:
+        """How many decisions were not looked at, and are in no batch yet that says so."""
+        return self._dropped - self._handed_on
 
     def flush(self) -> None:
         """Hands on all that was noted so far. Blocking."""
@@ -116,17 +123,32 @@ class WatchRecorder:
         while self._batches and monotonic() < self._ends_at:
             sleep(AGAIN_S)
             self.flush()
-        self._on_outcome("dropped", sum(batch.count for batch in self._batches.values()) + self.dropped)
+        self._dropped += sum(batch.count for batch in self._batches.values())
+        self._tell_dropped()
+
+    def _tell_dropped(self) -> None:
+        """Counts at once what was dropped: while the store is away, no batch can say so."""
+        dropped = self._dropped
+        if dropped > self._told:
+            self._on_outcome("dropped", dropped - self._told)
+            self._told = dropped
 
     def _take_all(self) -> None:
+        self._tell_dropped()
         for _ in range(len(self._line)):
             decision, observe = self._line.popleft()
             try:
                 self._take(decision, observe())
             # The author's code may raise anything, and may say what is none; it cannot be watched.
             except Exception as failure:  # noqa: BLE001
-                self.failure = f"{type(failure).__name__}: {failure}"
-                self.dropped += 1
+                self._not_observed(decision, f"{type(failure).__name__}: {failure}"[:_MOST_WORDS])
+
+    def _not_observed(self, decision: Decision, why: str) -> None:
+        """Counts it apart: no more time would help, but a look at what the author's `observation` does."""
+        batch = self._batch(decision)
+        batch.unseen += 1
+        batch.unseen_because = why
+        self._on_outcome("failed", 1)
 
     def _take(self, decision: Decision, observation: Observation) -> None:
         batch = self._batch(decision)
@@ -142,10 +164,23 @@ class WatchRecorder:
         start = (now if skewed else moment) // self._window_s * self._window_s
         batch = self._batches.get(start)
         if batch is None:
+            if len(self._batches) >= _MOST_WINDOWS:
+                self._join_the_oldest()
             batch = self._batches[start] = Batch(process=self._process, window_start=start)
             self._gatherings[start], self._examples[start] = Gathering(batch), []
         batch.skewed += skewed
         return batch
+
+    def _join_the_oldest(self) -> None:
+        """Puts the second oldest window into the oldest: a store that is away for hours must not cost memory."""
+        oldest, second = sorted(self._batches)[:2]
+        batch, other = self._batches[oldest], self._batches.pop(second)
+        self._gatherings.pop(second).settle()
+        self._gatherings[oldest].absorb(other)
+        batch.skewed += other.skewed
+        batch.unseen, batch.unseen_because = batch.unseen + other.unseen, other.unseen_because or batch.unseen_because
+        examples = [*self._examples[oldest], *self._examples.pop(second)]
+        self._examples[oldest] = self._random.sample(examples, min(len(examples), _EXEMPLARS))
 
     def _keep_example(
         self, examples: list[tuple[str, str, Observation]], example: tuple[str, str, Observation]
@@ -162,20 +197,19 @@ class WatchRecorder:
             batch = self._batches[start]
             self._gatherings[start].settle()
             batch.exemplars = [exemplar_of(*example) for example in self._examples[start]]
-            batch.dropped, self.dropped = self.dropped, 0
+            batch.dropped = self.dropped
             count = batch.count
             try:
                 self._hand_on(encoded(batch))
             # A witness must live whatever a store's driver raises; the sketches wait for the next time.
             except Exception as failure:  # noqa: BLE001
                 self.failure = f"{type(failure).__name__}: {failure}"
-                self.dropped = batch.dropped
                 self._on_outcome("delayed", 1)
                 return
             self.failure = ""
             del self._batches[start], self._gatherings[start], self._examples[start]
+            self._handed_on += batch.dropped
             self._on_outcome("seen", count)
-            self._on_outcome("dropped", batch.dropped)
         self._noted = 0
 
 

@@ -238,7 +238,12 @@ class Reporter:
         if decisions is not None and decisions < _FEW:
             notes.append(f"The window holds {decisions} decisions, so small shifts cannot be seen in it.")
         if memory.dropped:
-            notes.append(f"{memory.dropped} decisions were not looked at, for want of time.")
+            notes.append(f"{memory.dropped:,} decisions were not looked at, for want of time.")
+        if memory.unseen:
+            notes.append(
+                f"{memory.unseen:,} decisions could not be looked at, for their `observation()` failed, lately by "
+                f"{memory.unseen_because}."
+            )
         if memory.skewed:
             notes.append(f"{memory.skewed} decisions came with a clock that was wrong; they count for when they came.")
         return tuple(notes)

@@ -169,6 +169,7 @@ def exemplar_of(decision_id: str, release: str, observation: Observation) -> Exe
 class Batch(msgspec.Struct):
     """What one process saw within one window: sketches by release and segment, and what it could not take in.
 
+    `unseen` are decisions of which the author's code could not say what is to be watched, with the last reason why.
     `recalibrate` names releases whose estimates an operator wants to go by their labels from now on.
     """
 
@@ -179,6 +180,8 @@ class Batch(msgspec.Struct):
     dropped: int = 0
     skewed: int = 0
     recalibrate: list[str] = []
+    unseen: int = 0
+    unseen_because: str = ""
 
     @property
     def count(self) -> int:

@@ -80,7 +80,10 @@ class Metrics:
         self.job_concurrency = Gauge("headrace_job_concurrency", "Attempts that may run at once.", **own)
 
         self.watched = Counter(
-            "headrace_watched_decisions", "Decisions by what the watch made of them: seen, dropped.", ["outcome"], **own
+            "headrace_watched_decisions",
+            "Decisions by what the watch made of them: seen, dropped, failed.",
+            ["outcome"],
+            **own,
         )
         self.alerts = Counter("headrace_alerts", "Alerts raised and recovered.", ["kind", "rule", "severity"], **own)
         self.quarantined = Counter("headrace_quarantined_inputs", "Inputs that were kept back.", ["reason"], **own)

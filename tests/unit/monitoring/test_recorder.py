@@ -1,7 +1,9 @@
 """The witness: what it hands on is all that it noted, whatever authors say and however often the store is away."""
 
-from datetime import UTC, datetime
-from threading import Semaphore
+from datetime import UTC, datetime, timedelta
+from threading import Event, Semaphore
+
+from msgspec.structs import replace
 
 from headrace.domain.decision import Decision, new_id
 from headrace.domain.observation import Observation
@@ -29,16 +31,18 @@ def recorder_to(hand_on, *, on_outcome=lambda _outcome, _count: None):
     return WatchRecorder(hand_on, clock=NOW.timestamp, on_outcome=on_outcome, flush_s=3600.0, share=1.0)
 
 
-def test_an_author_who_says_what_is_no_number_is_dropped_and_all_others_are_handed_on():
-    handed = []
-    recorder = recorder_to(handed.append)
+def test_an_author_who_says_what_is_no_number_is_told_apart_and_all_others_are_handed_on():
+    handed, outcomes = [], []
+    recorder = recorder_to(handed.append, on_outcome=lambda outcome, count: outcomes.append((outcome, count)))
     for said in (3.0, "many", 4.0):
         recorder(decision(), lambda said=said: Observation(numbers={"words": said}))
 
     recorder.close()
 
     (batch,) = map(decoded, handed)
-    assert (batch.count, batch.dropped) == (2, 1)
+    assert (batch.count, batch.dropped, batch.unseen) == (2, 0, 1)
+    assert batch.unseen_because == "ValueError: could not convert string to float: 'many'"
+    assert ("failed", 1) in outcomes
     assert [each.numbers["words"] for each in batch.exemplars] == [3.0, 4.0]
 
 
@@ -88,3 +92,50 @@ def test_what_nobody_takes_until_the_end_is_counted_as_lost():
     recorder.close(within_s=0.0)
 
     assert outcomes[-1] == ("dropped", 1)
+
+
+def test_while_the_store_is_away_windows_are_joined_and_every_decision_still_counts():
+    handed, times, is_away = [], iter(range(0, 300_000, 300)), [True]
+
+    def hand_on(content):
+        if is_away[0]:
+            raise OSError("the store is away")
+        handed.append(decoded(content))
+
+    recorder = recorder_to(hand_on)
+    for moment in times:
+        recorder(replace(decision(), created_at=NOW - timedelta(seconds=moment % 80_000)), Observation)
+        recorder.flush()
+    waiting = len(recorder._batches)
+    is_away[0] = False
+
+    recorder.close()
+
+    assert waiting == len(handed) <= 6
+    assert sum(batch.count for batch in handed) == 1000
+    assert all(len(batch.exemplars) <= 64 for batch in handed)
+
+
+def test_what_is_dropped_while_the_store_is_away_is_counted_at_once():
+    outcomes, hung, may_go_on = [], Event(), Event()
+
+    def observe():
+        hung.set()
+        may_go_on.wait(PATIENCE_S)
+        return Observation()
+
+    def away(_content):
+        raise OSError("the store is away")
+
+    counted = lambda outcome, count: outcomes.append((outcome, count))  # noqa: E731 - one line is plainer here
+    recorder = WatchRecorder(away, clock=NOW.timestamp, on_outcome=counted, flush_s=3600.0, share=1.0, bound=2)
+    recorder(decision(), observe)
+    assert hung.wait(PATIENCE_S)
+    for _ in range(5):
+        recorder(decision(), Observation)
+    may_go_on.set()
+    recorder.flush()
+
+    assert recorder.dropped == 3
+    assert ("dropped", 3) in outcomes
+    recorder.close(within_s=0.0)
