@@ -8,7 +8,7 @@ say() { printf '==> %s\n' "$*" >&2; }
 answers() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
 comes_up() {
-    for _ in $(seq 300); do
+    for _ in $(seq 1200); do
         if answers "$1"; then return 0; fi
         sleep 0.1
     done
@@ -47,8 +47,9 @@ start_postgres() {
         mkdir "$home/postgres" && chown postgres "$home/postgres" && chmod 755 "$home"
     fi
     "${as[@]}" "$programs/initdb" -D "$home/postgres/data" -U root -A trust >/dev/null
+    # The processes of one chaos case take some 35 connections, and there are as many cases at once as cores.
     "${as[@]}" "$programs/pg_ctl" -D "$home/postgres/data" -l "$home/postgres/log" -w \
-        -o "-p 5432 -h 127.0.0.1 -k $home/postgres" start >/dev/null
+        -o "-p 5432 -h 127.0.0.1 -k $home/postgres -N 500" start >/dev/null
     ends+=("${as[*]} $programs/pg_ctl -D $home/postgres/data -m fast stop")
     comes_up 5432 Postgres
 }

@@ -13,7 +13,7 @@ from headrace.domain.release import Release
 from headrace.domain.rollout import CHALLENGER, IllegalRolloutChange, RolloutPlan, RolloutState
 from headrace.domain.rollout_figures import Verdict
 from headrace.domain.tally import Measure, Tally, bucket_of
-from headrace.errors import Conflict, InvalidInput, UnreadableArtifact
+from headrace.errors import Conflict, InvalidInput, ServiceFailed, UnreadableArtifact
 from headrace.rollouts.controller import Controller
 from headrace.rollouts.desk import Act, Desk
 from headrace.rollouts.judge import judged
@@ -69,7 +69,7 @@ class Cut:
 class House:
     """Everything around one controller; clocks stand still until they are moved."""
 
-    def __init__(self) -> None:
+    def __init__(self, news=None) -> None:
         self.store = Cut(SqlRollouts(opened_database("sqlite://")))
         self.desk = Desk(self.store.store)
         self.stage = Stage()
@@ -82,6 +82,7 @@ class House:
             stage=self.stage,
             traffic=self.traffic,
             tell=lambda event, facts: self.told.append((event, facts)),
+            news=news,
             clock=lambda: self.seconds,
             now=lambda: self.moment,
         )
@@ -171,6 +172,23 @@ async def test_a_bad_candidate_is_rolled_back_with_the_figures_on_record(house):
     assert newest.verdict is Verdict.ROLL_BACK
     again = judged(replace(rollout, revision=newest.revision), newest.figures, at=newest.at, at_step_s=newest.at_step_s)
     assert again == newest
+
+
+async def test_news_that_cannot_be_read_in_time_keep_no_verdict_waiting():
+    class Late:
+        def read(self, rollout):
+            raise ServiceFailed(f"News of {rollout.id} take too long.")
+
+    house = House(news=Late())
+    rollout = house.desk.start(OLD, NEW, PLAN)
+    await house.look(times=2)
+    house.observe(rollout, keys=100, bad_candidate=50)
+
+    await house.look(times=2)
+
+    assert house.desk.found(rollout.id).state is RolloutState.ROLLED_BACK
+    assert "too long" in house.told[0][1]["error"]
+    house.store.store.close()
 
 
 async def test_while_the_store_is_away_the_split_stays_and_nothing_is_promoted(house):
