@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from asyncio import gather
 from statistics import fmean
-from typing import Any
+from typing import Any, cast
 
 from headrace import Columns, Observation, pipeline
+from headrace_documents.analysis_body import AnalysisBody, ExplanationBody, FindingBody, SentenceBody
 from headrace_documents.classification import ClassificationService
 from headrace_documents.classifier.contributions import columns_of, kept_columns, weights_of
 from headrace_documents.classifier.embedding import projected
@@ -14,7 +15,6 @@ from headrace_documents.extraction import TextExtractionService
 from headrace_documents.media_types import contradicted
 from headrace_documents.schema import (
     UNKNOWN_LANGUAGE,
-    Box,
     Classification,
     Document,
     Explanation,
@@ -49,17 +49,17 @@ class Analysis:
         self.classification = classification
         self.summary = summary
 
-    def body(self) -> dict[str, Any]:
+    def body(self) -> AnalysisBody:
         """The fields on the wire."""
         found = self.classification
-        evidence = columns_of(found.explanation.evidence)
+        evidence = list(Columns(columns_of(found.explanation.evidence)).rows())
         return {
             "document": self.reading.document,
             "classification": {
                 "label": found.label,
                 "confidence": found.confidence,
                 "probabilities": found.probabilities,
-                "explanation": _sum(found.explanation) | {"evidence": list(Columns(evidence).rows())},
+                "explanation": cast("ExplanationBody", _sum(found.explanation) | {"evidence": evidence}),
             },
             "summary": {
                 "method": self.summary.method,
@@ -160,21 +160,25 @@ def _sum(explanation: Explanation) -> dict[str, Any]:
     }
 
 
-def _sentence(sentence: Sentence) -> dict[str, Any]:
-    fields = {"text": sentence.text, "score": sentence.score, "start": sentence.start, "end": sentence.end}
+def _sentence(sentence: Sentence) -> SentenceBody:
+    fields: SentenceBody = {
+        "text": sentence.text,
+        "score": sentence.score,
+        "start": sentence.start,
+        "end": sentence.end,
+    }
     if sentence.sources:
         fields["supported"] = sentence.supported
         fields["sources"] = [{"start": start, "end": end} for start, end in sentence.sources]
     elif not sentence.supported:
         fields["supported"] = False
-    return fields | _place(sentence.page, sentence.boxes)
+    if sentence.page is not None:
+        fields["page"], fields["boxes"] = sentence.page, sentence.boxes
+    return fields
 
 
-def _place(page: int | None, boxes: list[Box]) -> dict[str, Any]:
-    """Formats without pages have neither page nor boxes."""
-    return {} if page is None else {"page": page, "boxes": boxes}
-
-
-def _finding(finding: Finding) -> dict[str, Any]:
-    fields: dict[str, Any] = {"code": finding.code, "detail": finding.detail}
-    return fields if finding.page is None else fields | {"page": finding.page}
+def _finding(finding: Finding) -> FindingBody:
+    fields: FindingBody = {"code": finding.code, "detail": finding.detail}
+    if finding.page is not None:
+        fields["page"] = finding.page
+    return fields

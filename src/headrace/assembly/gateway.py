@@ -39,7 +39,7 @@ from headrace.gateway import (
 from headrace.gateway.app import Authenticate, Bounds, Gateway, open_to_all
 from headrace.gateway.auth import Keys, OpenHere, is_loopback
 from headrace.gateway.place import Place
-from headrace.gateway.preferences import answering_by_preference
+from headrace.gateway.preferences import choice_of_callers
 from headrace.gateway.route import Route
 from headrace.gateway.server import Server
 from headrace.gateway.uploads import FRAMING_BYTES, Fetch, fetch_nothing
@@ -77,7 +77,7 @@ def _nouns(running: Running) -> list[Route]:
             upload_bytes=settings.limits.upload_bytes,
             budget_s=settings.limits.request_seconds,
             fetch=fetcher,
-            answering=answering_by_preference(running.jobs.queue, check=check),
+            choice=choice_of_callers(running.jobs.queue, check=check),
             quota=_quota(running),
         ),
         *decisions.routes(running.recorder, running.decisions, running.replayer),

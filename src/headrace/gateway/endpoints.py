@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import ceil
 from time import monotonic
 from typing import Any
@@ -12,6 +13,7 @@ import msgspec
 
 from headrace.errors import (
     DeadlineExceeded,
+    HeadraceError,
     InvalidInput,
     Malformed,
     Overloaded,
@@ -21,6 +23,7 @@ from headrace.errors import (
     Unreadable,
     UnsupportedType,
 )
+from headrace.gateway.answer_form import answer_type
 from headrace.gateway.caller import Access
 from headrace.gateway.operation import Content, Operation, Parameter
 from headrace.gateway.request import Request
@@ -63,25 +66,36 @@ Answering = Callable[[Request, Endpoint, Asked], Awaitable[Response | Stream]]
 """What is done with a question that was read; `answer_now`, or what lets the caller choose by `Prefer`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """How questions are answered, and what the contract says of that besides an answer at once."""
+
+    answering: Answering
+    parameters: tuple[Parameter, ...] = ()
+    gives: Mapping[int, Content] = field(default_factory=dict)
+    errors: tuple[type[HeadraceError], ...] = ()
+
+
 def routes(
     endpoints: Sequence[Endpoint],
     *,
     upload_bytes: int,
     budget_s: float,
     fetch: Fetch,
-    answering: Answering | None = None,
+    choice: Choice | None = None,
     quota: Quota | None = None,
 ) -> list[Route]:
     """A call for each endpoint; `budget_s` is the usual budget, `upload_bytes` the most that a file may have.
 
-    With a `quota` each caller's answers tell what is left of it.
+    Without a `choice` all are answered now. With a `quota` each caller's answers tell what is left of it.
     """
+    choice = choice or Choice(answer_now)
     return [
         Route(
             "POST",
             f"/v1/{endpoint.path}",
-            _within_quota(quota, _handler(endpoint, budget_s, _reader(endpoint, fetch), answering or answer_now)),
-            _operation(endpoint),
+            _within_quota(quota, _handler(endpoint, budget_s, _reader(endpoint, fetch), choice.answering)),
+            _operation(endpoint, choice),
             access=Access.WRITE,
             body_limit=upload_bytes + FRAMING_BYTES,
         )
@@ -216,14 +230,14 @@ def _reader(endpoint: Endpoint, fetch: Fetch) -> Reader:
     return read_json
 
 
-def _operation(endpoint: Endpoint) -> Operation:
+def _operation(endpoint: Endpoint, choice: Choice) -> Operation:
     return Operation(
         endpoint.route.summary or endpoint.path,
         endpoint.path.partition("/")[0],
-        parameters=HEADERS,
+        parameters=(*HEADERS, *choice.parameters),
         takes=_takes(endpoint),
-        gives={200: Content({"type": "object"})},
-        errors=ERRORS,
+        gives={200: Content(answer_type(endpoint)), **choice.gives},
+        errors=(*ERRORS, *choice.errors),
     )
 
 

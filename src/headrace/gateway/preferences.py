@@ -11,8 +11,9 @@ from opentelemetry.trace import SpanKind
 
 from headrace.domain.job import Job, JobRequest, JobState
 from headrace.errors import Conflict, DeadlineExceeded, HeadraceError, Malformed, ServiceFailed
-from headrace.gateway.endpoints import Answering, Asked, answer_now
-from headrace.gateway.jobs import result_response
+from headrace.gateway.endpoints import Answering, Asked, Choice, answer_now
+from headrace.gateway.jobs import JOB, result_response
+from headrace.gateway.operation import Parameter
 from headrace.gateway.request import Request
 from headrace.gateway.response import Response, json_response
 from headrace.jobs.job_queue import JobQueue, Question
@@ -20,6 +21,11 @@ from headrace.serving.endpoint import Endpoint
 
 LONGEST_WAIT_S = 300.0
 LONGEST_KEY = 255
+PARAMETERS = (
+    Parameter("Prefer", "respond-async: a job at once; wait=N: one after N s.", where="header", example="wait=2"),
+    Parameter("Idempotency-Key", "Same key and body, same answer.", where="header", example="order-17"),
+    Parameter("X-Headrace-Webhook", "Who is told when the job ends.", where="header", example="https://example.org/h"),
+)
 _WAIT = re.compile(r"wait\s*=\s*\"?(\d{1,9})\"?", re.ASCII)
 
 
@@ -55,6 +61,13 @@ def preference_of(header: str | None) -> Preference | None:
         wait_s = min(waits[0], LONGEST_WAIT_S)
         return Preference(wait_s, f"wait={wait_s:.0f}")
     return Preference(0.0, "respond-async") if "respond-async" in tokens else None
+
+
+def choice_of_callers(queue: JobQueue, *, check: Callable[[str], str]) -> Choice:
+    """Now or later, as each call says; `check` sees addresses that want to be told."""
+    return Choice(
+        answering_by_preference(queue, check=check), parameters=PARAMETERS, gives={202: JOB}, errors=(Conflict,)
+    )
 
 
 def answering_by_preference(queue: JobQueue, *, check: Callable[[str], str]) -> Answering:

@@ -34,8 +34,11 @@ class Answer(Protocol):
     One that has a `label` as well, a method or a value, is compared by it in rollouts and with what feedback says.
     """
 
-    def body(self) -> dict[str, Any]:
-        """The fields on the wire, without those that the endpoint adds (decision, release, timings, degraded)."""
+    def body(self) -> Mapping[str, Any]:
+        """The fields on the wire, without those that the endpoint adds (decision, release, timings, degraded).
+
+        Annotated with a `TypedDict`, they stand in the contract.
+        """
         ...
 
     def text(self) -> str | None:
