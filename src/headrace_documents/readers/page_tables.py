@@ -25,6 +25,11 @@ WIDE_SHARE = 0.5
 FARTHEST_ROW = 3.0
 """Rows of a table are at most this many heights apart."""
 MOST_COLUMNS = 60
+MOST_HEADS = 3
+"""In so many rows from the first, cells may run over several columns, or names of rows may be missing."""
+FEWEST_DOTS = 4
+FLUSH = 0.25
+"""How far the edges of stretched lines are apart at most, in heights of a line."""
 MARKER = re.compile(r"^([•◦▪‣·\u2013\u2014*\-+]|[(\[]?[0-9]{1,3}[.)\]]?|[(\[]?[A-Za-z][.)\]]|[0-9]+(\.[0-9]+)+\.?)$")
 
 
@@ -89,10 +94,13 @@ def grids_of(boxes: Boxes, rows: Sequence[Row], words: Sequence[str]) -> list[Gr
     grids: list[Grid] = []
     opened: _Open | None = None
     may_open = _rows_with_wide_gaps(boxes, rows)
+    # Rows of dots lead from a heading to the number of its page.
+    for number in np.flatnonzero(may_open).tolist():
+        may_open[number] = words[rows[number].first : rows[number].last].count(".") < FEWEST_DOTS
     for number, row in enumerate(rows):
         if opened is None and not may_open[number]:
             continue
-        gaps = _gaps(boxes, row)
+        gaps = _gaps(boxes, row) if words[row.first : row.last].count(".") < FEWEST_DOTS else []
         for _ in range(2):
             gutters = _continued(opened, boxes, rows, number) if gaps and opened is not None else []
             if gutters or opened is None:
@@ -172,16 +180,24 @@ def _continued(opened: _Open, boxes: Boxes, rows: Sequence[Row], number: int) ->
     usual = _height(words)
     least, wide = NARROW_GAP * usual, row.wide(usual)
     spans: list[tuple[float, float]] = words[:, [0, 2]].tolist()
+    heads = number - opened.first_row
+    is_confirmed = False
     gutters = []
     for gutter in opened.gutters:
-        middle_gaps = _narrowed(gutter, spans)
-        if middle_gaps is not None and middle_gaps[1] - middle_gaps[0] > least:
-            own = middle_gaps[2]
-            between = gutter.between + int(wide < own < math.inf)
-            gutters.append(_Gutter(middle_gaps[0], middle_gaps[1], gutter.wide + int(own > wide), between))
-    every_wide = [gap for gap in _gaps(boxes, row) if gap.wide]
-    if any(not any(_meet(gap, gutter) for gutter in gutters) for gap in every_wide):
-        return []
+        for left, right, own in _left_of(gutter, spans, least, wide=wide if heads <= MOST_HEADS else math.inf):
+            is_between = wide < own < math.inf
+            is_confirmed = is_confirmed or is_between
+            gutters.append(_Gutter(left, right, gutter.wide + int(own > wide), gutter.between + int(is_between)))
+    for gap in _gaps(boxes, row):
+        if gap.wide and not any(_meet(gap, gutter) for gutter in gutters):
+            may_begin = is_confirmed and heads <= MOST_HEADS
+            before_all = _before(gap, boxes[rows[opened.first_row].first : row.first]) if may_begin else None
+            if before_all is None or before_all.right - before_all.left <= least:
+                return []
+            # The names of the rows of a table may have none themselves, and the rows above nothing there.
+            before_all.wide += heads
+            gutters.append(before_all)
+    gutters.sort(key=lambda each: each.left)
     # A row that stands on one side of all gutters is a line of text below the table.
     is_split = any(words[0, 0] < gutter.right and words[-1, 2] > gutter.right for gutter in gutters)
     return gutters if is_split and _keeps(opened, gutters, number) else []
@@ -196,22 +212,34 @@ def _keeps(opened: _Open, gutters: list[_Gutter], number: int) -> bool:
     return sum(gutter.wide >= WIDE_SHARE * count for gutter in gutters) >= established
 
 
-def _narrowed(gutter: _Gutter, spans: Sequence[tuple[float, float]]) -> tuple[float, float, float] | None:
-    """The widest that a row leaves of a gutter, and how wide its own gap there is; None when words fill it.
+def _left_of(
+    gutter: _Gutter, spans: Sequence[tuple[float, float]], least: float, *, wide: float
+) -> list[tuple[float, float, float]]:
+    """What a row leaves of a gutter, from left to right, and how wide its own gap there is; nothing if words fill it.
 
-    `spans` are the left and right of its words. A row has so few that arrays would cost more than they save.
+    `spans` are the left and right of its words. A row has so few that arrays would cost more than they save. Of several
+    parts the widest, or all whose gap is wide: a cell may stand below one that runs over several columns.
     """
-    left, right, reach = gutter.left, gutter.left, gutter.left
+    parts: list[tuple[float, float]] = []
+    reach = gutter.left
     crossing = [span for span in spans if span[0] < gutter.right and span[1] > gutter.left]
     for x0, x1 in [*crossing, (gutter.right, gutter.right)]:
-        if x0 - reach > right - left:
-            left, right = reach, x0
+        if x0 - reach > least:
+            parts.append((reach, x0))
         reach = max(reach, x1)
-    if right <= left:
-        return None
-    before = max((x1 for _, x1 in spans if x1 <= left + 0.01), default=-math.inf)
-    after = min((x0 for x0, _ in spans if x0 >= right - 0.01), default=math.inf)
-    return left, right, after - before
+    found = []
+    for left, right in parts:
+        before = max((x1 for _, x1 in spans if x1 <= left + 0.01), default=-math.inf)
+        after = min((x0 for x0, _ in spans if x0 >= right - 0.01), default=math.inf)
+        found.append((left, right, after - before))
+    several = [part for part in found if wide < part[2] < math.inf] if len(found) > 1 else []
+    return several if len(several) > 1 else [max(found, key=lambda part: part[1] - part[0])] if found else []
+
+
+def _before(gap: _Gutter, above: Boxes) -> _Gutter | None:
+    """The part of a gap that stands to the left of all words above; None where it has none."""
+    left = float(above[:, 0].min())
+    return _Gutter(gap.left, min(gap.right, left), gap.wide, gap.between) if gap.left <= left else None
 
 
 def _meet(gap: _Gutter, gutter: _Gutter) -> bool:
@@ -222,6 +250,8 @@ def _closed(opened: _Open, last_row: int, boxes: Boxes, rows: Sequence[Row], wor
     """The table, if its rows are many enough for its gutters to be no accident."""
     count = last_row - opened.first_row
     gutters = [gutter for gutter in opened.gutters if gutter.wide >= WIDE_SHARE * count and gutter.between]
+    if count == 2 and _is_justified(rows, opened.first_row, boxes):
+        return []
     if count < 2 or not gutters or (count == 2 and (len(gutters) < 2 or any(each.wide < 2 for each in gutters))):
         return []
     edges = [(gutter.left + gutter.right) / 2 for gutter in gutters]
@@ -230,6 +260,21 @@ def _closed(opened: _Open, last_row: int, boxes: Boxes, rows: Sequence[Row], wor
     if filled < 0.5 * (len(edges) + 1) * count or _is_list(cells, words):
         return []
     return [Grid(first_row=opened.first_row, last_row=last_row, cells=cells)]
+
+
+def _is_justified(rows: Sequence[Row], first: int, boxes: Boxes) -> bool:
+    """Whether two rows are lines of a paragraph stretched to the width of its column, as one beside them is."""
+    edges = []
+    for row in rows[max(0, first - 1) : first + 3]:
+        words = boxes[row.first : row.last]
+        edges.append((float(words[0, 0]), float(words[:, 2].max()), row.bottom - row.top))
+    own = edges[1:3] if first else edges[:2]
+    (left, right, height), below = own
+    reach = FLUSH * height
+    if abs(below[0] - left) > reach or abs(below[1] - right) > reach:
+        return False
+    beside = [edge for edge in edges if edge not in own]
+    return any(abs(edge[0] - left) <= reach and abs(edge[1] - right) <= reach for edge in beside)
 
 
 def _cells(boxes: Boxes, row: Row, edges: list[float]) -> tuple[Cell | None, ...]:

@@ -182,12 +182,19 @@ def _left_of(gutter: tuple[float, float], level: _Level, height: float) -> tuple
 
 
 def _trimmed(levels: Sequence[_Level], height: float) -> list[_Level]:
-    """Without the lines at the end that stand in the first column alone: they are the text below."""
-    kept = list(levels)
-    edge = min((level.pieces[1].box[0] for level in kept if len(level.pieces) > 1), default=np.inf)
-    while kept and len(kept[-1].pieces) == 1 and kept[-1].pieces[0].box[0] < edge - height:
-        kept.pop()
-    return kept
+    """Without the lines at the end that stand in the first column alone: they are the text below.
+
+    Those that are closer to the line above than rows are to one another belong to its cell.
+    """
+    edge = min((level.pieces[1].box[0] for level in levels if len(level.pieces) > 1), default=np.inf)
+    last = len(levels)
+    while last and len(levels[last - 1].pieces) == 1 and levels[last - 1].pieces[0].box[0] < edge - height:
+        last -= 1
+    pairs = itertools.pairwise(levels[:last])
+    rows = min((b.top - a.top for a, b in pairs if min(len(a.pieces), len(b.pieces)) > 1), default=0.0)
+    while 0 < last < len(levels) and levels[last].top - levels[last - 1].top < rows / LOOSE:
+        last += 1
+    return list(levels[:last])
 
 
 @dataclass(frozen=True, slots=True)
