@@ -93,3 +93,16 @@ def test_lines_from_the_right_on_a_page_from_the_left_are_read_by_their_glyphs()
     check_places(text)
     a, b, c, d, e, f = (chr(0x641 + number) for number in range(6))
     assert f"{a}{b}{c}{d} {b}\u0644\u0627\u064b{c} {a}{d}{e}{f} {a}{b}{c}" in text.characters.split("\n")
+
+
+def test_a_mark_at_the_left_of_lines_that_begin_there_tells_that_they_run_from_the_right():
+    seen = ".2024 יאמב"
+    places = [(each, 10.0 * at, 10.0 * at + 9) for at, each in enumerate(seen) if each != " "]
+    glyphs = [_Glyph(each, x0, 0.0, x1, 9.0, 0.0, at, x0, x1) for at, (each, x0, x1) in enumerate(places)]
+    below = [_Glyph("ב", 0.0, -40.0, 9.0, -31.0, -40.0, 99, 0.0, 9.0)]
+
+    assert " ".join(_words(glyphs + below).words[:-1]) == "במאי 2024."
+
+
+def test_bullets_of_symbol_fonts_are_those_of_unicode():
+    assert cleaned("\uf0b7 one \uf0a7 two") == "• one ▪ two"

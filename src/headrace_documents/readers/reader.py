@@ -16,6 +16,10 @@ from headrace_documents.schema import Finding, Table
 # Control characters that are no white space mean nothing in a text and break terminals, JSON readers and databases. A
 # soft hyphen says where a word may be broken, and is not seen where it is not.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\xad\ufffe\uffff]")
+# Bullets, arrows and ticks of Symbol and Wingdings, which Word keeps in a private area.
+_OF_SYMBOL_FONTS = str.maketrans(
+    "\uf0b7\uf0a7\uf0d8\uf076\uf0fc\uf0e0\uf0a8", "\u2022\u25aa\u27a2\u2756\u2713\u2192\u25fb"
+)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _BETWEEN = "\n\n"
 
@@ -155,8 +159,11 @@ class Flow:
 
 
 def cleaned(text: str) -> str:
-    """`text` with ends of lines and pages as one newline, without control characters and halves of surrogate pairs."""
+    """`text` with ends of lines and pages as one newline, without control characters and halves of surrogate pairs.
+
+    Bullets of symbol fonts are those of Unicode.
+    """
     if text.isprintable():
         return text
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\x0c", "\n").replace("\x0b", "\n")
-    return _SURROGATE.sub("\ufffd", _CONTROL.sub("", text))
+    return _SURROGATE.sub("\ufffd", _CONTROL.sub("", text.translate(_OF_SYMBOL_FONTS)))

@@ -122,7 +122,7 @@ def _words(glyphs: list[_Glyph]) -> RowsOfWords:
     rows = _rows([each for each in glyphs if not _is_mark(each.text)], size)
     for mark in (each for each in glyphs if _is_mark(each.text)):
         _attach(mark, rows, size)
-    is_ltr = _aligns_left(rows)
+    is_ltr = _runs_from_left(rows)
     words: list[str] = []
     turned: list[bool] = []
     numbers: list[int] = []
@@ -211,6 +211,19 @@ def _attach(mark: _Glyph, rows: list[_Row], size: float) -> None:
     )
     if found is not None:
         found.text += mark.text
+
+
+def _runs_from_left(rows: list[_Row]) -> bool:
+    """Whether rows run from left to right, with what is written from right to left in them.
+
+    The marks that end sentences stand at the right of such rows; without any it is told by where rows begin.
+    """
+    ends = Counter[bool]()
+    for row in rows:
+        if any(_is_rtl(each.text[0]) for each in row.glyphs):
+            ends[False] += min(row.glyphs, key=lambda each: each.x0).text in _ENDS
+            ends[True] += max(row.glyphs, key=lambda each: each.x1).text in _ENDS
+    return ends[True] > ends[False] if ends[True] != ends[False] else _aligns_left(rows)
 
 
 def _aligns_left(rows: list[_Row]) -> bool:
