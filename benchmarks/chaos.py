@@ -73,6 +73,8 @@ class Scene:
         """Returns when a job runs; where all ended before one was seen, as on a busy machine, more join `ids`."""
         async with asyncio.timeout(self.size.wait_s):
             while not await self.mill.store.leases():
+                for each in self.mill.processes:
+                    each.check()
                 if all(job.state.is_final for job in await self.mill.jobs()):
                     ids += await self.submit_naps(self.size.jobs)
                 await asyncio.sleep(0.02)

@@ -283,6 +283,11 @@ class Processes:
             return int(found[0]) if found else None
         return None
 
+    def check(self) -> None:
+        """Raises ChildProcessError once the supervisor has ended, with all that it supervised."""
+        if (code := self._process.poll()) is not None:
+            raise ChildProcessError(f"{' '.join(map(str, self._process.args[3:]))} ended with {code}.")
+
     def kill_member(self) -> int | None:
         """SIGKILL to the process that does the work, in whatever it is doing."""
         pid = self.member()

@@ -29,7 +29,7 @@ from headrace.domain.decision import new_id
 from headrace.domain.webhook import Delivery, DeliveryState, Receipt, Webhook, WebhookState
 from headrace.storage.database import Database, metadata
 from headrace.storage.job_tables import microseconds, moment_of
-from headrace.storage.multirow import insert_rows
+from headrace.storage.multirow import insert_rows, upserting
 from headrace.storage.prepared import Prepared
 
 webhooks = Table(
@@ -177,8 +177,7 @@ class SqlWebhooks:
             "state": webhook.state.value,
         }
         with self._database.transaction() as connection:
-            connection.execute(delete(webhooks).where(webhooks.c.id == webhook.id))
-            connection.execute(insert(webhooks), row)
+            connection.execute(upserting(webhooks, connection.dialect.name), row)
 
     def _listed(self) -> list[Webhook]:
         with self._database.reading() as connection:
