@@ -28,6 +28,7 @@ class Counter:
     """Handlers that do what a test needs, and what came of them."""
 
     def __init__(self) -> None:
+        self.begun = asyncio.Event()
         self.cancelled = 0
         self.sent = 0
 
@@ -72,6 +73,7 @@ class Counter:
         return text_response(request.query.get("of", ""))
 
     async def late(self, request):
+        self.begun.set()
         try:
             await asyncio.sleep(request.number("ms", default=50, least=1, most=600_000) / 1000)
         except asyncio.CancelledError:
@@ -465,8 +467,7 @@ async def test_targets_that_are_no_paths_lead_nowhere(it, target):
 async def test_who_goes_away_has_his_call_cancelled_at_once(it):
     _, writer = await asyncio.open_connection("127.0.0.1", it.port)
     writer.write(call("GET", "/late?ms=600000") + call("GET", "/late?ms=600000"))
-    await writer.drain()
-    await asyncio.sleep(0.05)
+    await asyncio.wait_for(it.begun.wait(), WAIT_S)
     writer.close()
 
     async with asyncio.timeout(WAIT_S):
@@ -511,7 +512,7 @@ async def test_who_is_being_answered_when_the_server_stops_is_answered(it):
     reader, writer = await asyncio.open_connection("127.0.0.1", it.port)
     idle, idler = await asyncio.open_connection("127.0.0.1", it.port)
     writer.write(call("GET", "/late?ms=300") + call("GET", "/name?of=second"))
-    await asyncio.sleep(0.1)
+    await asyncio.wait_for(it.begun.wait(), WAIT_S)
 
     stopped = await it.server.stop(within_s=30)
 
@@ -525,7 +526,7 @@ async def test_who_is_being_answered_when_the_server_stops_is_answered(it):
 async def test_what_takes_too_long_when_the_server_stops_is_cut_off(it):
     _, writer = await asyncio.open_connection("127.0.0.1", it.port)
     writer.write(call("GET", "/late?ms=600000"))
-    await asyncio.sleep(0.1)
+    await asyncio.wait_for(it.begun.wait(), WAIT_S)
 
     assert not await it.server.stop(within_s=0.1)
 

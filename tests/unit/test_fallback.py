@@ -369,9 +369,12 @@ async def test_a_private_way_is_not_named_to_those_who_wait_in_vain():
 
     async with pool_of(Broken, rungs={"grind": Miller.ladders["grind"][:0]}) as pool:
         by_hand = next(rung.method for rung in Miller.ladders["grind"] if rung.name == "hand")
-        with within(Context(deadline=monotonic() + 0.2)):
+        with within(Context(deadline=monotonic() + 60)):
             grinding = asyncio.create_task(pool.call(Miller.methods["grind"], "rye"))
-            await asyncio.sleep(0.05)
+        async with asyncio.timeout(30):
+            while not Broken.grinds:
+                await asyncio.sleep(0.001)
+        with within(Context(deadline=monotonic() + 0.2)):
             with pytest.raises(DeadlineExceeded, match=r"^by hand did not answer"):
                 await pool.call(by_hand, "rye")
         Broken.release.set()

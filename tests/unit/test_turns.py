@@ -79,21 +79,19 @@ def test_a_process_that_is_killed_gives_back_its_turns_and_what_was_due(turns):
 
 def test_whoever_asked_first_has_the_next_turn(turns):
     taken(turns)
-    order, waiting = [], []
+    order, ends = [], monotonic() + LONG_S
 
     def wait(number):
-        waiting.append(number)
         assert turns.take(within_s=LONG_S)
         order.append(number)
         turns.give_back()
 
     others = [threading.Thread(target=wait, args=(number,)) for number in range(4)]
-    for other in others:
+    for number, other in enumerate(others):
         other.start()
-        while not others.index(other) < len(waiting):
+        while len(turns.waiting) <= number:
+            assert monotonic() < ends
             time.sleep(0.001)
-        # It has yet to reach the kernel.
-        time.sleep(0.02)
     turns.give_back()
     for other in others:
         other.join(LONG_S)
