@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -37,6 +38,8 @@ HERE = Path(__file__).resolve().parent
 SEARCH_PATH = os.pathsep.join([str(HERE), str(HERE.parent / "src")])
 POSTGRES = "postgresql://root@127.0.0.1:5432/{}"
 LAST_CHARACTERS = 8000
+FIRST_PORT, PORTS = 20_000, 12_000
+"""Below those that systems give to connections that go out."""
 RABBITMQ = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 KEEPERS = {
     "sqlite": ("sqlite", "embedded"),
@@ -117,10 +120,12 @@ class Server:
 
 
 def free_port() -> int:
-    """A port that nobody listens at."""
-    with socket.socket() as place:
-        place.bind(("127.0.0.1", 0))
-        return int(place.getsockname()[1])
+    """A port that nobody listens at, nor any connection goes out from: one of those might be there after a kill."""
+    while True:
+        port = FIRST_PORT + secrets.randbelow(PORTS)
+        with suppress(OSError), socket.socket() as place:
+            place.bind(("127.0.0.1", port))
+            return port
 
 
 def redis_server(folder: Path, *, fsync: str = "everysec") -> tuple[Server, str]:
