@@ -100,6 +100,14 @@ def test_an_unbound_pipeline_runs_in_place_and_loads_once():
     assert Counting.loads == 1
 
 
+def test_a_function_is_no_pipeline():
+    with pytest.raises(InvalidConfiguration, match=r"is no class, and a pipeline is one. Write @pipeline above"):
+
+        @pipeline
+        async def grind(corn: str) -> str:
+            return corn
+
+
 def test_a_pipeline_without_endpoints_is_refused():
     with pytest.raises(InvalidConfiguration, match="Empty has no public async method"):
 

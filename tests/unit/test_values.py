@@ -241,6 +241,8 @@ async def test_the_rows_of_an_array_are_answers():
 async def test_too_many_answers_are_told_with_what_to_return():
     with pytest.raises(ServiceFailed, match=r"few was asked 1 questions and gave 2 answers. Return a list with one"):
         await asked_of_rows("few", 1.0)
+    with pytest.raises(ServiceFailed, match=r"few was asked 1 questions and gave 2 answers. Return a list with one"):
+        await Rows().few(1.0)
 
 
 @pytest.mark.parametrize("name", ["untold", "told"])

@@ -35,8 +35,13 @@ def pipeline(cls: PipelineType) -> PipelineType:
     """Marks an ordinary class as a pipeline: its public async methods of one argument are endpoints.
 
     Raises:
-        InvalidConfiguration: it has none, or one that does not take exactly one argument.
+        InvalidConfiguration: it is no class, has none, or one that does not take exactly one argument.
     """
+    if not isinstance(cls, type):
+        raise InvalidConfiguration(
+            f"{getattr(cls, '__qualname__', cls)!s} is no class, and a pipeline is one.",
+            remedy="Write @pipeline above a class with public async methods.",
+        )
     routes = routes_of(cls)
     if not routes:
         raise InvalidConfiguration(

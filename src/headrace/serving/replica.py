@@ -11,9 +11,9 @@ from time import monotonic
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from headrace.errors import HeadraceError, InvalidConfiguration, ServiceFailed
+from headrace.serving.batch_answers import each_of
 from headrace.serving.batcher import Call
 from headrace.serving.context import Context, place_in, shared_by
 from headrace.serving.driving import Driver
@@ -90,7 +90,7 @@ class Replica:
         else:
             asked = [call.question for call in calls]
             values = self._driver.run(method.run, self._service, asked, variables=variables)
-        values = _each(method, values, len(calls))
+        values = each_of(values, method.title, asked=len(calls))
         compute_ms = (monotonic() - begun) * 1000
         return [
             Reply(value=value, queued_ms=(begun - call.queued_at) * 1000, compute_ms=compute_ms, batch_size=len(calls))
@@ -117,7 +117,7 @@ class Replica:
         assert method.max_batch_size is not None
         alone, begun = [], monotonic()
         for question in questions:
-            alone += _each(method, self._run(method, [question]), 1)
+            alone += each_of(self._run(method, [question]), method.title, asked=1)
         if method.max_batch_size == 1:
             return True
         order = [*reversed(range(len(questions)))]
@@ -125,26 +125,13 @@ class Replica:
             order = [*range(len(questions)), *order]
         order = order[: method.max_batch_size]
         asked = [questions[number] for number in order]
-        together = _each(method, self._run(method, asked, count=len(order)), len(order))
+        together = each_of(self._run(method, asked, count=len(order)), method.title, asked=len(order))
         try:
             encode = codecs_of(method)[1].encode
             return all(encode(alone[number]) == encode(value) for number, value in zip(order, together, strict=True))
         except (NameError, NotImplementedError, TypeError, OverflowError, msgspec.MsgspecError):
             # Answers that have no bytes of their own are compared as the author's types compare themselves.
             return all(bool(alone[number] == value) for number, value in zip(order, together, strict=True))
-
-
-def _each(method: Method, values: object, asked: int) -> list[Any]:
-    """The answers one by one: of a list, a tuple, or the rows of an array."""
-    if isinstance(values, np.ndarray) and values.ndim:
-        values = list(values) if values.ndim > 1 else values.tolist()
-    if not isinstance(values, (list, tuple)) or len(values) != asked:
-        given = len(values) if isinstance(values, (list, tuple)) else f"{type(values).__name__} for"
-        raise ServiceFailed(
-            f"{method.title} was asked {asked} questions and gave {given} answers.",
-            remedy="Return a list with one answer for each question, in their order.",
-        )
-    return list(values)
 
 
 def _shareable(error: BaseException, doing: str) -> Exception:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar, cast
 
 from headrace.errors import InvalidConfiguration
+from headrace.serving.batch_answers import each_of
 from headrace.serving.declaration import argument_of, check_is_endpoint, is_async
 from headrace.serving.elsewhere import Elsewhere
 from headrace.serving.shared_work import Shelf
@@ -223,7 +224,7 @@ class Here:
         self._service.ensure_loaded()
         if method.max_batch_size is None:
             return await method.run(self._service, question)
-        return (await method.run(self._service, [question]))[0]
+        return each_of(await method.run(self._service, [question]), method.title, asked=1)[0]
 
 
 def batched(
