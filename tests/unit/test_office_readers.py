@@ -638,3 +638,10 @@ def test_the_words_of_boxes_on_a_sheet_stand_after_its_cells():
 def box_of(*lines: str) -> str:
     paragraphs = "".join(f"<a:p><a:r><a:t>{line}</a:t></a:r></a:p>" for line in lines)
     return f"<xdr:sp><xdr:txBody><a:bodyPr/>{paragraphs}</xdr:txBody></xdr:sp>"
+
+
+def test_a_bound_that_no_setting_raises_says_so():
+    with pytest.raises(TooLarge, match=r"It has 10,001 levels of nested elements.*No setting raises this"):
+        extracted(b"<html><body>" + b"<div>" * 20_000 + b"x", "deep.html")
+    with pytest.raises(TooLarge, match=r"raise the limit in \[services.text_extractor\]"):
+        extracted(rb"{\rtf1" + b"{" * 2_000 + b"x" + b"}" * 2_001, "deep.rtf")

@@ -88,7 +88,7 @@ def parsed(data: bytes, limits: Limits) -> etree._Element:
         return etree.fromstring(data, _parser(mends=False))
     except etree.XMLSyntaxError as error:
         if "depth" in str(error).lower():
-            limits.check("levels of XML", DEEPEST + 1, DEEPEST)
+            limits.check_fixed("levels of XML", DEEPEST + 1, DEEPEST)
     except ValueError as error:
         raise Unreadable(f"A part is no XML: {error}.", remedy="Save it anew.") from error
     try:

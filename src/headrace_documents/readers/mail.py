@@ -57,10 +57,12 @@ def _check(content: bytes, limits: Limits) -> None:
     end = _HEAD_END.search(content)
     head = content[: end.start() if end else len(content)].replace(b"\r\n", b"\n")
     limits.check("headers", len(_HEADER.findall(head)), limits.headers)
-    limits.check("bytes of headers", len(head), HEAD_BYTES)
+    limits.check_fixed("bytes of headers", len(head), HEAD_BYTES)
     for header in _HEADER.split(content.replace(b"\r\n", b"\n") if content.count(b";") > PARAMETERS else b""):
-        limits.check("parameters in one header", len(_CONTINUED.findall(header.partition(b"\n\n")[0])), PARAMETERS)
-    limits.check("bytes in one header line", max(map(len, head.split(b"\n")), default=0), LONGEST_LINE)
+        limits.check_fixed(
+            "parameters in one header", len(_CONTINUED.findall(header.partition(b"\n\n")[0])), PARAMETERS
+        )
+    limits.check_fixed("bytes in one header line", max(map(len, head.split(b"\n")), default=0), LONGEST_LINE)
     limits.check("nested parts", content.lower().count(b"content-type: multipart/"), limits.attachments)
     limits.check("parts", content.lower().count(b"content-type:"), limits.attachments * 4)
 

@@ -49,12 +49,19 @@ class Limits:
     characters: int = 20_000_000
 
     def check(self, what: str, value: float, limit: float) -> None:
-        """Raises `TooLarge` naming both when `value` is above `limit`."""
+        """Raises `TooLarge` naming both when `value` is above `limit`, which is one of these."""
         if value > limit:
-            raise TooLarge(
-                f"It has {value:,.0f} {what}, and at most {limit:,.0f} are read.",
-                remedy="Split it, or raise the limit in [services.text_extractor].",
-            )
+            raise _too_large(what, value, limit, "Split it, or raise the limit in [services.text_extractor].")
+
+    @staticmethod
+    def check_fixed(what: str, value: float, limit: float) -> None:
+        """As `check`, for a `limit` that no setting raises."""
+        if value > limit:
+            raise _too_large(what, value, limit, "No setting raises this: save the document anew, in a plainer form.")
+
+
+def _too_large(what: str, value: float, limit: float, remedy: str) -> TooLarge:
+    return TooLarge(f"It has {value:,.0f} {what}, and at most {limit:,.0f} are read.", remedy=remedy)
 
 
 @dataclass(frozen=True, slots=True)

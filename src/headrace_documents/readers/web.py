@@ -131,10 +131,10 @@ def _unclosed(text: str) -> str:
 
 
 def _check(text: str, limits: Limits) -> None:
-    limits.check("tags", len(_TAG.findall(text)), MARKUP * 5)
+    limits.check_fixed("tags", len(_TAG.findall(text)), MARKUP * 5)
     for tag in _LONG_TAG.finditer(text):
         # A picture inside the page is one long attribute; what the parser compares with one another is their number.
-        limits.check("attributes in one tag", len(_ATTRIBUTE.findall(tag[0])), ATTRIBUTES)
+        limits.check_fixed("attributes in one tag", len(_ATTRIBUTE.findall(tag[0])), ATTRIBUTES)
 
 
 def _passage(tree: HTMLTree, markup: str, limits: Limits) -> Passage:
@@ -202,7 +202,7 @@ class _Walk:
             if tag in _BLOCKS:
                 self._part(tag)
                 stack.append((node, True, is_preformatted, level))
-            self.flow.limits.check("levels of nested elements", level, LEVELS)
+            self.flow.limits.check_fixed("levels of nested elements", level, LEVELS)
             children = _children(node)
             stack += [(child, False, is_preformatted or tag == "pre", level + 1) for child in reversed(children)]
         self._part("div")

@@ -190,7 +190,7 @@ class GuardedReplicas:
                 ) from late
             raise WorkerOverdue(
                 f"{method.title} took longer than the {wall_s:g} s that one call may take.",
-                remedy="Split the document, or raise the limit.",
+                remedy="Send less, or raise [limits] document_seconds.",
             ) from late
         except WorkerDied:
             raise
