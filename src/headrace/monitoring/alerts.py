@@ -114,9 +114,12 @@ class AlertBook:
         """Raises an alert that someone else judged, unless one of its key is open."""
         return [] if alert.key in self.open else [self._raised(alert, now)]
 
-    def calmed(self, key: str, *, is_calm: bool, now: datetime, calm_s: float = 60.0) -> list[Change]:
-        """Recovers an open alert once what it was about has been calm for `calm_s`."""
-        if key not in self.open:
+    def calmed(self, key: str, *, is_calm: bool | None, now: datetime, calm_s: float = 60.0) -> list[Change]:
+        """Recovers an open alert once what it was about has been calm for `calm_s`.
+
+        None where it cannot be said whether it is: then it neither recovers nor begins anew to be calm.
+        """
+        if key not in self.open or is_calm is None:
             return []
         if not is_calm:
             self._calm_since.pop(key, None)

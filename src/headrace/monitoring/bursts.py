@@ -139,7 +139,8 @@ def common_effect(streams: Sequence[Bursts]) -> float:
         return 1.0
     spread = sum(each.spread() for each in streams) / len(streams)
     blocks = sum(each.blocks for each in streams) // len(streams)
-    return spread if spread > 1 + _SURE_TOGETHER * _deviation(blocks) else 1.0
+    sure = max(_SIGNIFICANT / math.sqrt(len(streams)), _SURE_TOGETHER) * _deviation(blocks)
+    return spread if spread > 1 + sure else 1.0
 
 
 def _deviation(blocks: int) -> float:

@@ -24,14 +24,15 @@ FEWEST = 30
 _SIDES_Z = 1.96
 
 
-def population_stability(reference: Ints, window: Ints) -> Measured:
+def population_stability(reference: Ints, window: Ints, *, bunched: float = 1.0) -> Measured:
     """How far the counts `window` have moved from `reference`, (bins,) each; the sum of (q - p) log(q / p).
 
     An empty bin counts as half an observation. Chance alone moves it by about `(bins - 1) (1/n + 1/m)`, which is taken
     off; the interval is by the delta method, widened by what it would be if nothing had moved (Yurdakul and Naranjo,
-    "Statistical properties of the population stability index", 2020).
+    "Statistical properties of the population stability index", 2020). `bunched` decisions are worth one.
     """
     p, q, n, m = _shares(reference, window)
+    n, m = n / bunched, m / bunched
     ratio = np.log(q / p)
     spread = _variance(p, -ratio - q / p, n) + _variance(q, ratio + 1 - p / q, m)
     return _interval(float(np.sum((q - p) * ratio)), spread, (len(p) - 1, 1 / n + 1 / m))
@@ -262,13 +263,13 @@ def _explanation(of: str, before: float, after: float, changes: Mapping[str, flo
     return Explanation(of, before, after, causes)
 
 
-def _shares(reference: Ints, window: Ints) -> tuple[Floats, Floats, int, int]:
+def _shares(reference: Ints, window: Ints) -> tuple[Floats, Floats, float, float]:
     used = (reference > 0) | (window > 0)
     p, q = (np.maximum(side[used].astype(np.float64), 0.5) for side in (reference, window))
     return p / p.sum(), q / q.sum(), max(int(reference.sum()), 1), max(int(window.sum()), 1)
 
 
-def _variance(shares: Floats, slope: Floats, count: int) -> float:
+def _variance(shares: Floats, slope: Floats, count: float) -> float:
     mean = float(np.sum(shares * slope))
     return max(0.0, float(np.sum(shares * slope**2)) - mean**2) / count
 

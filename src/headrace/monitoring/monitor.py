@@ -270,7 +270,8 @@ class Monitor:
                 if renewed := self._book.renew(key, cause):
                     self._store.save_alert(renewed)
             causes = (cause, *alert.signs)
-            is_calm = all(watch.is_calm(each.feature, each.segment) for each in causes)
+            calm = {watch.is_calm(each.feature, each.segment) for each in causes}
+            is_calm = False if False in calm else None if None in calm else True
             recovered = self._book.calmed(key, is_calm=is_calm, now=now, calm_s=self._options.calm_s)
             if recovered:
                 for each in causes:

@@ -11,6 +11,7 @@ import numpy as np
 
 from headrace.domain.report import Cause, Effect, WatchState
 from headrace.monitoring.bursts import common_effect
+from headrace.monitoring.calming import Calming
 from headrace.monitoring.detectors import BETTING, Budget
 from headrace.monitoring.drift import category_shift, number_shift
 from headrace.monitoring.gathered import gathered_in
@@ -28,10 +29,12 @@ WHOLE_PART = 0.5
 """The part of alpha for the streams of all traffic; those of segments, which are many more, share the rest."""
 _EXEMPLARS = 512
 _GENERATION = 100
-_CALM_PSI = 0.1
+_OVER_PSI, _STILL_THERE_PSI, _WORTH_A_LOOK_PSI = 0.025, 0.05, 0.1
+"""A change is over where its distance is below the first and surely below the last, and is not from the second on."""
 _NEARLY_ALL = 0.95
-_MORE = 0.5
-"""By so many powers of ten the evidence for a cause has to have grown for it to be told anew."""
+_MORE, _MOST_TELLING = 0.5, 50.0
+"""By so many powers of ten the evidence for a cause has to have grown for it to be told anew; beyond the other one it
+says no more of where it is strongest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,7 @@ class ReleaseWatch:
         self._former = SketchShelf()
         self._exemplars: list[Exemplar] = []
         self._bunched = 1.0
+        self._calming: dict[tuple[str, str], Calming] = {}
 
     @property
     def state(self) -> WatchState:
@@ -155,6 +159,9 @@ class ReleaseWatch:
             return cause
         home = self._home(cause.feature, cause.segment)
         evidence = max(self._evidence(cause.feature, each) for each in {home, cause.segment, EVERYTHING})
+        if evidence > _MOST_TELLING:
+            # Capital has a bound, and where it is reached in many segments none has more of it than another.
+            home = cause.segment
         return self.cause(cause.feature, home, evidence) if evidence > cause.evidence + _MORE else cause
 
     def _evidence(self, feature: str, segment: str) -> float:
@@ -180,16 +187,24 @@ class ReleaseWatch:
             return category_shift(feature, segment, reference.categories[feature], lately.categories[feature]).effect()
         return None
 
-    def is_calm(self, feature: str, segment: str) -> bool:
-        """Whether it is back near its reference: clearly below what is worth a look, and not for want of decisions."""
-        effect = self.effect(feature, segment)
-        return effect is not None and effect.decisions >= self._options.learn / 2 and effect.psi.high < _CALM_PSI
+    def is_calm(self, feature: str, segment: str) -> bool | None:
+        """Whether it is back near its reference: clearly below what is worth a look; None while that cannot be said."""
+        # From the first time that it is asked, which is when the alarm was raised or the watch began anew.
+        calming, reference = self._calming.setdefault((feature, segment), Calming()), self.reference(segment)
+        known = None if reference is None else reference.numbers.get(feature) or reference.categories.get(feature)
+        if known is None or calming.decisions < self._options.learn:
+            return None
+        psi = calming.distance(known, bunched=self._bunched)
+        if psi.value >= _STILL_THERE_PSI:
+            return False
+        return True if psi.value < _OVER_PSI and psi.high < _WORTH_A_LOOK_PSI else None
 
     def reset(self, feature: str, segment: str) -> None:
         """Begins the test of a stream anew after its alarm is over; also of those segments that rang with it."""
         for key in [each for each in self._alarmed if each[0] == feature or each == (feature, segment)]:
             self._alarmed.discard(key)
             self._streams[key].restart()
+        self._calming = {key: calming for key, calming in self._calming.items() if key[0] != feature}
 
     def lately(self, segment: str) -> WindowSketch:
         """The last few hundred decisions of a segment."""
@@ -247,6 +262,9 @@ class ReleaseWatch:
         """Powers of ten by which the capital passed what its share of alpha asks for; below 0 is not enough."""
         stream = self._stream(feature, segment)
         capital = stream.take(seen, self._rng, bunched=self._bunched)
+        calming = self._calming.get((feature, segment))
+        if calming is not None:
+            calming.take(seen, generation=round(2 * self._options.learn * self._bunched))
         # Without founders every stream is still learning, for they are named before the first one is tested.
         return math.log10(capital * self._share(feature, segment)) if self._founders else -math.inf
 

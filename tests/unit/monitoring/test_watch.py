@@ -52,11 +52,77 @@ def test_traffic_that_was_never_like_the_reference_raises_nothing_until_it_chang
     assert (found.feature, found.segment) == ("weight", "all")
     assert taken <= 100
     calm = []
-    for around in [1200] * 10 + [1000] * 40:
+    for around in [1200] * 10 + [1000] * 70:
         fed(watch, rng, around=around, spread=100, decisions=25)
         calm.append(watch.is_calm("weight", "all"))
     assert not any(calm[:10])
     assert any(calm[20:])
+
+
+@pytest.mark.parametrize("names", [3, 30])
+def test_an_alarm_over_a_mix_of_few_or_many_names_recovers_once_it_is_as_it_was_however_long_the_traffic(rng, names):
+    """What is calm for now and then not, by chance alone, would never be calm for a minute of quick traffic."""
+    watch = ReleaseWatch("sha256:a", OPTIONS, rng)
+
+    def looks(shares, batches):
+        """What is said at each look whether it is calm; the causes."""
+        said, causes = [], []
+        for _ in range(batches):
+            drawn = rng.choice(names, 50, p=np.array(shares) / sum(shares))
+            observed = [Observation(categories={"kind": str(each)}) for each in drawn]
+            causes += watch.take(reference_of(observed, fewest=0), [])
+            said.append(watch.is_calm("kind", "all"))
+        return said, causes
+
+    looks([1] * names, 40)
+    changed, (cause, *_) = looks([1] * (names - 1) + [names], 40)
+    normal, _ = looks([1] * names, 80)
+
+    assert (cause.feature, cause.segment) == ("kind", "all")
+    assert True not in changed[20:]
+    assert False in changed
+    assert normal[40:].count(False) < 4
+    assert normal[40:].count(True) > 5
+
+
+def test_what_is_told_of_a_cause_grows_with_what_is_seen_and_does_not_wander_between_segments(rng):
+    watch = ReleaseWatch("sha256:a", OPTIONS, rng)
+
+    def take(around, batches):
+        causes = []
+        for _ in range(batches):
+            observed = [
+                Observation(numbers={"weight": float(value)}, tags={"source": str(source)})
+                for value, source in zip(rng.normal(around, 1, 50), rng.choice(["a", "b"], 50), strict=True)
+            ]
+            causes += watch.take(reference_of(observed, fewest=0), [])
+        return causes
+
+    take(10, 40)
+    (first, *_) = take(11, 4)
+    told = []
+    for _ in range(30):
+        take(11, 2)
+        told.append(watch.renewed(told[-1] if told else first))
+
+    assert {each.segment for each in told} == {"all"}
+    assert told[-1].evidence > first.evidence
+    assert first.words != told[-1].words
+    assert told[-1].words.startswith("weight in all: median 9.98 → 11")
+
+
+def test_a_small_change_that_stays_is_not_over(rng):
+    watch = ReleaseWatch("sha256:a", OPTIONS, rng)
+    assert fed(watch, rng, around=10, decisions=2000) == []
+    ((found, _), *_) = fed(watch, rng, around=10.35, decisions=3000)
+    assert not watch.is_calm(found.feature, found.segment)
+    calm = []
+    for _ in range(80):
+        fed(watch, rng, around=10.35, decisions=50)
+        calm.append(watch.is_calm("weight", "all"))
+
+    assert calm.count(False) > 40
+    assert calm.count(True) < 8
 
 
 def test_decisions_that_come_in_bunches_raise_nothing_by_themselves_and_a_change_among_them_is_found(rng):
