@@ -5,11 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from headrace_documents.readers.encodings import decoded
 from headrace_documents.readers.reader import Flow, Limits, Reading, cleaned
 
-DELIMITERS = ",;\t|"
+DELIMITERS, SELDOM = ",;\t|", "^~\x1f\x01:"
+"""What parts the cells of a CSV; and what does where none of these parts any line, and all lines alike."""
+MOST_UNCLOSED = 20
+_ESCAPED = re.compile(r'\\"(?=[^,;\t|\r\n"])')
+_DOUBLED = re.compile(r'[^,;\t|\r\n"]""')
 _SEPARATOR = re.compile(r"""["']?sep=([^\w\s"']|\t)["']?\r?\n""", re.IGNORECASE)
 
 
@@ -43,8 +49,10 @@ def read_csv(content: bytes, limits: Limits) -> Reading:
     # Excel is told by such a line what parts the cells.
     told = _SEPARATOR.match(text)
     text = text[told.end() :] if told else text
+    # Cells are as long as texts may be: the library's own bound is for all readers of the process.
+    csv.field_size_limit(max(limits.characters, csv.field_size_limit()))
     try:
-        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=told[1] if told else _delimiter(text)))
+        rows = _rows(text, _Form(told[1] if told else _delimiter(text), is_escaped=_is_escaped(text)))
     except csv.Error:
         return read(content, limits)
     limits.check("cells", sum(map(len, rows)), limits.cells)
@@ -52,16 +60,60 @@ def read_csv(content: bytes, limits: Limits) -> Reading:
     return Reading(passages=(flow.passage(),))
 
 
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How a CSV parts its cells; `is_escaped`: a quote within quotes has a backslash before it, and is not doubled."""
+
+    delimiter: str
+    is_escaped: bool = False
+
+    def rows(self, lines: Iterable[str], *, has_quotes: bool = True) -> list[list[str]]:
+        """The cells of each row; without quotes, these are signs like others."""
+        reader = csv.reader(
+            lines,
+            delimiter=self.delimiter,
+            skipinitialspace=True,
+            doublequote=not self.is_escaped,
+            escapechar="\\" if self.is_escaped and has_quotes else None,
+            quoting=csv.QUOTE_MINIMAL if has_quotes else csv.QUOTE_NONE,
+        )
+        return list(reader)
+
+
+def _rows(text: str, form: _Form) -> list[list[str]]:
+    """All rows; a quote that is never closed costs its own line only, and not all that comes after it."""
+    rows: list[list[str]] = []
+    lines = io.StringIO(text, newline="").readlines() if "\n" in text else text.splitlines(keepends=True)
+    for _ in range(MOST_UNCLOSED):
+        found = form.rows(lines)
+        size = found[-1][-1].count("\n") if found and found[-1] else 0
+        if size < 1 or "".join(lines[-size - 1 :]).count('"') % 2 == 0:
+            return rows + found
+        at = len(lines) - size - (not found[-1][-1].endswith("\n"))
+        rows += found[:-1] + [
+            [cell.strip('"') for cell in row] for row in form.rows(lines[at : at + 1], has_quotes=False)
+        ]
+        lines = lines[at + 1 :]
+    return rows + form.rows(lines, has_quotes=False)
+
+
+def _is_escaped(text: str) -> bool:
+    """Whether quotes within cells have a backslash before them, as databases write them."""
+    return _ESCAPED.search(text) is not None and _DOUBLED.search(text) is None
+
+
 def _delimiter(text: str) -> str:
     """The sign that parts the lines of the beginning into equally many cells."""
     lines = [line for line in text[:65536].splitlines() if line.strip()][:50]
 
     def evenness(sign: str) -> tuple[float, int]:
-        counts = [len(next(csv.reader([line], delimiter=sign), [])) for line in lines]
+        counts = [len(next(iter(_Form(sign).rows([line])), [])) for line in lines]
         usual = max(set(counts), key=counts.count, default=1)
         return (counts.count(usual) / max(1, len(counts)) if usual > 1 else 0.0, usual)
 
     try:
-        return max(DELIMITERS, key=evenness)
+        best = max(DELIMITERS, key=evenness)
+        seldom = max(SELDOM, key=evenness)
+        return seldom if evenness(best)[0] == 0 and evenness(seldom)[0] == 1 else best
     except csv.Error:
         return ","
