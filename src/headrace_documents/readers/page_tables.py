@@ -28,8 +28,8 @@ MOST_COLUMNS = 60
 MOST_HEADS = 3
 """In so many rows from the first, cells may run over several columns, or names of rows may be missing."""
 FEWEST_DOTS = 4
-FLUSH = 0.25
-"""How far the edges of stretched lines are apart at most, in heights of a line."""
+FLUSH, MOST_STRETCHED = 0.25, 4
+"""How far the edges of stretched lines are apart at most, in heights of a line; more than so many are no accident."""
 MARKER = re.compile(r"^([•◦▪‣·\u2013\u2014*\-+]|[(\[]?[0-9]{1,3}[.)\]]?|[(\[]?[A-Za-z][.)\]]|[0-9]+(\.[0-9]+)+\.?)$")
 
 
@@ -250,7 +250,7 @@ def _closed(opened: _Open, last_row: int, boxes: Boxes, rows: Sequence[Row], wor
     """The table, if its rows are many enough for its gutters to be no accident."""
     count = last_row - opened.first_row
     gutters = [gutter for gutter in opened.gutters if gutter.wide >= WIDE_SHARE * count and gutter.between]
-    if count == 2 and _is_justified(rows, opened.first_row, boxes):
+    if 2 <= count <= MOST_STRETCHED and _is_justified(rows, opened.first_row, last_row, boxes):
         return []
     if count < 2 or not gutters or (count == 2 and (len(gutters) < 2 or any(each.wide < 2 for each in gutters))):
         return []
@@ -262,19 +262,28 @@ def _closed(opened: _Open, last_row: int, boxes: Boxes, rows: Sequence[Row], wor
     return [Grid(first_row=opened.first_row, last_row=last_row, cells=cells)]
 
 
-def _is_justified(rows: Sequence[Row], first: int, boxes: Boxes) -> bool:
-    """Whether two rows are lines of a paragraph stretched to the width of its column, as one beside them is."""
-    edges = []
-    for row in rows[max(0, first - 1) : first + 3]:
-        words = boxes[row.first : row.last]
-        edges.append((float(words[0, 0]), float(words[:, 2].max()), row.bottom - row.top))
-    own = edges[1:3] if first else edges[:2]
-    (left, right, height), below = own
-    reach = FLUSH * height
-    if abs(below[0] - left) > reach or abs(below[1] - right) > reach:
+def _is_justified(rows: Sequence[Row], first: int, last: int, boxes: Boxes) -> bool:
+    """Whether rows are lines of a paragraph stretched to the width of its column, as the line before or after is."""
+    own = [_edges(boxes, row) for row in rows[first:last]]
+    left, right = own[0]
+    reach = FLUSH * (rows[first].bottom - rows[first].top)
+
+    def is_flush(edges: tuple[float, float]) -> bool:
+        return abs(edges[0] - left) <= reach and abs(edges[1] - right) <= reach
+
+    if not all(map(is_flush, own)):
         return False
-    beside = [edge for edge in edges if edge not in own]
-    return any(abs(edge[0] - left) <= reach and abs(edge[1] - right) <= reach for edge in beside)
+    pitch = rows[first + 1].top - rows[first].top
+    beside = [(first - 1, first)] if first else []
+    beside += [(last, last - 1)] if last < len(rows) else []
+    return any(
+        is_flush(_edges(boxes, rows[other])) and abs(abs(rows[other].top - rows[near].top) - pitch) <= 2 * reach
+        for other, near in beside
+    )
+
+
+def _edges(boxes: Boxes, row: Row) -> tuple[float, float]:
+    return float(boxes[row.first, 0]), float(boxes[row.first : row.last, 2].max())
 
 
 def _cells(boxes: Boxes, row: Row, edges: list[float]) -> tuple[Cell | None, ...]:
