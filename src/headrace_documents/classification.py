@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from headrace import Context, InvalidConfiguration, Service, Shelf, batched, current_context, fallback
 from headrace_documents.classifier.classifier import Classifier
@@ -37,7 +39,7 @@ class ClassifierOptions:
     labels: Mapping[str, str] = field(default_factory=lambda: OFFICE_LABELS)
     features: tuple[str, ...] = ("words", "static")
     cache: str = ".headrace/cache"
-    evidence: int = 10
+    evidence: Annotated[int, msgspec.Meta(ge=0)] = 10
 
 
 class ClassificationService(Service):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from headrace import Guard, Service, current_context, fallback
 from headrace_documents.readers.reader import NOT_READ, Limits
 from headrace_documents.readers.tessdata import FOLDERS
-from headrace_documents.schema import Document, Text
+from headrace_documents.schema import AtLeastOne, Document, Text
 
 if TYPE_CHECKING:
     from headrace_documents.engines import Engines
@@ -22,7 +22,7 @@ MIB = 1024 * 1024
 class ExtractionOptions:
     """`[services.text_extractor]`: `upload_bytes` bounds a document, `tessdata` is the folder of Tesseract's data."""
 
-    upload_bytes: int = 50 * MIB
+    upload_bytes: AtLeastOne = 50 * MIB
     tessdata: str = ""
     limits: Limits = field(default_factory=Limits)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -17,6 +17,9 @@ from headrace import HeadraceError, Upload
 
 UNKNOWN_LANGUAGE = "unknown"
 """The tag of texts that are too short or too mixed to say."""
+
+AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
+"""A bound in a setting: less than one would leave nothing."""
 
 Box = tuple[float, float, float, float]
 """`(x0, y0, x1, y1)` in PDF points (1/72 inch) from the top left of the page as it is shown."""

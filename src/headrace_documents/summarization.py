@@ -6,11 +6,13 @@ from asyncio import gather
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import msgspec
 
 from headrace import Context, HeadraceError, Service, batched, current_context, fallback
 from headrace_documents.classification import plain_text, static_reader
-from headrace_documents.schema import Sentence, Summary, Text
+from headrace_documents.schema import AtLeastOne, Sentence, Summary, Text
 from headrace_documents.summarizer.abstract import Abstract, abstract_of
 from headrace_documents.summarizer.extraction import Extract, extract, lead, outline_of
 from headrace_documents.summarizer.meaning import LineMeanings
@@ -37,15 +39,15 @@ class SummarizerOptions:
     `context` is how many characters of a text the model is given; of a longer one its most telling sentences.
     """
 
-    sentences: int = 4
-    characters: int | None = 900
-    words: int | None = None
-    longest: int = 2_000_000
+    sentences: AtLeastOne = 4
+    characters: AtLeastOne | None = 900
+    words: AtLeastOne | None = None
+    longest: AtLeastOne = 2_000_000
     url: str = ""
     model: str = ""
     api_key: str = field(default="", repr=False)
-    answer_s: float = 20.0
-    context: int = 16_000
+    answer_s: Annotated[float, msgspec.Meta(gt=0)] = 20.0
+    context: AtLeastOne = 16_000
     unsupported: Literal["drop", "mark"] = "drop"
 
     @property

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Annotated, Protocol
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from headrace import TooLarge
-from headrace_documents.schema import Finding, Table
+from headrace_documents.schema import AtLeastOne, Finding, Table
 
 # Control characters that are no white space mean nothing in a text and break terminals, JSON readers and databases. A
 # soft hyphen says where a word may be broken, and is not seen where it is not.
@@ -34,19 +35,19 @@ LARGEST_SIDE = 6_000
 class Limits:
     """What a document may ask of its reader; checked before it is parsed. Sizes in bytes, unpacked."""
 
-    pages: int = 2000
-    pixels: int = 100_000_000
-    page_points: float = 14_400.0
-    unpacked_bytes: int = 400_000_000
-    ratio: int = 200
-    members: int = 10_000
-    cells: int = 5_000_000
-    sheets: int = 500
-    tags: int = 4_000_000
-    groups: int = 1_000
-    headers: int = 1_000
-    attachments: int = 500
-    characters: int = 20_000_000
+    pages: AtLeastOne = 2000
+    pixels: AtLeastOne = 100_000_000
+    page_points: Annotated[float, msgspec.Meta(gt=0)] = 14_400.0
+    unpacked_bytes: AtLeastOne = 400_000_000
+    ratio: AtLeastOne = 200
+    members: AtLeastOne = 10_000
+    cells: AtLeastOne = 5_000_000
+    sheets: AtLeastOne = 500
+    tags: AtLeastOne = 4_000_000
+    groups: AtLeastOne = 1_000
+    headers: AtLeastOne = 1_000
+    attachments: AtLeastOne = 500
+    characters: AtLeastOne = 20_000_000
 
     def check(self, what: str, value: float, limit: float) -> None:
         """Raises `TooLarge` naming both when `value` is above `limit`, which is one of these."""
