@@ -606,7 +606,7 @@ def test_a_formula_in_a_page_stands_in_its_line(frame):
     assert text.characters == "The share of each is x=1/(n+2) of the whole that was left in the mill."
 
 
-def test_the_words_of_boxes_on_a_sheet_stand_after_its_cells():
+def test_the_words_of_boxes_and_the_titles_of_charts_on_a_sheet_stand_after_its_cells():
     schemas = "http://schemas.openxmlformats.org"
     office = f"{schemas}/officeDocument/2006/relationships"
     relation = (
@@ -630,9 +630,17 @@ def test_the_words_of_boxes_on_a_sheet_stand_after_its_cells():
     ).encode()
     members["xl/drawings/drawing1.xml"] = f"{drawing}{below}{above}</xdr:wsDr>".encode()
 
+    members["xl/drawings/_rels/drawing1.xml.rels"] = (
+        relation % ("../charts/chart1.xml", f"{office}/chart") + "</Relationships>"
+    ).encode()
+    chart = f'<c:chart xmlns:c="{schemas}/drawingml/2006/chart" xmlns:a="{schemas}/drawingml/2006/main">'
+    members["xl/charts/chart1.xml"] = (
+        f"{chart}<c:title><a:t>Costs </a:t><a:t>of 2024</a:t></c:title></c:chart>".encode()
+    )
+
     text = extracted(zipped(members), "a.xlsx")
 
-    assert text.characters.endswith("4\t5\n\nDraft\nnot approved\n\nSee the terms.")
+    assert text.characters.endswith("4\t5\n\nDraft\nnot approved\n\nSee the terms.\n\nCosts of 2024")
 
 
 def box_of(*lines: str) -> str:

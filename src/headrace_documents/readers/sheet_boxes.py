@@ -1,4 +1,4 @@
-"""Text boxes and other shapes with words on the sheets of an XLSX, which lie above its cells."""
+"""Text boxes, other shapes with words, and the titles of charts on the sheets of an XLSX, which lie above its cells."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from headrace_documents.readers.word import relations
 A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 S = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 XDR = "{http://schemas.openxmlformats.org/drawingml/2006/spreadsheetDrawing}"
+TITLE = "{http://schemas.openxmlformats.org/drawingml/2006/chart}title"
 DRAWINGS = "xl/drawings/"
 
 
@@ -34,8 +35,20 @@ def boxes_by_sheet(container: zipfile.ZipFile, limits: Limits) -> dict[str, list
         for path in drawings:
             if path in present:
                 drawing = parsed(member(container, path), limits)
-                found.setdefault(sheet.get("name", ""), []).extend(_boxes(drawing))
+                own = found.setdefault(sheet.get("name", ""), [])
+                own += _boxes(drawing)
+                own += _titles(container, path, limits)
     return found
+
+
+def _titles(container: zipfile.ZipFile, drawing: str, limits: Limits) -> list[str]:
+    """The titles of the charts of a drawing and of their axes: their figures are those of cells."""
+    paths = [path for kind, path in relations(container, drawing, limits).values() if kind == "chart"]
+    charts = [parsed(member(container, path), limits) for path in paths if path in names(container)]
+    titles = (
+        "".join(each.text or "" for each in title.iter(f"{A}t")) for chart in charts for title in chart.iter(TITLE)
+    )
+    return [title for title in titles if title.strip()]
 
 
 def _boxes(drawing: etree._Element) -> list[str]:
