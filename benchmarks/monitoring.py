@@ -2,7 +2,7 @@
 
     python benchmarks/monitoring.py [--quick] [--only PART,PART]
 
-Parts: false_alarms, delays, causes, dated, estimates, anomalies, cost, throughput, shares.
+Parts: false_alarms, delays, causes, dated, bunches, estimates, anomalies, cost, throughput, shares.
 
 Times are of the processor. Peers get what suits them best, and are tuned to the share of runs with a false alarm that
 Headrace itself shows: over the same undrifted runs, of the same length, with a detector for each of the same streams.
@@ -23,11 +23,23 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from figures import Figures
 from monitoring_parts import judging, races
+from monitoring_parts.bunches import bunches
 from monitoring_parts.shares import shares
 from monitoring_parts.streams import SHIFTS
 from monitoring_parts.throughput import throughput
 
-PARTS = ("false_alarms", "delays", "causes", "dated", "estimates", "anomalies", "cost", "throughput", "shares")
+PARTS = (
+    "false_alarms",
+    "delays",
+    "causes",
+    "dated",
+    "bunches",
+    "estimates",
+    "anomalies",
+    "cost",
+    "throughput",
+    "shares",
+)
 
 
 def main() -> None:
@@ -74,6 +86,8 @@ def main() -> None:
         races.causes(figures, runs=3 if given.quick else 60, change_at=5_000, workers=workers)
     if "dated" in parts:
         races.dated(figures, shuffles=4 if given.quick else 40)
+    if "bunches" in parts:
+        bunches(figures, runs=4 if given.quick else 40, decisions=2_000 if given.quick else 5_000, workers=workers)
     others(figures, parts, is_quick=given.quick)
 
 
