@@ -33,7 +33,7 @@ def bunches(figures: Figures, *, runs: int, decisions: int, workers: int) -> Non
 
 
 def _run(given: tuple[int, int, int]) -> tuple[int, int]:
-    """False alarms, and how many decisions a change took: half of what one source of three sends is in a new language."""
+    """False alarms, and how many decisions a change took: half of what one source sends is in a new language."""
     seed, mean, decisions = given
     rng = np.random.default_rng(seed)
     watch = ReleaseWatch("sha256:a", WatchOptions(alpha=ALPHA), rng)

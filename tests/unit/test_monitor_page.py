@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from headrace.cli.monitor_glance import telling, told_apart
 from headrace.cli.monitor_page import _explanation, html_page, verdict
 from headrace.cli.monitor_words import glossary, in_words
 from headrace.domain.report import (
@@ -28,6 +29,9 @@ from headrace.monitoring.quality import default_rules
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 MOVED = Measured(1.0, 0.5, 1.5)
+
+
+DRIFT = DriftReport("sha256:a", WatchState.WATCHING, Span(NOON, NOON, 500), Span(NOON, NOON, 300))
 
 
 def page(*, apart=timedelta(hours=1), is_given=False, notes=("", "")):
@@ -64,7 +68,7 @@ def test_parts_that_cancel_out_are_told_without_shares_of_several_hundred_percen
     def shown(*changes: float):
         whole = sum(changes)
         causes = tuple(ExplainedChange(f"word{place}", each, each / whole) for place, each in enumerate(changes))
-        return _explanation(Explanation("mean score", 2.0, 2.0 + whole, causes, by="words"))
+        return _explanation(Explanation("mean score", 2.0, 2.0 + whole, causes, by="words"), DRIFT)
 
     assert "of the whole change" in shown(0.3, -0.1)
     assert "150%" in shown(0.3, -0.1)
@@ -131,3 +135,40 @@ def test_where_a_reference_comes_from_is_said():
 def test_a_note_that_is_the_same_for_all_is_told_once():
     assert page(notes=("Not calibrated.", "Not calibrated.")).count("Not calibrated.") == 1
     assert page(notes=("Not calibrated.", "Wrong.")).count("Not calibrated.") == 1
+
+
+@pytest.mark.parametrize(("now", "may_be_chance"), [(0.33, True), (0.53, False)])
+def test_a_share_that_differs_by_what_chance_alone_may_do_is_told_as_such(now, may_be_chance):
+    causes = (ExplainedChange("office=south", now - 0.3, 1.0),)
+    shown = _explanation(Explanation("share of letter", 0.3, now, causes, by="office", is_share=True), DRIFT)
+
+    assert ("So much may be chance." in shown) is may_be_chance
+
+
+def test_the_first_lines_say_what_it_means_for_the_answers():
+    shown = page()
+
+    assert "Right by estimate: 100.0% (50.0% to 150.0%); by labels: unknown." in shown
+    assert "In doubt: 1.0% of inputs; 0 kept back." in shown
+    assert "How right they are by estimate" not in shown, "no point of the chart knows it"
+
+
+def test_what_is_next_to_chance_and_what_says_nothing_beyond_the_whole_gets_no_row():
+    effects = [
+        Effect(f"f{place}", "all", 500, 300, Measured(0.1, low, 0.2), MOVED, None, "moved")
+        for place, low in enumerate([0.1] * 7 + [0.0] * 3)
+    ]
+    estimates = [
+        Estimate(segment, decisions, MOVED, labels)
+        for segment, decisions, labels in (
+            ("all", 100, 0),
+            ("a=1", 97, 0),
+            ("a=2", 40, 0),
+            ("a=3", 3, 0),
+            ("a=4", 3, 2),
+        )
+    ]
+
+    assert [each.feature for each in telling(effects)] == [f"f{place}" for place in range(7)]
+    assert len(telling(effects[7:])) == 3
+    assert [each.segment for each in told_apart(estimates)] == ["all", "a=2", "b=2"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT = 560, 130
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 12, 22
+_LEFT, _RIGHT, _TOP, _BOTTOM = 72, 12, 12, 22
 
 
 @dataclass(frozen=True, slots=True)

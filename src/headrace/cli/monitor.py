@@ -14,7 +14,8 @@ from rich.table import Table
 
 from headrace.assembly import kept_settings, recalibrated, stored_reports
 from headrace.cli.failure import clean
-from headrace.cli.monitor_page import html_page, markdown, took_of, verdict, worth_of
+from headrace.cli.monitor_glance import at_a_glance, telling, told_apart, took_of, worth_of
+from headrace.cli.monitor_page import html_page, markdown, verdict
 from headrace.cli.terminal import answers, remarks
 from headrace.domain.report import Alert, Effect, Estimate, Measured, MonitorReport, MonitorStatus, Scorecard
 from headrace.errors import NotFound
@@ -145,6 +146,7 @@ def _show(found: MonitorReport, alerts: tuple[Alert, ...]) -> None:
     console = answers()
     drift = found.drift
     console.print(verdict(found, alerts))
+    console.print(clean(" ".join(at_a_glance(found))))
     console.print(f"{drift.window.decisions:,} decisions in the window. {drift.note}".rstrip())
     for alert in alerts:
         console.print(f"\n{alert.severity.value}: {clean(alert.title)}\n  {clean(alert.detail)}")
@@ -165,7 +167,7 @@ def _show_effects(effects: Sequence[Effect]) -> None:
     if not effects:
         return
     table = Table("feature", "segment", "PSI", "95 %", "what happened", box=box.SIMPLE_HEAD)
-    for effect in effects[:_MOST_ROWS]:
+    for effect in telling(effects):
         interval = f"{effect.psi.low:.2f} to {effect.psi.high:.2f}"
         table.add_row(effect.feature, clean(effect.segment), f"{effect.psi.value:.3f}", interval, clean(effect.words))
     answers().print(table)
@@ -182,7 +184,7 @@ def _show_estimates(estimates: Sequence[Estimate]) -> None:
         caption=common or None,
         caption_justify="left",
     )
-    for each in estimates[:_MOST_ROWS]:
+    for each in told_apart(estimates)[:_MOST_ROWS]:
         trust = "" if each.is_trusted else "distrusted. "
         row = (f"{each.decisions:,}", _interval(each.estimated), _interval(each.realised))
         table.add_row(clean(each.segment), *row, trust + ("" if common else clean(each.note)))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
-from math import isfinite
+from math import sqrt
 
 from headrace.cli.charts import Bar, bar_chart, line_chart
+from headrace.cli.monitor_glance import at_a_glance, share_of, telling, told_apart, took_of, worth_of
 from headrace.cli.monitor_words import glossary, in_words
 from headrace.domain.report import (
     Alert,
@@ -18,13 +19,12 @@ from headrace.domain.report import (
     Measured,
     MonitorReport,
     Scorecard,
-    ScorecardRow,
     WatchState,
 )
 
 WORTH_A_LOOK = 0.2
 """A population stability index above this is usually held to be a change that matters."""
-_MOST_EFFECTS, _MOST_DECISIONS = 15, 10
+_MOST_DECISIONS = 10
 _CANCELS = 4
 """Parts that together are so many times larger than what is left of them cancel each other out."""
 _FOUND = "<tr><th>found</th><th class='number'>inputs</th><th></th></tr>"
@@ -85,11 +85,12 @@ def html_page(report: MonitorReport, alerts: Sequence[Alert]) -> str:
         f"<p class='soft'>{escape(head)}, {escape(reference)}.<br>",
         f"Release <code>{escape(drift.release)}</code></p></header>",
         f"<p class='verdict{bad}'>{escape(verdict(report, alerts))}</p>",
+        f"<p>{escape(' '.join(at_a_glance(report)))}</p>",
         f"<p class='soft'>{escape(drift.note)}</p>" if drift.note else "",
         _alerts(alerts),
         _over_time(report),
         _effects(drift.effects),
-        "".join(_explanation(each) for each in drift.explanations),
+        "".join(_explanation(each, drift) for each in drift.explanations),
         _estimates(report.estimates),
         "".join(_scorecard(each) for each in report.scorecards),
         _quality(report),
@@ -108,6 +109,8 @@ def markdown(report: MonitorReport, alerts: Sequence[Alert]) -> str:
         "",
         f"**{verdict(report, alerts)}**",
         "",
+        " ".join(at_a_glance(report)),
+        "",
         f"{drift.window.decisions:,} decisions, {_moment(drift.window.start)} to {_moment(drift.window.end)}.",
         f"Release `{drift.release}`. {drift.note}",
     ]
@@ -124,13 +127,17 @@ def markdown(report: MonitorReport, alerts: Sequence[Alert]) -> str:
         "|---|---|---|---|",
     ]
     lines += [
-        f"| {each.feature} | {each.segment} | {_interval(each.psi)} | {each.words} |"
-        for each in drift.effects[:_MOST_EFFECTS]
+        f"| {each.feature} | {each.segment} | {_interval(each.psi)} | {each.words} |" for each in telling(drift.effects)
     ]
-    lines += ["", "## How right", "", "| segment | decisions | estimated | by labels |", "|---|---|---|---|"]
+    lines += ["", "## How right", ""]
     lines += [
-        f"| {each.segment} | {each.decisions:,} | {_share(each.estimated)} | {_share(each.realised)} |"
-        for each in report.estimates
+        "| segment | decisions | estimated | by labels | macro-F1 | calibration error |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {each.segment} | {each.decisions:,} | {share_of(each.estimated)} | {share_of(each.realised)} "
+        f"| {_figure(each.macro_f1)} | {_figure(each.calibration_error)} |"
+        for each in told_apart(report.estimates)
     ]
     for card in report.scorecards:
         lines += ["", f"## What it was worth: {card.metric} (better: {card.direction})", ""]
@@ -147,23 +154,6 @@ def markdown(report: MonitorReport, alerts: Sequence[Alert]) -> str:
             for each in card.thresholds
         ]
     return "\n".join(lines) + "\n"
-
-
-def worth_of(row: ScorecardRow, unit: str) -> str:
-    """The mean worth of a decision in words, with its interval where there is one."""
-    if row.value is None:
-        return "unknown"
-    value = f"{row.value.value:,.2f} {unit}".rstrip()
-    return f"{value} ({row.value.low:,.2f} to {row.value.high:,.2f})" if isfinite(row.value.low) else value
-
-
-def took_of(row: ScorecardRow, currency: str) -> str:
-    """What the decisions of a row took together: time, and where a language model had a part its tokens and price."""
-    took = f"{row.cost_s:,.1f} s"
-    if not row.tokens:
-        return took
-    price = f" ({row.tokens_cost:,.4g} {currency})".replace(" )", ")") if row.tokens_cost else ""
-    return f"{took}, {row.tokens:,} tokens{price}"
 
 
 def _reference(drift: DriftReport) -> str:
@@ -205,9 +195,11 @@ def _over_time(report: MonitorReport) -> str:
     written = "%H:%M:%S" if span_s < 600 else "%H:%M" if span_s < 24 * 3600 else "%d %b"
     labels = [point.start.strftime(written) for point in points]
     sure = [None if point.confidence is None else 100 * point.confidence for point in points]
+    right = [None if point.accuracy is None else 100 * point.accuracy for point in points]
     charts = [
         line_chart("Decisions", [float(point.decisions) for point in points], labels),
         line_chart("How sure the answers were, in the mean", sure, labels, unit=" %"),
+        line_chart("How right they are by estimate", right, labels, unit=" %"),
         line_chart("Inputs in doubt", [100 * point.suspect for point in points], labels, unit=" %"),
         line_chart("Time of an answer, in the median", [point.duration_ms for point in points], labels, unit=" ms"),
     ]
@@ -219,13 +211,13 @@ def _effects(effects: Sequence[Effect]) -> str:
         return ""
     bars = [
         Bar(f"{each.feature} · {each.segment}", each.psi.value, each.psi.low, each.psi.high, each.words)
-        for each in effects[:_MOST_EFFECTS]
+        for each in telling(effects)
     ]
     return (
         "<h2>How far, and where</h2><p class='soft'>What differs most from the reference, and in which segment; "
         "<em>all</em> is every decision. The bar is the population stability index with its 95 % interval: 0 is not at "
         f"all; the dashed line at {WORTH_A_LOOK:g} is where a look pays.</p>"
-        f"{bar_chart(bars, mark=WORTH_A_LOOK)}{_glossary(each.feature for each in effects[:_MOST_EFFECTS])}"
+        f"{bar_chart(bars, mark=WORTH_A_LOOK)}{_glossary(each.feature for each in telling(effects))}"
     )
 
 
@@ -234,7 +226,7 @@ def _glossary(names: Iterable[str]) -> str:
     return f"<details><summary>What these are</summary><dl>{items}</dl></details>" if items else ""
 
 
-def _explanation(explanation: Explanation) -> str:
+def _explanation(explanation: Explanation, drift: DriftReport) -> str:
     def told(value: float, sign: str = "") -> str:
         return f"{100 * value:{sign}.1f} %" if explanation.is_share else f"{value:{sign}.3f}"
 
@@ -251,10 +243,20 @@ def _explanation(explanation: Explanation) -> str:
     against = ", for most of them cancel out" if cancels else against
     return (
         f"<h2>What explains the {escape(explanation.of)}{by}</h2><p class='soft'>It went from "
-        f"{told(explanation.before)} to {told(explanation.after)}. The parts add up to that{against}.</p>"
+        f"{told(explanation.before)} to {told(explanation.after)}. The parts add up to that{against}."
+        f"{' So much may be chance.' if _may_be_chance(explanation, drift) else ''}</p>"
         "<table><thead><tr><th>part</th><th class='number'>moved it by</th>"
         f"{'' if cancels else '<th class=number>of the whole change</th>'}</tr></thead><tbody>{rows}</tbody></table>"
     )
+
+
+def _may_be_chance(explanation: Explanation, drift: DriftReport) -> bool:
+    """Whether a share that has not changed differs by as much between so many decisions, once in twenty times."""
+    counts = [span.decisions for span in (drift.reference, drift.window) if span is not None and span.decisions]
+    if not explanation.is_share or len(counts) < 2:
+        return False
+    share = (explanation.before + explanation.after) / 2
+    return abs(explanation.after - explanation.before) < 1.96 * sqrt(share * (1 - share) * sum(1 / n for n in counts))
 
 
 def _estimates(estimates: Sequence[Estimate]) -> str:
@@ -264,16 +266,19 @@ def _estimates(estimates: Sequence[Estimate]) -> str:
     common = notes.pop() if len(notes) == 1 else ""
     rows = "".join(
         f"<tr><td>{escape(each.segment)}</td><td class='number'>{each.decisions:,}</td>"
-        f"<td class='number'>{_share(each.estimated)}</td><td class='number'>{_share(each.realised)}</td>"
-        f"<td class='number'>{each.labels:,}</td><td>{'' if each.is_trusted else '<strong>distrusted.</strong> '}"
+        f"<td class='number'>{share_of(each.estimated)}</td><td class='number'>{share_of(each.realised)}</td>"
+        f"<td class='number'>{each.labels:,}</td><td class='number'>{_figure(each.macro_f1)}</td>"
+        f"<td class='number'>{_figure(each.calibration_error)}</td>"
+        f"<td>{'' if each.is_trusted else '<strong>distrusted.</strong> '}"
         f"{escape('' if common else each.note)}</td></tr>"
-        for each in estimates
+        for each in told_apart(estimates)
     )
     return (
         "<h2>How right the answers are</h2><p class='soft'>Estimated from how sure the answers were, with an interval, "
         f"and counted where feedback has said what was right. {escape(common)}</p><table><thead><tr><th>segment</th>"
         "<th class='number'>decisions</th>"
-        "<th class='number'>estimated</th><th class='number'>by labels</th><th class='number'>labels</th><th></th></tr>"
+        "<th class='number'>estimated</th><th class='number'>by labels</th><th class='number'>labels</th>"
+        "<th class='number'>macro-F1</th><th class='number'>calibration error</th><th></th></tr>"
         f"</thead><tbody>{rows}</tbody></table>"
     )
 
@@ -331,8 +336,8 @@ def _interval(measured: Measured) -> str:
     return f"{measured.value:.3f} ({measured.low:.3f} to {measured.high:.3f})"
 
 
-def _share(measured: Measured | None) -> str:
-    return "unknown" if measured is None else f"{measured.value:.1%} ({measured.low:.1%} to {measured.high:.1%})"
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
 
 
 def _moment(moment: object) -> str:

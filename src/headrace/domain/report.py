@@ -312,7 +312,7 @@ class MonitorStatus:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One window of time, for charts: shares and medians of all decisions in it."""
+    """One window of time, for charts: shares and medians of all decisions in it; `accuracy` is estimated."""
 
     start: datetime
     decisions: int
@@ -320,6 +320,7 @@ class Point:
     suspect: float
     duration_ms: float | None
     labels: tuple[tuple[str, float], ...]
+    accuracy: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

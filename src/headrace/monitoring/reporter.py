@@ -22,6 +22,7 @@ from headrace.domain.report import (
     WatchState,
 )
 from headrace.domain.report_store import ReportStore
+from headrace.monitoring.calibration import Calibration, estimated_accuracy
 from headrace.monitoring.coarsening import start_at
 from headrace.monitoring.drift import (
     explained_by_segments,
@@ -182,7 +183,8 @@ class Reporter:
             batch = decoded(waiting.content)
             if batch.window_start >= first and release in batch.sketches:
                 take(batch.window_start, batch.sketches[release])
-        return window, tuple(_points(over_time))
+        estimator = memory.estimators.get(release, Estimator())
+        return window, tuple(_points(over_time, estimator.calibration))
 
     def _effects(self, reference: Mapping[str, WindowSketch], window: Mapping[str, WindowSketch]) -> list[Effect]:
         whole = _count(window)
@@ -192,6 +194,8 @@ class Reporter:
             # A segment that holds nearly every decision says nothing beyond the whole.
             if segment in reference and (segment == EVERYTHING or sketch.count < _NEARLY_ALL * whole)
             for shift in shifts(reference[segment], sketch, segment)
+            # Nor does a tag say anything of the segment that it names.
+            if not segment.startswith(f"{shift.feature}=")
         ]
         return most_telling(found, limit=_MOST_EFFECTS)
 
@@ -272,12 +276,13 @@ def _explanations(
         yield terms
 
 
-def _points(over_time: Mapping[float, WindowSketch]) -> Iterable[Point]:
+def _points(over_time: Mapping[float, WindowSketch], calibration: Calibration) -> Iterable[Point]:
     for start in sorted(over_time)[-_CHART_WINDOWS:]:
         sketch = over_time[start]
         sure = sum(sketch.confidence.values())
         duration = sketch.numbers.get("duration_ms")
         labels = sketch.categories.get("label")
+        right = estimated_accuracy(sketch.confidence, calibration)
         yield Point(
             start=datetime.fromtimestamp(start, UTC),
             decisions=sketch.count,
@@ -285,6 +290,7 @@ def _points(over_time: Mapping[float, WindowSketch]) -> Iterable[Point]:
             suspect=sketch.suspect / sketch.count if sketch.count else 0.0,
             duration_ms=duration.quantiles((0.5,))[0] if duration is not None else None,
             labels=tuple(list(labels.shares().items())[:6]) if labels is not None else (),
+            accuracy=right.value if right is not None else None,
         )
 
 
