@@ -171,4 +171,4 @@ def test_what_is_next_to_chance_and_what_says_nothing_beyond_the_whole_gets_no_r
 
     assert [each.feature for each in telling(effects)] == [f"f{place}" for place in range(7)]
     assert len(telling(effects[7:])) == 3
-    assert [each.segment for each in told_apart(estimates)] == ["all", "a=2", "b=2"]
+    assert [each.segment for each in told_apart(estimates)] == ["all", "a=2", "a=4"]
