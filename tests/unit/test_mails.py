@@ -120,3 +120,58 @@ def test_a_mail_that_is_attached_as_a_file_would_be_is_read():
     text = extracted(HEAD + b"Content-Type: multipart/mixed; boundary=x\r\n\r\n" + parts, "a.eml")
 
     assert text.characters == "Lease\n\nSee below.\n\nOffer\n\nWe offer a new lease."
+
+
+def wrapped(*attributes: tuple[int, int, bytes]) -> bytes:
+    """A winmail.dat of some attributes, each with its level and its number."""
+    made = b"".join(
+        struct.pack("<BHHI", level, number, 6, len(data)) + data + bytes(2) for level, number, data in attributes
+    )
+    return b"\x78\x9f\x3e\x22\x01\x00" + made
+
+
+def properties(*found: tuple[int, int, bytes]) -> bytes:
+    """Properties as a winmail.dat has them, after a named one; each is of one value of any size."""
+    named = struct.pack("<HH16sIIIi", 0x0003, 0x8005, bytes(16), 1, 4, 0x00410041, 7)
+    listed = (
+        struct.pack("<HHII", kind, number, 1, len(data)) + data + bytes(-len(data) % 4) for number, kind, data in found
+    )
+    return struct.pack("<I", len(found) + 1) + named + b"".join(listed)
+
+
+def sent(winmail: bytes, *, body: bytes = b"") -> bytes:
+    plain = b"--x\r\nContent-Type: text/plain\r\n\r\n" + body + b"\r\n" if body else b""
+    head = HEAD + b"Content-Type: multipart/mixed; boundary=x\r\n\r\n" + plain
+    head += b"--x\r\nContent-Type: application/ms-tnef; name=winmail.dat\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    return head + base64.encodebytes(winmail) + b"\r\n--x--\r\n"
+
+
+BODY = (1, 0x9003, properties((0x1009, 0x0102, stored(rb"{\rtf1 The lease ends in March.}"))))
+ATTACHED = (
+    (2, 0x9002, bytes(14)),
+    (2, 0x8010, b"LEASE~1.PDF\0"),
+    (2, 0x9005, properties((0x3707, 0x1F, "Lease of 2024.pdf\0".encode("utf-16-le")))),
+    (2, 0x9002, bytes(14)),
+    (2, 0x8010, b"plan.png\0"),
+)
+
+
+@pytest.mark.parametrize("body", [b"", b"See the plan."])
+def test_what_outlook_wraps_is_named_and_its_body_read_where_there_is_no_other(body):
+    text = extracted(sent(wrapped(BODY, *ATTACHED), body=body), "a.eml")
+
+    assert text.characters == f"Lease\n\n{body.decode() or 'The lease ends in March.'}"
+    assert [each.detail for each in text.findings] == ["Attached: Lease of 2024.pdf", "Attached: plan.png"]
+
+
+def test_a_broken_wrapping_is_named_itself():
+    text = extracted(sent(b"nothing of the kind", body=b"See the plan."), "a.eml")
+
+    assert [each.detail for each in text.findings] == ["Attached: winmail.dat"]
+
+
+def test_a_wrapping_that_is_cut_off_anywhere_is_read_as_far_as_it_goes():
+    whole = wrapped(BODY, *ATTACHED)
+
+    for size in range(len(whole)):
+        assert extracted(sent(whole[:size], body=b"See the plan."), "a.eml").characters == "Lease\n\nSee the plan."

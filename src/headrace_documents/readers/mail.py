@@ -11,7 +11,9 @@ from email.errors import CloseBoundaryNotFoundDefect, InvalidBase64LengthDefect
 from email.message import EmailMessage
 
 from headrace import Unreadable
+from headrace_documents.readers import rtf, tnef
 from headrace_documents.readers.encodings import decoded, decoded_as
+from headrace_documents.readers.outlook import unpacked
 from headrace_documents.readers.reader import Flow, Limits, Reading, cut_off
 from headrace_documents.readers.web import text_of
 from headrace_documents.schema import Finding
@@ -46,7 +48,7 @@ def read(content: bytes, limits: Limits) -> Reading:
             if isinstance(part, str):
                 flow.paragraph(part)
             else:
-                _add_part(flow, part, findings)
+                _add_part(flow, part, findings, is_first=flow.blocks == int(bool(subject)))
     except (ValueError, LookupError, RecursionError, AttributeError, TypeError, IndexError, KeyError) as error:
         # The standard library's mail parser raises all of these on headers that break the standard.
         raise Unreadable(f"The mail is damaged: {error}.", remedy="Save it anew.") from error
@@ -120,9 +122,12 @@ def _salvaged(content: bytes) -> bytes:
     return base64.b64decode(kept + b"=" * (-len(kept) % 4))
 
 
-def _add_part(flow: Flow, part: email.message.Message, findings: list[Finding]) -> None:
+def _add_part(flow: Flow, part: email.message.Message, findings: list[Finding], *, is_first: bool) -> None:
     name = part.get_filename()
     kind = part.get_content_type()
+    if kind in tnef.KINDS:
+        _add_wrapped(flow, part, findings, is_first=is_first)
+        return
     is_attached = part.get_content_disposition() == "attachment" or (name and part.get_content_maintype() != "text")
     if is_attached or name:
         findings.append(_named(" ".join(str(name or kind).split())))
@@ -134,6 +139,20 @@ def _add_part(flow: Flow, part: email.message.Message, findings: list[Finding]) 
         is_flowed = str(part.get_param("format") or "").lower() == "flowed"
         deletes_space = str(part.get_param("delsp") or "").lower() == "yes"
         flow.paragraph(_unflowed(_text(part), deletes_space=deletes_space) if is_flowed else _text(part))
+
+
+def _add_wrapped(flow: Flow, part: email.message.Message, findings: list[Finding], *, is_first: bool) -> None:
+    """What a winmail.dat holds; its body only where the mail has none besides, for most have it as plain text too."""
+    content = part.get_payload(decode=True)
+    wrapped = tnef.unwrapped(content if isinstance(content, bytes) else b"")
+    findings += map(_named, wrapped.names or [str(part.get_filename() or part.get_content_type())])
+    if not is_first:
+        return
+    if wrapped.plain.strip() or not wrapped.formatted:
+        flow.paragraph(wrapped.plain)
+        return
+    for passage in rtf.read_rtf(unpacked(wrapped.formatted, flow.limits), flow.limits).passages:
+        flow.extend(passage)
 
 
 def _unflowed(text: str, *, deletes_space: bool) -> str:

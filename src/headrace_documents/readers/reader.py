@@ -131,6 +131,11 @@ class Flow:
     _parts: list[str] = field(default_factory=list)
     _size: int = 0
 
+    @property
+    def blocks(self) -> int:
+        """How many paragraphs and tables were gathered."""
+        return len(self._parts)
+
     def paragraph(self, text: str) -> None:
         """A block of lines; nothing when it is blank."""
         clean = cleaned(text).strip()
