@@ -33,6 +33,24 @@ def test_the_heads_of_a_table_may_leave_columns_empty(heads):
     assert [table.rows for table in text.tables] == [tuple(map(tuple, rows))]
 
 
+def test_heads_at_the_left_of_columns_of_figures_belong_to_them():
+    heads = [(72, "Item"), (162, "Ordered"), (242, "Quantity"), (322, "Price of one")]
+    content = "".join(shown(left, 600, head) for left, head in heads)
+    rows = [
+        ("Pump", "01.02.2024", "122", "533.38"),
+        ("Valve", "10.02.2024", "4", "1543.50"),
+        ("Pipe", "3.3.2024", "30", "8.10"),
+    ]
+    for at, row in enumerate(rows, 1):
+        content += shown(72, 600 - 14 * at, row[0])
+        for right, cell in zip((240, 320, 400), row[1:], strict=True):
+            content += shown(round(right - sum(2.78 if each == "." else 5.56 for each in cell), 2), 600 - 14 * at, cell)
+
+    text = extracted(page_pdf(content))
+
+    assert [table.rows for table in text.tables] == [(tuple(head for _, head in heads), *rows)]
+
+
 def test_the_last_row_may_go_on_in_its_first_cell_alone():
     rows = [
         ["Region", "Spring", "Summer", "Autumn"],

@@ -28,6 +28,8 @@ MOST_COLUMNS = 60
 MOST_HEADS = 3
 """In so many rows from the first, cells may run over several columns, or names of rows may be missing."""
 FEWEST_DOTS = 4
+FEWEST_HEADED = 3
+"""A table of so many columns is given the row above it that has as many cells."""
 FLUSH, MOST_STRETCHED = 0.25, 4
 """How far the edges of stretched lines are apart at most, in heights of a line; more than so many are no accident."""
 MARKER = re.compile(r"^([•◦▪‣·\u2013\u2014*\-+]|[(\[]?[0-9]{1,3}[.)\]]?|[(\[]?[A-Za-z][.)\]]|[0-9]+(\.[0-9]+)+\.?)$")
@@ -116,7 +118,35 @@ def grids_of(boxes: Boxes, rows: Sequence[Row], words: Sequence[str]) -> list[Gr
             opened = _begun(boxes, rows, number) if may_open[number] else None
     if opened is not None:
         grids += _closed(opened, len(rows), boxes, rows, words)
-    return grids
+    used = [0, *(grid.last_row for grid in grids)]
+    return [
+        _headed(grid, boxes, rows) if grid.first_row > free else grid for grid, free in zip(grids, used, strict=False)
+    ]
+
+
+def _headed(grid: Grid, boxes: Boxes, rows: Sequence[Row]) -> Grid:
+    """The table with the row above it, if that has as many cells, each above its column or the white beside it.
+
+    Spreadsheets set heads to the left of their columns and figures to the right, which leaves no gutter through both.
+    """
+    above, below = rows[grid.first_row - 1], rows[grid.first_row]
+    count = len(grid.cells[0])
+    gaps = [gap for gap in _gaps(boxes, above) if gap.wide]
+    height = max(above.bottom - above.top, below.bottom - below.top)
+    if count < FEWEST_HEADED or len(gaps) != count - 1 or below.top - above.bottom > FARTHEST_ROW * height:
+        return grid
+    columns = [[row[number] for row in grid.cells if row[number] is not None] for number in range(count)]
+    lefts = [min((float(boxes[cell.first, 0]) for cell in column if cell), default=math.nan) for column in columns]
+    rights = [max((float(boxes[cell.last - 1, 2]) for cell in column if cell), default=math.nan) for column in columns]
+    starts, ends = [float(boxes[above.first, 0]), *(gap.right for gap in gaps)], [gap.left for gap in gaps]
+    ends.append(float(boxes[above.last - 1, 2]))
+    for number, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        begins = rights[number - 1] if number else -math.inf
+        stops = lefts[number + 1] if number + 1 < count else math.inf
+        if not begins - height < start < end < stops + height:
+            return grid
+    cells = _cells(boxes, above, [(gap.left + gap.right) / 2 for gap in gaps])
+    return Grid(grid.first_row - 1, grid.last_row, (cells, *grid.cells))
 
 
 def ruled_grid(columns: npt.NDArray[np.int32], rows: Sequence[Row], first_row: int) -> Grid:
