@@ -112,7 +112,8 @@ def estimated_accuracy(confidence: Mapping[int, int], calibration: Calibration) 
     if not total:
         return None
     value, variance = calibration.mean(counts / total)
-    half = _Z * math.sqrt(variance + value * (1 - value) / total)
+    # What will be counted comes in steps of one answer: in small windows half a step is more than the rest.
+    half = _Z * math.sqrt(variance + value * (1 - value) / total) + 0.5 / total
     return Measured(value, max(0.0, value - half), min(1.0, value + half))
 
 
