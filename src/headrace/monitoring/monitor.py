@@ -85,7 +85,7 @@ class Monitor:
         self._watches: dict[str, ReleaseWatch] = {}
         self._book = AlertBook(rules=options.rules)
         self._dirty: dict[tuple[float, str], dict[str, WindowSketch]] = {}
-        self._saved_through = 0
+        self._saved_through, self._saved_labels = 0, ""
         self._looks = 0
         self._has_news = False
         self._coarsened_at = 0.0
@@ -115,7 +115,9 @@ class Monitor:
         # Who is told of an alert should not find a report of before it, whatever becomes of this process.
         self._has_news |= bool(changes)
         self._looks += 1
-        is_changed = self._dirty or self._memory.through != self._saved_through
+        # Labels come when no decisions do, at night or for months: what they say is to be seen all the same.
+        known = (self._memory.through, self._memory.labels_until)
+        is_changed = bool(self._dirty) or known != (self._saved_through, self._saved_labels)
         if is_changed and (is_last or self._has_news or self._looks % _SAVE_EVERY == 0):
             self._save()
         return changes
@@ -136,7 +138,7 @@ class Monitor:
         if not is_ours:
             self._resume()
             return
-        self._saved_through = checkpoint.through
+        self._saved_through, self._saved_labels = checkpoint.through, self._memory.labels_until
         self._has_news = False
         self._dirty.clear()
         self._coarsen()
@@ -154,7 +156,7 @@ class Monitor:
 
     def _resume(self) -> None:
         self._memory = memory_from(self._store.checkpoint())
-        self._saved_through = self._memory.through
+        self._saved_through, self._saved_labels = self._memory.through, self._memory.labels_until
         self._dirty.clear()
         self._watches = {}
         for release, memory in self._memory.releases.items():

@@ -10,7 +10,7 @@ from headrace.domain.model import REFERENCE
 from headrace.domain.observation import Observation
 from headrace.domain.report import WatchState
 from headrace.errors import UnreadableArtifact
-from headrace.monitoring.monitor import Monitor, MonitorOptions
+from headrace.monitoring.monitor import Label, Monitor, MonitorOptions
 from headrace.monitoring.reporter import Reporter
 from headrace.monitoring.window import Batch, Seen, WindowSketch, encoded, reference_read, reference_written
 from headrace.registry.formats import check_files
@@ -129,6 +129,28 @@ def test_a_look_that_raises_an_alert_is_saved_at_once_so_that_the_report_knows_w
 
     assert [change.kind for change in changes] == ["raised"]
     assert store.checkpoint().through == saved + 81
+
+
+def test_labels_are_told_of_and_remembered_though_no_decision_comes_with_them(tmp_path):
+    """What was decided by day is labelled by night: status, and who wants to recalibrate, know of it all the same."""
+    store, said = SqlReports(opened_database(f"sqlite:///{tmp_path}/headrace.db")), []
+
+    def labels(after):
+        return [(cursor, label) for cursor, label in said if cursor > after]
+
+    def monitor():
+        return Monitor(store, MonitorOptions(), now=lambda: NOW, rng=np.random.default_rng(1), labels=labels)
+
+    watch = monitor()
+    store.add_batch(batch_of(20))
+    watch.look()
+    said += [(f"fbk_{number:03}", Label("sha256:a", ("all",), "a", "b", 0.99)) for number in range(60)]
+    (change,) = watch.look()
+
+    assert change.alert.rule == "estimate_distrusted"
+    assert Reporter(store, now=lambda: NOW).labels("sha256:a") == 60
+    assert monitor().look() == []
+    assert Reporter(store, now=lambda: NOW).labels("sha256:a") == 60
 
 
 def test_a_release_that_brings_its_reference_is_watched_from_its_first_decision(tmp_path):
