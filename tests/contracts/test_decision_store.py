@@ -90,6 +90,15 @@ def test_one_that_is_not_complete_gives_way_to_one_that_is(store):
     assert store.find("dec_0001") == decision(1)
 
 
+def test_of_many_at_once_each_is_kept_and_of_those_with_one_id_the_first_that_is_complete(store):
+    many = [decision(number, confidence=None if number % 2 else 0.5) for number in range(100)]
+    others = [decision(number, variant="other") for number in (7, 8)]
+
+    store.add([decision(7, explanation=None, answer_digest=""), *many, *others])
+
+    assert [store.find(each.id) for each in many] == many
+
+
 def test_a_listing_goes_back_in_time_page_by_page_without_the_heavy_parts(store):
     store.add([decision(number) for number in range(5)])
 

@@ -47,6 +47,22 @@ def test_all_feedback_is_kept_and_the_last_one_wins(database):
     assert store.of("dec_2").label is None
 
 
+def test_much_that_is_said_at_once_is_kept_as_it_was_said(database):
+    store = SqlFeedback(database)
+    decisions = [decision(f"dec_{number}") for number in range(30)]
+    labels = [feedback_on(each, "letter", by="Ada", now=later(1 / 3)) for each in decisions]
+    values = [outcome_of(each, "minutes", 1 / (3 + number), now=later(2)) for number, each in enumerate(decisions)]
+
+    store.add([*labels, *values])
+
+    assert sorted(store.feedback_after("", limit=99), key=lambda each: each.decision_id) == sorted(
+        labels, key=lambda each: each.decision_id
+    )
+    assert {each.decision_id: each for each in store.outcomes_after("", limit=99)} == {
+        each.decision_id: each for each in values
+    }
+
+
 def test_what_came_since_is_read_page_by_page(database):
     store = SqlFeedback(database)
     for number in range(5):

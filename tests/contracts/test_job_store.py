@@ -18,7 +18,7 @@ from headrace.domain.job import (
     LeaseLost,
     RetryPolicy,
 )
-from headrace.domain.stores import Checkpoint, JobFilter, JobSubmission, JobSuccess
+from headrace.domain.stores import Checkpoint, Holds, JobFilter, JobSubmission, JobSuccess
 from headrace.domain.webhook import DeliveryState, Webhook
 from headrace.errors import NotFound
 from headrace.storage.decisions import SqlDecisions
@@ -103,6 +103,42 @@ async def test_a_submission_that_is_repeated_is_one_job(store):
     await added(store, submitted, submitted)
 
     assert await issued(store, 10) == ["job_a"]
+
+
+async def test_many_jobs_that_come_begin_and_end_together_go_each_its_own_way(store):
+    names = [f"{number:02}" for number in range(60)]
+    jobs = [job(name, idempotency=f"k:{name}" if int(name) % 2 else None) for name in names]
+    half = JobProgress("read", 1, 2, fraction=0.5)
+    digests = [f"sha256:{name}" if int(name) % 3 else None for name in names[:20]]
+
+    await asyncio.gather(
+        *(store.add(JobSubmission(each, name.encode())) for name, each in zip(names, jobs, strict=True))
+    )
+    begun = await store.begin([each.id for each in jobs], worker="w", now=NOW, lease_s=30)
+    holds = await store.hold([(each.id, 1) for each in jobs] + [("job_none", 1)], now=NOW, lease_s=60)
+    leases = await store.leases()
+    await asyncio.gather(*(store.progress(each.id, 1, half, now=NOW) for each in jobs[:30]))
+    await asyncio.gather(
+        *(
+            store.succeed(success(name, digest=f"sha256:{name}" if int(name) % 3 else None), now=NOW)
+            for name in names[:20]
+        ),
+        *(store.fail(each.id, 1, LASTING, now=NOW, policy=POLICY, jitter=0) for each in jobs[20:40]),
+        *(store.hand_back(each.id, 1, now=NOW) for each in jobs[40:]),
+    )
+    found = [await store.find(each.id) for each in jobs]
+    results = [await store.result(each.id) for each in jobs[:20]]
+
+    assert [(each.job.id, each.inline) for each in begun] == [(f"job_{name}", name.encode()) for name in names]
+    assert holds == Holds(frozenset({("job_none", 1)}), frozenset())
+    assert {lease.until for lease in leases} == {NOW + timedelta(seconds=60)}
+    assert [each.state for each in found] == [JobState.SUCCEEDED] * 20 + [JobState.FAILED] * 20 + [JobState.QUEUED] * 20
+    assert [each.error for each in found] == [None] * 20 + [LASTING] * 20 + [None] * 20
+    assert [each.progress.stage for each in found[20:]] == ["read"] * 10 + [""] * 30
+    assert [each.digest for each in results] == digests
+    assert {each.attempts[0].outcome for each in found[40:]} == {AttemptOutcome.HANDED_BACK}
+    assert {each.attempts[0].lease_until for each in found} == {NOW + timedelta(seconds=60)}
+    assert sorted(await issued(store, 99)) == [each.id for each in jobs[40:]]
 
 
 async def test_what_is_due_is_issued_once_until_its_ticket_is_overdue(store):

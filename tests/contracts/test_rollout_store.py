@@ -273,6 +273,21 @@ def test_what_servers_answer_by_is_known(store):
     assert (before, store.serving("mill"), store.serving("other")) == (None, b"b", None)
 
 
+def test_many_answers_are_counted_at_once_and_grow_what_is_there(store):
+    rollout = begun()
+    store.begin(rollout, MANIFESTS)
+    first, second = ([seen(f"key {key}", share=share, bad=key % 3 == 0) for key in range(60)] for share in (0.5, 1 / 3))
+    tallies = {Measure("champion", f"outcome {number}"): Tally.of(number) for number in range(20)}
+    exposures = {f"dec_{key}": Exposure(rollout.id, str(key), 0, 0.5, True, {"champion": "rye"}) for key in range(60)}
+
+    store.observe(rollout.id, first, tallies, exposures=exposures)
+    store.observe(rollout.id, second, tallies, exposures=exposures)
+
+    assert store.figures(rollout.id) == figures_of(counted([*first, *second], Tables()))
+    assert store.tallies(rollout.id) == {measure: tally.plus(tally) for measure, tally in tallies.items()}
+    assert store.exposures([*exposures, "dec_none"]) == exposures
+
+
 def test_processes_that_start_at_the_same_moment_all_note_what_serves(store, database):
     with ThreadPoolExecutor(1) as other:
         with database.transaction() as first:

@@ -32,7 +32,7 @@ from sqlalchemy.engine import Row
 from headrace.domain.decision import Account, Decision, DegradedStep, Step, told
 from headrace.domain.stores import Forgotten, Listing
 from headrace.storage.database import Database, insert_into, metadata
-from headrace.storage.multirow import insert_tuples, moment_for_sqlite
+from headrace.storage.multirow import insert_rows, insert_tuples, moment_for_sqlite
 
 decisions = Table(
     "decisions",
@@ -155,9 +155,15 @@ def _add_rows(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
     if connection.dialect.name == "sqlite":
         insert_tuples(connection, _INSERTING, [_for_sqlite(row) for row in rows], _COMPLETING)
         return
-    for start in range(0, len(rows), _ROWS_A_STATEMENT):
-        part = rows[start : start + _ROWS_A_STATEMENT]
-        connection.execute(_upserting(), [dict(zip(_NAMES, row, strict=True)) for row in part])
+    # One statement writes no row twice: of those with one id the first counts that is complete.
+    named: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        found = dict(zip(_NAMES, row, strict=True))
+        if row[0] not in named or (found["answer_digest"] and not named[row[0]]["answer_digest"]):
+            named[row[0]] = found
+    whole = list(named.values())
+    for start in range(0, len(whole), _ROWS_A_STATEMENT):
+        insert_rows(connection, _upserting(), whole[start : start + _ROWS_A_STATEMENT])
 
 
 def _settle(connection: Connection, settles: Account) -> None:
@@ -174,7 +180,7 @@ def _first_over(connection: Connection, keep_bytes: int) -> str | None:
 
 @cache
 def _upserting() -> Insert:
-    """The same for Postgres, which the driver sends for many rows at once."""
+    """The same for Postgres."""
     fresh = insert_into("postgresql")(decisions)
     completing: Insert = fresh.on_conflict_do_update(
         index_elements=[decisions.c.id],

@@ -1,9 +1,9 @@
 """Multirow: writes many rows by few statements, for threads that share the interpreter with a busy event loop.
 
-SQLite's driver gives the interpreter lock back for each row of an `executemany`, and for each row that it reads, and
-takes it again when the event loop lets it: with a busy loop a few hundred rows a second. To prepare a statement costs
-as much as to run it, so there are few of them, each for half as many rows as the one before, and the driver remembers
-them.
+Drivers give the interpreter lock back for each row of an `executemany`, SQLite's also for each row that it reads, and
+take it again when the event loop lets them: with a busy loop a few hundred rows a second. Postgres takes all rows as an
+array for each column. For SQLite, to prepare a statement costs as much as to run it, so there are few of them, each for
+half as many rows as the one before, and the driver remembers them.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Insert, Table
+from sqlalchemy import Connection, Insert, String, Table
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.engine import Dialect
 
 from headrace.storage.database import insert_into
 
@@ -30,13 +31,18 @@ PLACES_A_STATEMENT = 2048
 def insert_rows(connection: Connection, statement: Insert, rows: Sequence[Mapping[str, Any]]) -> None:
     """Runs `statement` for all `rows`, which have the same names; not at all without any.
 
-    Their values go to SQLite as they are, but for moments: no other type that SQLAlchemy would have to translate is
-    among them. Other drivers send many rows at once by themselves.
+    Their values go to the driver as they are, but for moments in SQLite: no other type that SQLAlchemy would have to
+    translate is among them. Of rows that conflict with what is there, no two have the same key.
     """
     if not rows:
         return
     if connection.dialect.name != "sqlite":
-        connection.execute(statement, list(rows))
+        if len(rows) > FEW:
+            own = tuple(rows[0])
+            text, constants = _of_arrays(statement, own, connection.dialect)
+            connection.exec_driver_sql(text, {**constants, **arrays_of(rows, own)})
+        else:
+            connection.execute(statement, list(rows))
         return
     begin, names, end = _parts(statement, tuple(rows[0]))
     moments = [name for name in names if isinstance(rows[0][name], datetime)]
@@ -64,6 +70,19 @@ def insert_tuples(connection: Connection, begin: str, rows: Sequence[tuple[Any, 
         start += count
 
 
+def arrays_of(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, list[Any]]:
+    """The parameters of `unnested`: each column as a list."""
+    return {f"all_{name}": [row[name] for row in rows] for name in names}
+
+
+def unnested(table: Table, names: Sequence[str], dialect: Dialect) -> str:
+    """For Postgres, rows that have the columns `names` of `table`, which come as arrays."""
+    types = {name: table.c[name].type for name in names}
+    # Of texts the one without a length: to cast to a length would cut, and not refuse, what is longer.
+    told = {name: "TEXT" if isinstance(kind, String) else kind.compile(dialect) for name, kind in types.items()}
+    return f"unnest({', '.join(f'%(all_{name})s::{kind}[]' for name, kind in told.items())})"
+
+
 @cache
 def upserting(table: Table, dialect: str, *, is_adding: bool = False) -> Insert:
     """An insert whose rows replace those with the same primary key, or, with `is_adding`, grow them."""
@@ -72,6 +91,19 @@ def upserting(table: Table, dialect: str, *, is_adding: bool = False) -> Insert:
     changes = {name: table.c[name] + value for name, value in new.items()} if is_adding else new
     statement: Insert = fresh.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=changes)
     return statement
+
+
+@cache
+def _of_arrays(statement: Insert, names: tuple[str, ...], dialect: Dialect) -> tuple[str, Mapping[str, Any]]:
+    """With what it compares with, besides the values."""
+    table: Any = statement.table
+    compiled = statement.compile(dialect=dialect, column_keys=names)
+    constants = {name: value for name, value in compiled.params.items() if name not in names}
+    _, conflict, then = str(compiled).partition(" ON CONFLICT ")
+    columns = ", ".join(f'"{name}"' for name in names)
+    found = unnested(table, names, dialect)
+    text = f"INSERT INTO {table.name} ({columns}) SELECT * FROM {found}{conflict}{then}"  # noqa: S608 - names alone
+    return text, constants
 
 
 @cache

@@ -19,7 +19,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import ColumnElement
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from headrace.storage.multirow import FEW, insert_rows, insert_tuples
+from headrace.storage.multirow import FEW, arrays_of, insert_rows, insert_tuples, unnested
 
 
 class Prepared:
@@ -38,8 +38,7 @@ class Prepared:
         """Once for each row of parameters; not at all without any. Inserts take whole rows, by few statements."""
         if not rows:
             return
-        is_many = len(rows) > FEW and connection.dialect.name == "sqlite"
-        if is_many and isinstance(self._statement, Insert):
+        if len(rows) > FEW and isinstance(self._statement, Insert):
             insert_rows(connection, self._statement, rows)
             return
         compiled = self._for(connection.dialect)
@@ -74,17 +73,24 @@ class RowUpdate:
         same = [table.c[name] == bindparam(_bound(name)) for name in keys]
         values: dict[str, Any] = {name: bindparam(_bound(name)) for name in changes}
         self._one = Prepared(update(table).where(*same, *more).values(values))
-        names = ", ".join(f'"{name}"' for name in self._names)
         sets = ", ".join(f'"{name}" = new."{name}"' for name in changes)
         told = [f'{table.name}."{name}" = new."{name}"' for name in keys]
         told += [str(each.compile(dialect=sqlite.dialect())) for each in more]
-        self._begin = f"WITH new ({names}) AS ("
-        self._end = f") UPDATE {table.name} SET {sets} FROM new WHERE {' AND '.join(told)}"  # noqa: S608 - names alone
+        self._table = table
+        self._new = f"new ({', '.join(map(_quoted, self._names))})"
+        self._set = f"UPDATE {table.name} SET {sets} FROM"  # noqa: S608 - names alone
+        self._where = f"WHERE {' AND '.join(told)}"
 
     def run(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         """Not at all without any; what else is in a row is passed over."""
         if len(rows) > FEW and connection.dialect.name == "sqlite":
-            insert_tuples(connection, self._begin, list(map(itemgetter(*self._names), rows)), self._end)
+            found = list(map(itemgetter(*self._names), rows))
+            insert_tuples(connection, f"WITH {self._new} AS (", found, f") {self._set} new {self._where}")
+            return
+        if len(rows) > FEW:
+            arrays = unnested(self._table, self._names, connection.dialect)
+            text = f"{self._set} {arrays} AS {self._new} {self._where}"
+            connection.exec_driver_sql(text, arrays_of(rows, self._names))
             return
         self._one.run_many(connection, [{bound: row[name] for bound, name in self._bound} for row in rows])
 
@@ -97,6 +103,10 @@ def among(column: ColumnElement[str], name: str) -> ColumnElement[bool]:
 def those(connection: Connection, texts: Collection[str]) -> Any:
     """The parameter of `among`."""
     return msgspec.json.encode(list(texts)).decode() if connection.dialect.name == "sqlite" else list(texts)
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'
 
 
 def _bound(name: str) -> str:
