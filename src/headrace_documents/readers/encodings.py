@@ -54,7 +54,7 @@ _MEANT = {
     "big5": "big5hkscs",
 }
 _OF_ONE_BYTE = ("cp125", "iso8859", "mac-", "koi8")
-_SHIFTS = {"utf-7": re.compile(rb"\+[A-Za-z0-9+/]{2,}-?"), "hz": re.compile(rb"~\{[!-~]{2,}?~\}")}
+_SHIFTS = {"utf-7": re.compile(rb"\+[A-Za-z0-9+/]{2,}-?"), "hz": re.compile(rb"~\{[!-~]{2,200}?~\}")}
 """How a text goes over to other scripts and back, in encodings of seven bits."""
 FEWEST_SHIFTS, MANY_LETTERS = 3, 10
 FEWEST_BEYOND, BEYOND_A_STRAY = 3, 4
@@ -100,7 +100,7 @@ def _of_seven_bits(content: bytes) -> str | None:
     if b"\x1b$" in content or b"\x1b(" in content:
         return "iso2022_jp"
     for encoding, signs in _SHIFTS.items():
-        runs = signs.findall(content)
+        runs = signs.findall(content[:SAMPLE_BYTES])
         text = "".join(_try(run, encoding) or "\ufffd" for run in runs)
         beyond = [each for each in text if not each.isascii()]
         is_text = all(each.isprintable() and each != "\ufffd" for each in text)
