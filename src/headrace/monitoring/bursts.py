@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import msgspec
 import numpy as np
@@ -42,8 +43,10 @@ class BurstsState(msgspec.Struct):
     spread: list[float] = []
     block_rows: int = 0
     block: list[float] = []
+    block_squares: list[float] = []
     last_rows: int = 0
     last: list[float] = []
+    last_squares: list[float] = []
 
 
 class Bursts:
@@ -54,21 +57,18 @@ class Bursts:
 
     def __init__(self, state: BurstsState | None = None) -> None:
         state = state or BurstsState()
-        self._rows, self._total, self._squares = state.rows, _vector(state.total), _vector(state.squares)
+        self._all = _Block(state.rows, _vector(state.total), _vector(state.squares))
         self._blocks, self._spread = state.blocks, _vector(state.spread)
-        self._block_rows, self._block = state.block_rows, _vector(state.block)
-        self._last_rows, self._last = state.last_rows, _vector(state.last)
+        self._block = _Block(state.block_rows, _vector(state.block), _vector(state.block_squares))
+        self._last = _Block(state.last_rows, _vector(state.last), _vector(state.last_squares))
 
     def take(self, won: Floats) -> None:
         """Takes in what the bets have won by each decision of a batch, (rows, bets); a batch is never parted.
 
         Its order was drawn at random, so that within it no bunch is left to be seen.
         """
-        total = won.sum(axis=0)
-        self._rows, self._block_rows = self._rows + len(won), self._block_rows + len(won)
-        self._total, self._squares = self._total + total, self._squares + np.einsum("rb,rb->b", won, won)
-        self._block = self._block + total
-        if self._block_rows >= min(max(self._rows / _BLOCKS, _SHORTEST), _LONGEST):
+        self._all, self._block = self._all.plus(won), self._block.plus(won)
+        if self._block.rows >= min(max(self._all.rows / _BLOCKS, _SHORTEST), _LONGEST):
             self._compare()
 
     @property
@@ -103,15 +103,17 @@ class Bursts:
     def state(self) -> BurstsState:
         """What has to be stored to go on from here."""
         return BurstsState(
-            rows=self._rows,
-            total=self._total.tolist(),
-            squares=self._squares.tolist(),
+            rows=self._all.rows,
+            total=self._all.total.tolist(),
+            squares=self._all.squares.tolist(),
             blocks=self._blocks,
             spread=self._spread.tolist(),
-            block_rows=self._block_rows,
-            block=self._block.tolist(),
-            last_rows=self._last_rows,
-            last=self._last.tolist(),
+            block_rows=self._block.rows,
+            block=self._block.total.tolist(),
+            block_squares=self._block.squares.tolist(),
+            last_rows=self._last.rows,
+            last=self._last.total.tolist(),
+            last_squares=self._last.squares.tolist(),
         )
 
     def _known(self) -> Floats:
@@ -120,14 +122,42 @@ class Bursts:
         return known
 
     def _compare(self) -> None:
-        if self._last_rows:
-            variance = np.maximum(self._squares / self._rows - (self._total / self._rows) ** 2, 1e-12)
-            apart = self._block / self._block_rows - self._last / self._last_rows
-            spread = apart**2 / (variance * (1 / self._block_rows + 1 / self._last_rows))
-            self._spread = self._spread + np.minimum(spread, _MOST_SPREAD * np.maximum(self._known(), 1.0))
+        """Takes in the square of the difference to the last block, by what it is for single decisions: 1 on average.
+
+        How much these vary is taken from all, or from the two blocks where it is more: after a change they may vary
+        more than before it, and while bets learn, less.
+        """
+        last, block = self._last, self._block
+        if last.rows:
+            lately = (last.rows * last.variance() + block.rows * block.variance()) / (last.rows + block.rows)
+            variance = np.maximum(self._all.variance(), lately)
+            apart = (block.mean() - last.mean()) ** 2 / (variance * (1 / block.rows + 1 / last.rows))
+            self._spread = self._spread + np.minimum(apart, _MOST_SPREAD * np.maximum(self._known(), 1.0))
             self._blocks += 1
-        self._last_rows, self._last = self._block_rows, self._block
-        self._block_rows, self._block = 0, np.zeros(len(SHARES))
+        self._last, self._block = block, _Block(0, np.zeros(len(SHARES)), np.zeros(len(SHARES)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """What the bets have won by the decisions of a block, and the squares of that, (bets,) each."""
+
+    rows: int
+    total: Floats
+    squares: Floats
+
+    def plus(self, won: Floats) -> _Block:
+        """With the decisions of a batch, (rows, bets)."""
+        return _Block(
+            self.rows + len(won), self.total + won.sum(axis=0), self.squares + np.einsum("rb,rb->b", won, won)
+        )
+
+    def mean(self) -> Floats:
+        """What a decision has won on average, (bets,)."""
+        return self.total / self.rows
+
+    def variance(self) -> Floats:
+        """How much single decisions vary, (bets,); never nothing."""
+        return np.maximum(self.squares / self.rows - self.mean() ** 2, 1e-12)
 
 
 def common_effect(streams: Sequence[Bursts]) -> float:

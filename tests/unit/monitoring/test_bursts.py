@@ -99,3 +99,10 @@ def test_bunches_ring_no_alarm_by_themselves_and_a_change_is_found_among_them():
 
     assert normal < 100
     assert changed > 1e4
+
+
+def test_decisions_that_vary_more_after_a_change_come_in_no_bunches_for_that():
+    rng = np.random.default_rng(1)
+    bursts = known_after(rng, gains([*(0.02 * rng.normal(size=4000)), *rng.normal(size=4000)]))
+
+    assert bursts.effect(EVENLY) == 1.0
