@@ -4,6 +4,7 @@ import asyncio
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from httpx_sse import aconnect_sse
@@ -13,6 +14,7 @@ from headrace.assembly import record_of
 from headrace.assembly.worker import work
 from headrace.domain.job import AttemptOutcome, JobError, JobProgress, JobState, RetryPolicy
 from headrace.domain.stores import JobSuccess
+from headrace.gateway.jobs import result_response
 from headrace.jobs.job_queue import Question
 
 LATER = {"Prefer": "respond-async"}
@@ -74,6 +76,18 @@ async def test_who_waits_gets_the_answer_when_it_comes_in_time(mill):
     assert response.status_code == 200
     assert response.json() == {"output": "wheat"}
     assert response.headers["preference-applied"] == "wait=30"
+
+
+def test_the_answer_of_a_job_tells_its_times_as_any_other_does():
+    body = b'{"output":1,"timings_ms":{"queued":1.0,"grind":2.04,"total":3.5}}'
+
+    response = result_response(SimpleNamespace(release="sha256:1"), SimpleNamespace(decision_id="dec_1", body=body))
+
+    assert dict(response.headers) == {
+        "x-headrace-release": "sha256:1",
+        "x-headrace-decision": "dec_1",
+        "server-timing": "grind;dur=2.0, total;dur=3.5",
+    }
 
 
 async def test_who_waits_in_vain_gets_the_job_that_goes_on(mill):

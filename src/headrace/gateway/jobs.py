@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 
+import msgspec
+
 from headrace.domain.job import IllegalTransition, Job, JobResult, JobState, NotFinished
 from headrace.domain.stores import JobFilter
 from headrace.errors import Malformed, NotFound
@@ -133,11 +135,21 @@ async def own_job(queue: JobQueue, request: Request) -> Job:
     return job
 
 
+class _Timed(msgspec.Struct):
+    """What the headers of an answer tell of its body."""
+
+    timings_ms: dict[str, float] = msgspec.field(default_factory=dict)
+
+
 def result_response(job: Job, result: JobResult) -> Response:
     """The answer of a job, with the headers that an answer has."""
     headers = [("x-headrace-release", job.release)]
     if result.decision_id:
         headers.append(("x-headrace-decision", result.decision_id))
+    timings = msgspec.json.decode(result.body, type=_Timed).timings_ms
+    if timings:
+        told = (f"{name};dur={time_ms:.1f}" for name, time_ms in timings.items() if name != "queued")
+        headers.append(("server-timing", ", ".join(told)))
     return Response(result.body, headers=headers)
 
 
