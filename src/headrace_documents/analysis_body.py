@@ -30,11 +30,12 @@ class ExplanationBody(TypedDict):
 
 
 class ClassificationBody(TypedDict):
-    """The label, how likely each one is, and why."""
+    """The label, how likely each one is, how many characters every part of the classifier has read, and why."""
 
     label: str
     confidence: float
     probabilities: dict[str, float]
+    characters_read: int
     explanation: ExplanationBody
 
 

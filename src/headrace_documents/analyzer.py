@@ -59,6 +59,7 @@ class Analysis:
                 "label": found.label,
                 "confidence": found.confidence,
                 "probabilities": found.probabilities,
+                "characters_read": found.characters_read,
                 "explanation": cast("ExplanationBody", _sum(found.explanation) | {"evidence": evidence}),
             },
             "summary": {

@@ -60,6 +60,7 @@ def test_json_lines_come_in_the_order_of_the_names_with_all_fields(analysed):
     ]  # fmt: skip
     for line in lines:
         assert {"decision_id", "release", "document", "classification", "summary", "quality", "timings_ms"} <= set(line)
+        assert 0 < line["classification"]["characters_read"] <= line["document"]["characters"]
         explanation = line["classification"]["explanation"]
         weights = sum(each["weight"] for each in explanation["evidence"])
         assert explanation["base"] + weights + explanation["rest"] == pytest.approx(explanation["total"], abs=1e-4)
