@@ -11,11 +11,15 @@ Sketch = QuantileSketch | HeavyCounts
 
 
 class Calming:
-    """The last one or two generations of decisions: of fewer, chance alone makes what looks like a change."""
+    """The last one or two generations of decisions: of fewer, chance alone makes what looks like a change.
+
+    `idle` is how many decisions have come since the last one that it is about.
+    """
 
     def __init__(self) -> None:
         self._former: Sketch | None = None
         self._recent: Sketch | None = None
+        self.idle = 0
 
     @property
     def decisions(self) -> int:
@@ -27,6 +31,7 @@ class Calming:
         if self._recent is not None and _count(self._recent) >= generation:
             self._former, self._recent = self._recent, None
         self._recent = _joined(self._recent, seen)
+        self.idle = 0
 
     def distance(self, reference: Sketch, *, bunched: float) -> Measured:
         """The population stability index against a reference; so many decisions are worth one as `bunched` says."""

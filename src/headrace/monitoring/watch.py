@@ -32,6 +32,7 @@ _GENERATION = 100
 _OVER_PSI, _STILL_THERE_PSI, _WORTH_A_LOOK_PSI = 0.025, 0.05, 0.1
 """A change is over where its distance is below the first and surely below the last, and is not from the second on."""
 _NEARLY_ALL = 0.95
+_GONE = 20
 _MORE, _MOST_TELLING = 0.5, 50.0
 """By so many powers of ten the evidence for a cause has to have grown for it to be told anew; beyond the other one it
 says no more of where it is strongest."""
@@ -132,6 +133,8 @@ class ReleaseWatch:
                     crossed.append((evidence, feature, segment))
             self._settle(segment)
         self._bunched = self._bunched_on_average()
+        for calming in self._calming.values():
+            calming.idle += sketches[EVERYTHING].count if EVERYTHING in sketches else 0
         self._alarmed |= {(feature, segment) for _, feature, segment in crossed}
         named: dict[tuple[str, str], float] = {}
         for evidence, feature, segment in sorted(crossed, reverse=True):
@@ -192,6 +195,9 @@ class ReleaseWatch:
         # From the first time that it is asked, which is when the alarm was raised or the watch began anew.
         calming, reference = self._calming.setdefault((feature, segment), Calming()), self.reference(segment)
         known = None if reference is None else reference.numbers.get(feature) or reference.categories.get(feature)
+        if calming.idle >= _GONE * self._options.learn:
+            # A source that sends no more, a feature that is told no more: there is nothing left to be changed.
+            return True
         if known is None or calming.decisions < self._options.learn:
             return None
         psi = calming.distance(known, bunched=self._bunched)

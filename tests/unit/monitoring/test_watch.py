@@ -111,6 +111,30 @@ def test_what_is_told_of_a_cause_grows_with_what_is_seen_and_does_not_wander_bet
     assert told[-1].words.startswith("weight in all: median 9.98 → 11")
 
 
+def test_an_alarm_about_a_source_that_sends_no_more_is_over(rng):
+    """It could not come back to what it was, and as long as it is open nobody is told of the next change."""
+    watch = ReleaseWatch("sha256:a", OPTIONS, rng)
+
+    def take(sources, batches, around):
+        said = []
+        for _ in range(batches):
+            observed = [
+                Observation(numbers={"weight": rng.normal(around[source], 1)}, tags={"source": source})
+                for source in rng.choice(sources, 50).tolist()
+            ]
+            watch.take(reference_of(observed, fewest=0), [])
+            said.append(watch.is_calm("weight", "source=fax"))
+        return said
+
+    take(["mail", "fax"], 40, {"mail": 10, "fax": 10})
+    changed = take(["mail", "fax"], 40, {"mail": 10, "fax": 13})
+    gone = take(["mail"], 90, {"mail": 10})
+
+    assert changed[-1] is False
+    assert gone[:70] == [False] * 70
+    assert gone[-1] is True
+
+
 def test_a_small_change_that_stays_is_not_over(rng):
     watch = ReleaseWatch("sha256:a", OPTIONS, rng)
     assert fed(watch, rng, around=10, decisions=2000) == []
