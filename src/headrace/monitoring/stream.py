@@ -82,6 +82,10 @@ class Stream:
         """What the capital of the bets is worth now; 1 is where it began."""
         return self.bursts.worth(self._wagers.capital(), self._wagers.betting)
 
+    def won(self) -> float:
+        """The capital itself, by which streams of the same decisions are told apart: bunches are the same in all."""
+        return self._wagers.capital()
+
     def restart(self) -> None:
         """Begins the test anew, with what it knows of normal."""
         self._wagers.restart()

@@ -33,7 +33,8 @@ _OVER_PSI, _STILL_THERE_PSI, _WORTH_A_LOOK_PSI = 0.025, 0.05, 0.1
 """A change is over where its distance is below the first and surely below the last, and is not from the second on."""
 _NEARLY_ALL = 0.95
 _GONE = 20
-_MORE, _MOST_TELLING = 0.5, 50.0
+_CLEARLY = 1.5
+_MORE, _MOST_TELLING = 0.5, 50
 """By so many powers of ten the evidence for a cause has to have grown for it to be told anew; beyond the other one it
 says no more of where it is strongest."""
 
@@ -147,25 +148,47 @@ class ReleaseWatch:
         What changes in one segment of many shows in the whole too, and may pass the lower bound there first.
         """
         rivals = {other: stream for (name, other), stream in self._streams.items() if name == feature}
-        best = max(rivals, key=lambda other: rivals[other].capital(), default=segment)
+        if EVERYTHING in rivals and rivals[EVERYTHING].won() > 10**_MOST_TELLING:
+            return self._farthest(feature, rivals)
+        best = max(rivals, key=lambda other: rivals[other].won(), default=segment)
         # A segment that nearly every decision belongs to says nothing beyond the whole.
         is_whole = EVERYTHING in rivals and rivals[best].tested >= _NEARLY_ALL * rivals[EVERYTHING].tested
         if not is_whole:
             return best
+        return self._gathered(feature, rivals) or EVERYTHING
+
+    def _gathered(self, feature: str, rivals: Mapping[str, Stream]) -> str | None:
         known = {segment for segment, stream in rivals.items() if not stream.is_learning}
-        return gathered_in(self._exemplars, feature, rivals[EVERYTHING].lift, known=known) or EVERYTHING
+        return gathered_in(self._exemplars, feature, rivals[EVERYTHING].lift, known=known)
+
+    def _farthest(self, feature: str, rivals: Mapping[str, Stream]) -> str:
+        """Where it has moved clearly further than in the whole.
+
+        Capital has a bound, and where it is reached none of them has more evidence than another.
+        """
+        whole = self.effect(feature, EVERYTHING)
+        told = {
+            segment: effect.psi.low
+            for segment, stream in rivals.items()
+            # What a tag says of itself is no news, nor is what nearly every decision belongs to.
+            if segment != EVERYTHING and not segment.startswith(f"{feature}=") and not stream.is_learning
+            if stream.tested < _NEARLY_ALL * rivals[EVERYTHING].tested
+            if (effect := self.effect(feature, segment)) is not None
+        }
+        best = max(told, key=lambda segment: told[segment], default=EVERYTHING)
+        if whole is not None and best in told and told[best] > _CLEARLY * whole.psi.value:
+            return best
+        return self._gathered(feature, rivals) or EVERYTHING
 
     def renewed(self, cause: Cause) -> Cause:
         """A cause as it looks now, when there is more evidence for it than there was; else as it was."""
         stream = self._streams.get((cause.feature, EVERYTHING)) or self._streams.get((cause.feature, cause.segment))
         if stream is None:
             return cause
-        home = self._home(cause.feature, cause.segment)
-        evidence = max(self._evidence(cause.feature, each) for each in {home, cause.segment, EVERYTHING})
-        if evidence > _MOST_TELLING:
-            # Capital has a bound, and where it is reached in many segments none has more of it than another.
-            home = cause.segment
-        return self.cause(cause.feature, home, evidence) if evidence > cause.evidence + _MORE else cause
+        evidence = max(self._evidence(cause.feature, each) for each in {cause.segment, EVERYTHING})
+        if evidence <= cause.evidence + _MORE:
+            return cause
+        return self.cause(cause.feature, self._home(cause.feature, cause.segment), evidence)
 
     def _evidence(self, feature: str, segment: str) -> float:
         stream = self._streams.get((feature, segment))

@@ -111,6 +111,25 @@ def test_what_is_told_of_a_cause_grows_with_what_is_seen_and_does_not_wander_bet
     assert told[-1].words.startswith("weight in all: median 9.98 → 11")
 
 
+@pytest.mark.parametrize(("moved", "home"), [({"a"}, "source=a"), ({"a", "b", "c"}, "all")])
+def test_a_change_that_comes_with_overwhelming_evidence_at_once_has_its_home_where_it_is(rng, moved, home):
+    watch = ReleaseWatch("sha256:a", OPTIONS, rng)
+
+    def take(decisions, moved):
+        observed = [
+            Observation(numbers={"weight": rng.normal(14 if source in moved else 10, 1)}, tags={"source": source})
+            for source in rng.choice(["a", "b", "c"], decisions).tolist()
+        ]
+        return watch.take(reference_of(observed, fewest=0), [])
+
+    for _ in range(60):
+        take(50, set())
+    causes = take(500, moved) + take(500, moved)
+
+    (weight, *_) = [cause for cause in causes if cause.feature == "weight"]
+    assert watch.renewed(weight).segment == weight.segment == home
+
+
 def test_an_alarm_about_a_source_that_sends_no_more_is_over(rng):
     """It could not come back to what it was, and as long as it is open nobody is told of the next change."""
     watch = ReleaseWatch("sha256:a", OPTIONS, rng)
