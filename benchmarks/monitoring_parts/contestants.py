@@ -15,6 +15,7 @@ from monitoring_parts.streams import FEATURES, LABELS, STREAMS, Stretch, Traffic
 from river.drift import ADWIN, PageHinkley
 
 from headrace.monitoring.binning import NumberBins
+from headrace.monitoring.bursts import LEEWAY, Bursts, common_effect
 from headrace.monitoring.detectors import Budget, ConformalBets, Wagers
 from headrace.monitoring.quantile_sketch import bucket_of, sketch_of
 from headrace.monitoring.watch import WHOLE_PART
@@ -23,7 +24,8 @@ from headrace.monitoring.window import ORIGINS
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 LEARN = 200
-_AT_ONCE = 500
+_AT_ONCE = 100
+"""Decisions of all traffic that are looked at together, as they are in production."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +46,10 @@ class Headrace:
         learned = [_binned(edges, some) for edges, some in zip(self._edges, values, strict=True)]
         self._bounds = _bounds(alpha)
         self._streams = [
-            [(ConformalBets(learned[stream % len(FEATURES)]), Wagers()) for stream in range(STREAMS)]
+            [(ConformalBets(learned[stream % len(FEATURES)]), Wagers(), Bursts()) for stream in range(STREAMS)]
             for _ in range(runs)
         ]
+        self._bunched = [1.0] * runs
 
     def take(self, stretch: Stretch) -> Rung:
         """Goes on through the next decisions of every run."""
@@ -54,19 +57,34 @@ class Headrace:
         return Rung(np.array([at for at, _ in rung]), np.array([stream for _, stream in rung]))
 
     def _run(self, run: int, stretch: Stretch) -> tuple[int, int]:
-        first, which = stretch.decisions, -1
-        for stream, (bets, wagers) in enumerate(self._streams[run]):
+        streams = []
+        for stream in range(STREAMS):
             places, values = stretch.stream(run, stream)
-            bins = np.searchsorted(self._edges[stream % len(FEATURES)], values, side="left")
-            for start in range(0, len(bins), _AT_ONCE):
-                some = bins[start : start + _AT_ONCE]
-                capital = wagers.next(bets.next(some, self._rng.random(len(some))))
-                over = capital >= self._bounds[stream]
-                if over.any():
-                    at = int(places[start + int(np.argmax(over))])
-                    first, which = (at, stream) if at < first else (first, which)
-                    break
-        return (-1, -1) if which < 0 else (first, which)
+            streams.append((places, np.searchsorted(self._edges[stream % len(FEATURES)], values, side="left")))
+        for start in range(0, stretch.decisions, _AT_ONCE):
+            first, which = stretch.decisions, -1
+            for stream, (places, bins) in enumerate(streams):
+                begin, end = np.searchsorted(places, (start, start + _AT_ONCE))
+                at = self._looked_at(run, stream, bins[begin:end])
+                if at is not None and places[begin + at] < first:
+                    first, which = int(places[begin + at]), stream
+            self._bunched[run] = common_effect([bursts for _, _, bursts in self._streams[run][: len(FEATURES)]])
+            if which >= 0:
+                return first, which
+        return -1, -1
+
+    def _looked_at(self, run: int, stream: int, bins: Ints) -> int | None:
+        """The first of some decisions of a stream at which it rings."""
+        if not len(bins):
+            return None
+        bets, wagers, bursts = self._streams[run][stream]
+        paid = bets.next(bins, self._rng.random(len(bins)))
+        capital = wagers.next(paid)
+        bursts.take(np.log(paid))
+        effect = max(bursts.effect(wagers.betting), self._bunched[run])
+        # As much capital as is worth the bound, see `Bursts.worth`.
+        over = np.log(capital) >= (np.log(self._bounds[stream]) + LEEWAY) * effect - LEEWAY
+        return int(np.argmax(over)) if over.any() else None
 
 
 def _binned(edges: Floats, values: Floats) -> Ints:
