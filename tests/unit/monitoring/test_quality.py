@@ -342,7 +342,7 @@ def test_a_detector_goes_on_from_its_memory():
 
 
 @pytest.mark.parametrize(
-    ("words", "others", "is_near"), [(60, 2, True), (600, 20, True), (600, 200, False), (60, 60, False)]
+    ("words", "others", "is_near"), [(60, 2, True), (600, 20, True), (600, 300, False), (60, 60, False)]
 )
 def test_texts_are_near_by_the_share_of_their_pairs_whatever_the_hashes(words, others, is_near):
     """Twenty texts each: hashes differ from process to process, and no text may depend on their luck."""
