@@ -19,8 +19,7 @@ import msgspec
 
 from headrace.errors import InvalidConfiguration
 
-FILE = "headrace.toml"
-PREFIX = "HEADRACE_"
+FILE, PREFIX = "headrace.toml", "HEADRACE_"
 _SIZE = re.compile(r"\s*(\d[\d_]*(?:\.\d+)?)\s*([KMGT]i?B|B)?\s*", re.IGNORECASE | re.ASCII)
 _UNITS = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 _UNITS |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
