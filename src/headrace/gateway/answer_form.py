@@ -21,7 +21,7 @@ _OWN: tuple[tuple[str, Any], ...] = (
     ("timings_ms", dict[str, float]),
 )
 _MAYBE = (("quality", dict[str, Any]), ("tags", dict[str, str]))
-_UNTOLD = (TypeError, ValueError, NameError, NotImplementedError, AttributeError, RecursionError)
+_UNREADABLE = (TypeError, ValueError, NameError, NotImplementedError, AttributeError, RecursionError)
 """What annotations raise that nobody can read, or that JSON has no schema for."""
 
 
@@ -42,7 +42,7 @@ def _fields_of(answer: Any) -> list[_Field]:
     try:
         body = get_type_hints(answer.body).get("return")
         hints = get_type_hints(body, include_extras=True) if is_typeddict(body) else {}
-    except _UNTOLD:
+    except _UNREADABLE:
         return []
     optional: frozenset[str] = getattr(body, "__optional_keys__", frozenset())
     return [_optional(name, _plain(kind)) if name in optional else (name, _plain(kind)) for name, kind in hints.items()]
@@ -60,6 +60,6 @@ def _told(kind: Any) -> Any:
     """The type, or any where it has no schema."""
     try:
         msgspec.json.schema(kind, schema_hook=schema_of)
-    except _UNTOLD:
+    except _UNREADABLE:
         return Any
     return kind
